@@ -1,0 +1,47 @@
+# One word per action; `make` alone lists them. Each sets up what it needs: a Python >= 3.11, make
+# and a package index are enough, and after the first run not even the index is needed.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check clean tools
+
+help: ## list these actions
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(READY) ## see orders run end to end, a killed worker included
+	@$(BIN)/python -m starters demo
+
+up: $(READY) ## start the whole local stack; Ctrl-C stops it
+	@$(BIN)/python -m workers up
+
+test: $(READY) ## run all tests
+	@$(BIN)/pytest
+
+check: $(READY) ## format, lint, types, import rules, house rules, container set-up
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest -q tests/unit/test_tidy.py tests/unit/test_compose.py
+
+clean: ## delete what was built and the local stack's data, but not .venv
+	@if [ -d .delta ] && [ -x $(BIN)/python ]; then $(BIN)/python -m workers clean; fi
+	@rm -rf .delta .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+tools: ## install what only apt has, for the tests that need it (root)
+	apt-get update
+	apt-get install --yes --no-install-recommends chromium chromium-driver prometheus
+
+# The hashes of the lock are checked; the stamp makes a second run work without a network.
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the locked packages into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	  --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@

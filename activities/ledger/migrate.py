@@ -1,0 +1,70 @@
+"""Migrations of the ledger, safe to run twice, from several machines, and to kill.
+
+Rule: all revisions run in one transaction under an advisory lock of the database, so there is
+either the old schema or the new one. Synchronous: call it from a command or a thread, never
+inside a running event loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from activities.ledger.engine import open_single
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_WAIT = "60s"
+LOCK_KEY = 0x1ED6E5
+_T = TypeVar("_T")
+
+
+def upgrade(database_url: str) -> None:
+    """Bring the schema to the newest revision. Raises when another migration holds the lock > 60 s.
+
+    Errors of the database propagate; nothing is changed then.
+    """
+    asyncio.run(_in_transaction(database_url, _upgrade))
+
+
+def current_and_head(database_url: str) -> tuple[str | None, str]:
+    """The revision of the database (None: never migrated), and the newest revision known here."""
+    return asyncio.run(_in_transaction(database_url, _current)), _head()
+
+
+async def _in_transaction(database_url: str, work: Callable[[Connection], _T]) -> _T:
+    engine = open_single(database_url)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_WAIT})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _head() -> str:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None, "there is no revision"
+    return head
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config

@@ -1,0 +1,356 @@
+"""The tables of the ledger, as the migrations make them.
+
+Rule: money is NUMERIC without bounds, times are timestamptz written by the database's clock, ids
+are text. `fills`, `postings` and `risk_checks` are append-only; the database refuses anything
+else. Statements are built from these classes; nothing here runs one.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Money = Annotated[Decimal, mapped_column(Numeric)]
+Key = Annotated[str, mapped_column(Text, primary_key=True)]
+Created = Annotated[datetime, mapped_column(server_default=func.now())]
+
+
+class Base(DeclarativeBase):
+    """What all tables share: how Python types are stored."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration style
+        str: Text,
+        Decimal: Numeric,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+    }
+
+
+def _finite(column: str, *, positive: bool = False) -> CheckConstraint:
+    """No NaN and no infinity: NUMERIC would hold both, and NaN compares above everything."""
+    low = f"{column} > 0" if positive else f"{column} > '-Infinity'"
+    return CheckConstraint(f"{low} AND {column} < 'Infinity'", name=f"{column}_is_finite")
+
+
+class LedgerMeta(Base):
+    """One row: the ledger's incarnation. A restore writes another epoch."""
+
+    __tablename__ = "ledger_meta"
+
+    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    epoch: Mapped[str]
+
+    __table_args__ = (CheckConstraint("singleton", name="one_row"),)
+
+
+class ParentOrder(Base):
+    """What the user asked for, under the id that the user chose."""
+
+    __tablename__ = "parent_orders"
+
+    order_id: Mapped[Key]
+    run_chain: Mapped[str]
+    body_hash: Mapped[str]
+    strategy_id: Mapped[str]
+    account: Mapped[str]
+    exchange: Mapped[str]
+    symbol: Mapped[str]
+    side: Mapped[str]
+    order_type: Mapped[str]
+    quantity: Mapped[Money]
+    price: Mapped[Money | None]
+    priority: Mapped[int]
+    request: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    filled_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
+    code: Mapped[str | None]
+    field: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(server_default=text("''"))
+    snapshot: Mapped[dict[str, Any] | None]
+    created_at: Mapped[Created]
+    accepted_at: Mapped[datetime | None]
+    updated_at: Mapped[Created]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        _finite("quantity", positive=True),
+        Index("parent_orders_newest", "created_at", "order_id"),
+        Index("parent_orders_of_strategy", "strategy_id", "created_at", "order_id"),
+        Index("parent_orders_by_status", "status", "created_at", "order_id"),
+    )
+
+
+class ChildOrder(Base):
+    """One order at a venue: the intent, and what is known of it.
+
+    `venue_status` is the venue's word, which never goes back from terminal to open;
+    `filled_quantity` is the sum of this child's fills, kept beside them.
+    """
+
+    __tablename__ = "child_orders"
+
+    client_order_id: Mapped[Key]
+    order_id: Mapped[str] = mapped_column(ForeignKey("parent_orders.order_id"))
+    child_index: Mapped[int]
+    generation: Mapped[int]
+    strategy_id: Mapped[str]
+    account: Mapped[str]
+    exchange: Mapped[str]
+    symbol: Mapped[str]
+    side: Mapped[str]
+    child_type: Mapped[str]
+    time_in_force: Mapped[str]
+    post_only: Mapped[bool]
+    quantity: Mapped[Money]
+    price: Mapped[Money | None]
+    status: Mapped[str]
+    venue_order_id: Mapped[str | None]
+    venue_status: Mapped[str | None]
+    executed_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
+    filled_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
+    reason: Mapped[str] = mapped_column(server_default=text("''"))
+    created_at: Mapped[Created]
+    updated_at: Mapped[Created]
+
+    __table_args__ = (
+        _finite("quantity", positive=True),
+        _finite("executed_quantity"),
+        UniqueConstraint("order_id", "child_index", "generation", name="child_orders_place"),
+        Index(
+            "child_orders_at_venue",
+            "exchange",
+            "account",
+            "symbol",
+            "venue_order_id",
+            postgresql_where=text("venue_order_id IS NOT NULL"),
+        ),
+    )
+
+
+class Attempt(Base):
+    """One permission to send a child; only READY can be claimed, and only once."""
+
+    __tablename__ = "attempts"
+
+    client_order_id: Mapped[str] = mapped_column(
+        ForeignKey("child_orders.client_order_id"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[str]
+    signed_at_ms: Mapped[int | None] = mapped_column(BigInteger)
+    claimed_at: Mapped[datetime | None]
+    outcome_code: Mapped[str] = mapped_column(server_default=text("''"))
+    outcome_reason: Mapped[str] = mapped_column(server_default=text("''"))
+
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('READY', 'SENDING', 'ACKED', 'REJECTED', 'UNKNOWN', 'CLOSED')",
+            name="attempt_state",
+        ),
+    )
+
+
+class RiskCheck(Base):
+    """The answer of one check; append-only. `kind` tells whose id `subject` is."""
+
+    __tablename__ = "risk_checks"
+
+    kind: Mapped[Key]
+    subject: Mapped[Key]
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """0 for a parent."""
+    verdict: Mapped[str]
+    code: Mapped[str | None]
+    field: Mapped[str | None]
+    detail: Mapped[str] = mapped_column(server_default=text("''"))
+    checked_at: Mapped[Created]
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('parent', 'child')", name="risk_check_kind"),
+        CheckConstraint("verdict IN ('approved', 'denied')", name="risk_check_verdict"),
+    )
+
+
+class Reservation(Base):
+    """Base units that one child may still add to the position. Counts while open."""
+
+    __tablename__ = "reservations"
+
+    client_order_id: Mapped[str] = mapped_column(
+        ForeignKey("child_orders.client_order_id"), primary_key=True
+    )
+    strategy_id: Mapped[str]
+    account: Mapped[str]
+    exchange: Mapped[str]
+    symbol: Mapped[str]
+    side: Mapped[str]
+    quantity: Mapped[Money]
+    state: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'released')", name="reservation_state"),
+        CheckConstraint("quantity >= 0 AND quantity < 'Infinity'", name="reservation_quantity"),
+        Index(
+            "reservations_open",
+            "strategy_id",
+            "account",
+            "exchange",
+            "symbol",
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+
+class Position(Base):
+    """Signed sum of fills in base units. The row is also the lock of its limits."""
+
+    __tablename__ = "positions"
+
+    strategy_id: Mapped[Key]
+    account: Mapped[Key]
+    exchange: Mapped[Key]
+    symbol: Mapped[Key]
+    quantity: Mapped[Money] = mapped_column(server_default=text("0"))
+
+    __table_args__ = (_finite("quantity"),)
+
+
+class FillRow(Base):
+    """One trade of an account; append-only. Without `client_order_id` it is not ours: EXTERNAL."""
+
+    __tablename__ = "fills"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    exchange: Mapped[str]
+    account: Mapped[str]
+    symbol: Mapped[str]
+    trade_id: Mapped[str]
+    venue_order_id: Mapped[str]
+    client_order_id: Mapped[str | None] = mapped_column(ForeignKey("child_orders.client_order_id"))
+    strategy_id: Mapped[str | None]
+    side: Mapped[str]
+    price: Mapped[Money]
+    quantity: Mapped[Money]
+    fee: Mapped[Money]
+    fee_asset: Mapped[str]
+    is_maker: Mapped[bool]
+    traded_at: Mapped[datetime]
+    booked_at: Mapped[Created]
+
+    __table_args__ = (
+        _finite("price", positive=True),
+        _finite("quantity", positive=True),
+        _finite("fee"),
+        UniqueConstraint("exchange", "account", "symbol", "trade_id", name="fills_once"),
+        Index("fills_of_child", "client_order_id"),
+    )
+
+
+class PostingRow(Base):
+    """One side of a double entry; append-only. `entry` numbers the postings of a fill."""
+
+    __tablename__ = "postings"
+
+    fill_id: Mapped[int] = mapped_column(ForeignKey("fills.id"), primary_key=True)
+    entry: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    account: Mapped[str]
+    asset: Mapped[str]
+    amount: Mapped[Money]
+
+    __table_args__ = (_finite("amount"),)
+
+
+class TradingStateRow(Base):
+    """The kill switch of one scope: 'global', 'venue:x', 'symbol:x:y' or 'strategy:x'."""
+
+    __tablename__ = "trading_state"
+
+    scope: Mapped[Key]
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default=text("''"))
+    updated_at: Mapped[Created]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('active', 'reducing', 'halted')", name="trading_state_value"),
+    )
+
+
+class AccountReadiness(Base):
+    """Whether the account feed vouches for an account, and until when.
+
+    `opened_at` is when its opening balances were taken.
+    """
+
+    __tablename__ = "account_readiness"
+
+    exchange: Mapped[Key]
+    account: Mapped[Key]
+    state: Mapped[str]
+    ready_until: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(server_default=text("''"))
+    opened_at: Mapped[datetime | None]
+    updated_at: Mapped[Created]
+
+    __table_args__ = (CheckConstraint("state IN ('READY', 'RECONCILING')", name="readiness_state"),)
+
+
+class FeedCursorRow(Base):
+    """The last trade that the feed booked and signalled."""
+
+    __tablename__ = "feed_cursors"
+
+    exchange: Mapped[Key]
+    account: Mapped[Key]
+    symbol: Mapped[Key]
+    trade_id: Mapped[str]
+
+
+class OpeningBalance(Base):
+    """What an account held of an asset before the first fill that we booked."""
+
+    __tablename__ = "opening_balances"
+
+    exchange: Mapped[Key]
+    account: Mapped[Key]
+    asset: Mapped[Key]
+    amount: Mapped[Money]
+    taken_at: Mapped[Created]
+
+    __table_args__ = (_finite("amount"),)
+
+
+class Alarm(Base):
+    """What a human must know. At most one open alarm per code and object."""
+
+    __tablename__ = "alarms"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    code: Mapped[str]
+    object: Mapped[str]
+    detail: Mapped[str]
+    since: Mapped[Created]
+    acknowledged_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "alarms_open",
+            "code",
+            "object",
+            unique=True,
+            postgresql_where=text("acknowledged_at IS NULL"),
+        ),
+    )

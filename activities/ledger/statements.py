@@ -1,0 +1,175 @@
+"""Shared pieces of SQL: locks, alarms, facts for risk checks, and several writes in one trip.
+
+Rule: locks are taken in one order everywhere, so that no two transactions can wait for each
+other: the trading-state lock, then the position, then the child order, then what hangs on it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Delete,
+    Insert,
+    Row,
+    ScalarSelect,
+    Select,
+    Text,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ledger.models import (
+    Alarm,
+    Attempt,
+    ChildOrder,
+    LedgerMeta,
+    Position,
+    Reservation,
+    TradingStateRow,
+)
+from activities.ledger.results import PositionKey
+from workflows.domain.orders import Side
+
+MONEY_DIGITS = 200
+TRADING_LOCK = 0x7AD1
+"""Advisory lock: shared by claims, exclusive for a change of the trading state."""
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Decimal arithmetic that raises where the default context would round."""
+    traps = [Inexact, InvalidOperation, DivisionByZero]
+    with localcontext(Context(prec=MONEY_DIGITS, traps=traps)):
+        yield
+
+
+def in_one_trip(*writes: Insert | Update | Delete) -> Select[Any]:
+    """All writes as one statement. They see the same snapshot, so none may need another's rows."""
+    named = (write.cte(f"write_{number}") for number, write in enumerate(writes))
+    return select(literal(1)).add_cte(*named)
+
+
+def alarm(code: str, about: str, detail: str) -> Insert:
+    """Raise an alarm, unless the same one is open."""
+    return (
+        insert(Alarm)
+        .values(code=code, object=about, detail=detail)
+        .on_conflict_do_nothing(
+            index_elements=[Alarm.code, Alarm.object], index_where=Alarm.acknowledged_at.is_(None)
+        )
+    )
+
+
+# --- locks --------------------------------------------------------------------------------------
+
+_POSITION = (
+    select(Position.quantity)
+    .where(
+        Position.strategy_id == bindparam("strategy_id"),
+        Position.account == bindparam("account"),
+        Position.exchange == bindparam("exchange"),
+        Position.symbol == bindparam("symbol"),
+    )
+    .with_for_update(key_share=True)
+)
+
+
+async def lock_position(connection: AsyncConnection, key: PositionKey) -> Decimal:
+    """The position (signed base units), held until the transaction ends."""
+    names = key._asdict()
+    found: Decimal | None = (await connection.execute(_POSITION, names)).scalar()
+    if found is None:
+        await connection.execute(insert(Position).values(names).on_conflict_do_nothing())
+        found = (await connection.execute(_POSITION, names)).scalar_one()
+    return found
+
+
+_CHILD_COLUMNS: list[Any] = [
+    *ChildOrder.__table__.columns,
+    Attempt.state.label("attempt_state"),
+    Attempt.signed_at_ms,
+    Attempt.outcome_code,
+    Attempt.outcome_reason,
+    select(LedgerMeta.epoch).scalar_subquery().label("epoch"),
+]
+_CHILD = (
+    select(*_CHILD_COLUMNS)
+    .outerjoin(
+        Attempt,
+        and_(
+            Attempt.client_order_id == ChildOrder.client_order_id,
+            Attempt.attempt == bindparam("attempt"),
+        ),
+    )
+    .where(ChildOrder.client_order_id == bindparam("client_order_id"))
+    .with_for_update(key_share=True, of=ChildOrder)
+)
+_CHILD_FOR_CLAIM = _CHILD.add_columns(
+    func.pg_advisory_xact_lock_shared(cast(TRADING_LOCK, BigInteger))
+)
+
+
+async def lock_child(
+    connection: AsyncConnection, client_order_id: str, attempt: int = 0
+) -> Row[Any] | None:
+    """The child with one of its attempts (and the ledger's epoch), held until the end."""
+    names = {"client_order_id": client_order_id, "attempt": attempt}
+    return (await connection.execute(_CHILD, names)).one_or_none()
+
+
+async def lock_child_for_claim(
+    connection: AsyncConnection, client_order_id: str, attempt: int
+) -> Row[Any] | None:
+    """As lock_child, and the trading state cannot change until the transaction ends."""
+    names = {"client_order_id": client_order_id, "attempt": attempt}
+    return (await connection.execute(_CHILD_FOR_CLAIM, names)).one_or_none()
+
+
+# --- facts for checks ---------------------------------------------------------------------------
+
+
+def working(side: Side) -> ScalarSelect[Decimal]:
+    """Open reservations of a position on one side, in base units, without one child's own.
+
+    Binds strategy_id, account, exchange, symbol and client_order_id.
+    """
+    return (
+        select(func.coalesce(func.sum(Reservation.quantity), 0))
+        .where(
+            Reservation.state == "open",
+            Reservation.side == side.value,
+            Reservation.strategy_id == bindparam("strategy_id"),
+            Reservation.account == bindparam("account"),
+            Reservation.exchange == bindparam("exchange"),
+            Reservation.symbol == bindparam("symbol"),
+            Reservation.client_order_id != bindparam("client_order_id"),
+        )
+        .scalar_subquery()
+    )
+
+
+def strictest_state() -> Select[Any]:
+    """The kill switch that binds most: state, scope and reason. Binds `scopes`."""
+    columns: list[Any] = [TradingStateRow.state, TradingStateRow.scope, TradingStateRow.reason]
+    return (
+        select(*columns)
+        .where(
+            TradingStateRow.scope == any_(bindparam("scopes", type_=ARRAY(Text))),
+            TradingStateRow.state != "active",
+        )
+        # halted comes before reducing in the alphabet too
+        .order_by(TradingStateRow.state, TradingStateRow.scope)
+        .limit(1)
+    )

@@ -1,0 +1,295 @@
+"""The only writer of the ledger. Each method is one transaction; the rules are in `store_*`.
+
+Rule: every method may be called again with the same arguments, and changes nothing then. Errors
+of the database propagate (SQLAlchemyError, OSError): nothing was written, unless a COMMIT was
+lost, which a second call finds out. Protocol violations raise the errors of `results`.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.ledger import (
+    store_attempts,
+    store_feed,
+    store_fills,
+    store_orders,
+    store_reserve,
+)
+from activities.ledger.fill_rows import Owner
+from activities.ledger.models import ChildOrder
+from activities.ledger.results import (
+    AttemptTruth,
+    Booked,
+    ClaimRefused,
+    OpenParent,
+    StoredChild,
+    TradingState,
+)
+from activities.ledger.statements import alarm
+from workflows.domain.denials import Denied
+from workflows.domain.lifecycle import ChildStatus, OrderStatus
+from workflows.domain.orders import ChildIntent, ChildType, Side, TimeInForce
+from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueStatus
+from workflows.domain.risk import Limits
+from workflows.messages import OrderRequest, OrderSnapshot
+
+
+class LedgerStore:
+    """Writes orders, attempts, fills and what the feed knows."""
+
+    def __init__(self, engine: AsyncEngine, limits: Limits) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._limits = limits
+
+    # --- parent orders ---
+
+    async def open_parent(self, order_id: str, run_chain: str, request: OrderRequest) -> OpenParent:
+        """Register an order under its id, once.
+
+        The same run chain again is NEW again. Another chain with the same body is FINISHED with
+        the stored order once that is terminal; another body, or a stored order that is not
+        terminal (its workflow was lost), is a CONFLICT.
+        """
+        async with self._engine.begin() as connection:
+            return await store_orders.open_parent(connection, order_id, run_chain, request)
+
+    async def accept_parent(
+        self, order_id: str, request: OrderRequest, reference_price: Decimal
+    ) -> Denied | None:
+        """Kill switch, readiness, C2 (market and limit only), C3, C4; None when accepted.
+
+        The answer is stored and given again. `reference_price` in quote units. Raises
+        NoResultFound for an order that was not opened.
+        """
+        async with self._engine.begin() as connection:
+            return await store_orders.accept_parent(
+                connection, order_id, request, reference_price, self._limits
+            )
+
+    async def save_order(self, snapshot: OrderSnapshot, status: OrderStatus) -> None:
+        """Store the order as its workflow knows it. A terminal order never changes again."""
+        async with self._engine.begin() as connection:
+            await store_orders.save_order(connection, snapshot, status)
+
+    # --- attempts ---
+
+    async def reserve(
+        self,
+        intent: ChildIntent,
+        attempt: int,
+        reference_price: Decimal,
+        parent_quantity: Decimal,
+    ) -> tuple[str, Denied | None]:
+        """Check one attempt (kill switch, C2, C3, C4, C9) and book its reservation.
+
+        Answers the ledger's epoch, and None when approved. The same (child, attempt) again gets
+        the stored answer. A higher attempt closes those before it. Raises ChildClosedError for a
+        child that reached the venue or was given up.
+        """
+        async with self._engine.begin() as connection:
+            return await store_reserve.reserve(
+                connection, intent, attempt, reference_price, parent_quantity, self._limits
+            )
+
+    async def claim(
+        self, client_order_id: str, attempt: int, signed_at_ms: int
+    ) -> ClaimRefused | None:
+        """The permission to send, given once; None when granted. Raised: send nothing.
+
+        `signed_at_ms` is the signing timestamp on the venue's clock.
+        """
+        async with self._engine.begin() as connection:
+            return await store_attempts.claim(connection, client_order_id, attempt, signed_at_ms)
+
+    async def record_ack(
+        self, intent: ChildIntent, attempt: int, report: ExecutionReport, base: str, quote: str
+    ) -> ChildReport:
+        """The attempt was answered with an order: ACKED, and the report booked."""
+        async with self._engine.begin() as connection:
+            booked = await store_fills.book(
+                connection, intent, report, base, quote, acked_attempt=attempt
+            )
+            return booked.report
+
+    async def record_rejection(
+        self, client_order_id: str, attempt: int, code: str, reason: str
+    ) -> None:
+        """The venue definitely refused: the child is rejected, its reservation released."""
+        async with self._engine.begin() as connection:
+            await store_attempts.record_rejection(
+                connection, client_order_id, attempt, code, reason
+            )
+
+    async def record_unknown(self, client_order_id: str, attempt: int, reason: str) -> None:
+        """Sent, no trustworthy answer. The reservation stays."""
+        async with self._engine.begin() as connection:
+            await store_attempts.record_unknown(connection, client_order_id, attempt, reason)
+
+    async def close_attempt(self, client_order_id: str, attempt: int) -> AttemptTruth:
+        """No claim of this attempt can succeed any more; answers what the ledger knows of it."""
+        async with self._engine.begin() as connection:
+            return await store_attempts.close_attempt(connection, client_order_id, attempt)
+
+    async def prove_absent(self, client_order_id: str, attempt: int) -> None:
+        """The venue never saw the attempt and never will: the child may be reserved again.
+
+        The reservation is kept until then, or until the child is given up.
+        """
+        async with self._engine.begin() as connection:
+            await store_attempts.prove_absent(connection, client_order_id, attempt)
+
+    async def give_up(self, client_order_id: str, reason: str) -> None:
+        """Release a child that was never sent; an unknown or ended child is left as it is.
+
+        Raises ChildMayBeLiveError while an attempt is SENDING, UNKNOWN or ACKED.
+        """
+        async with self._engine.begin() as connection:
+            await store_attempts.give_up(connection, client_order_id, reason)
+
+    # --- what venues report ---
+
+    async def book_report(
+        self, intent: ChildIntent, report: ExecutionReport, base: str, quote: str
+    ) -> Booked:
+        """Book a report of one of our orders, however often and in whatever order it comes.
+
+        Raises UnknownChildError where the ledger holds no such child.
+        """
+        async with self._engine.begin() as connection:
+            return await store_fills.book(connection, intent, report, base, quote)
+
+    async def book_external(
+        self,
+        exchange: str,
+        account: str,
+        symbol: str,
+        venue_order_id: str,
+        side: Side,
+        fills: Sequence[Fill],
+        *,
+        base: str,
+        quote: str,
+    ) -> int:
+        """Book fills of an order that is not ours, under the strategy EXTERNAL, with an alarm.
+
+        Answers how many were new.
+        """
+        owner = Owner(
+            exchange=exchange,
+            account=account,
+            symbol=symbol,
+            venue_order_id=venue_order_id,
+            side=side,
+            base=base,
+            quote=quote,
+        )
+        async with self._engine.begin() as connection:
+            return await store_fills.book_external(connection, owner, fills)
+
+    async def child_report(self, client_order_id: str) -> ChildReport | None:
+        """What is booked of a child; None until the venue has given it an id."""
+        async with self._reader.connect() as connection:
+            found = await connection.execute(
+                select(*ChildOrder.__table__.columns).where(
+                    ChildOrder.client_order_id == client_order_id
+                )
+            )
+            child = found.one_or_none()
+            return None if child is None else await store_fills.report_of(connection, child)
+
+    async def child_by_id(self, client_order_id: str) -> StoredChild | None:
+        """A child order by our id."""
+        return await self._child(ChildOrder.client_order_id == client_order_id)
+
+    async def child_by_venue_id(
+        self, exchange: str, account: str, symbol: str, venue_order_id: str
+    ) -> StoredChild | None:
+        """A child order by the venue's id; the newest one if a venue uses ids again."""
+        return await self._child(
+            ChildOrder.exchange == exchange,
+            ChildOrder.account == account,
+            ChildOrder.symbol == symbol,
+            ChildOrder.venue_order_id == venue_order_id,
+        )
+
+    async def _child(self, *conditions: Any) -> StoredChild | None:
+        query = (
+            select(*ChildOrder.__table__.columns)
+            .where(*conditions)
+            .order_by(ChildOrder.created_at.desc())
+            .limit(1)
+        )
+        async with self._reader.connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _stored_child(row)
+
+    # --- the feed and the operators ---
+
+    async def set_readiness(
+        self, exchange: str, account: str, ready: bool, valid_s: Decimal, reason: str
+    ) -> None:
+        """READY for `valid_s` seconds from now, or RECONCILING."""
+        async with self._engine.begin() as connection:
+            await store_feed.set_readiness(
+                connection, exchange, account, ready=ready, valid_s=valid_s, reason=reason
+            )
+
+    async def save_cursor(self, exchange: str, account: str, symbol: str, trade_id: str) -> None:
+        """The newest trade that was booked and signalled."""
+        async with self._engine.begin() as connection:
+            await store_feed.save_cursor(connection, exchange, account, symbol, trade_id)
+
+    async def load_cursors(self, exchange: str, account: str) -> dict[str, str]:
+        """Trade ids by symbol."""
+        async with self._reader.connect() as connection:
+            return await store_feed.load_cursors(connection, exchange, account)
+
+    async def record_opening_balances(
+        self, exchange: str, account: str, balances: Mapping[str, Decimal]
+    ) -> bool:
+        """Balances before the first fill that we book; only the first call counts (then True)."""
+        async with self._engine.begin() as connection:
+            return await store_feed.record_opening_balances(connection, exchange, account, balances)
+
+    async def raise_alarm(self, code: str, about: str, detail: str) -> None:
+        """Tell a human, once per (code, object) until it is acknowledged."""
+        async with self._engine.begin() as connection:
+            await connection.execute(alarm(code, about, detail))
+
+    async def set_trading_state(self, scope: str, state: TradingState, reason: str) -> None:
+        """Set a kill switch: 'global', 'venue:x', 'symbol:x:y' or 'strategy:x'.
+
+        When this returns HALTED, no claim of the scope succeeds any more.
+        """
+        async with self._engine.begin() as connection:
+            await store_feed.set_trading_state(connection, scope, state, reason)
+
+
+def _stored_child(row: Row[Any]) -> StoredChild:
+    intent = ChildIntent(
+        client_order_id=row.client_order_id,
+        order_id=row.order_id,
+        child_index=row.child_index,
+        generation=row.generation,
+        strategy_id=row.strategy_id,
+        account=row.account,
+        venue=row.exchange,
+        symbol=row.symbol,
+        side=Side(row.side),
+        child_type=ChildType(row.child_type),
+        quantity=row.quantity,
+        price=row.price,
+        time_in_force=TimeInForce(row.time_in_force),
+        post_only=row.post_only,
+    )
+    return StoredChild(
+        intent=intent,
+        status=ChildStatus(row.status),
+        venue_order_id=row.venue_order_id,
+        venue_status=None if row.venue_status is None else VenueStatus(row.venue_status),
+    )

@@ -1,0 +1,324 @@
+"""The life of an attempt after it was reserved: claimed once, answered, or closed for good.
+
+Theory. READY -> SENDING is a compare-and-set inside the claim's transaction, which also re-reads
+the kill switch and the account's readiness. The shared advisory lock makes a halt wait for the
+claims in flight and every later claim see it: after the halt has committed no claim succeeds.
+If the commit of a claim fails, nothing may be sent.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Row,
+    Select,
+    Text,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ledger.checks import reduces
+from activities.ledger.models import (
+    AccountReadiness,
+    Attempt,
+    ChildOrder,
+    LedgerMeta,
+    Position,
+    Reservation,
+    TradingStateRow,
+)
+from activities.ledger.results import (
+    AttemptState,
+    AttemptTruth,
+    ChildMayBeLiveError,
+    ClaimCode,
+    ClaimRefused,
+    PositionKey,
+    TradingState,
+)
+from activities.ledger.statements import (
+    in_one_trip,
+    lock_child,
+    lock_child_for_claim,
+    strictest_state,
+    working,
+)
+from activities.ledger.store_fills import report_of
+from workflows.domain.lifecycle import ChildStatus
+from workflows.domain.orders import Side
+from workflows.domain.risk import Exposure
+
+_ON_THE_WIRE = (AttemptState.SENDING, AttemptState.UNKNOWN)
+_MAY_BE_LIVE = [*_ON_THE_WIRE, AttemptState.ACKED]
+
+
+# --- claim --------------------------------------------------------------------------------------
+
+
+def _is_ready() -> Any:
+    return exists().where(
+        AccountReadiness.exchange == bindparam("of_exchange"),
+        AccountReadiness.account == bindparam("of_account"),
+        AccountReadiness.state == "READY",
+        AccountReadiness.ready_until > func.clock_timestamp(),
+    )
+
+
+def _claim() -> Select[Any]:
+    """The compare-and-set with its gates, and the child's status, as one statement.
+
+    No bind may be named like a column of the tables: SQLAlchemy would take it for a value.
+    """
+    blocked = exists().where(
+        TradingStateRow.scope == any_(bindparam("scopes", type_=ARRAY(Text))),
+        or_(
+            TradingStateRow.state == TradingState.HALTED.value,
+            and_(
+                TradingStateRow.state != TradingState.ACTIVE.value,
+                ~bindparam("may_reduce", type_=Boolean),
+            ),
+        ),
+    )
+    claimed = (
+        update(Attempt)
+        .where(
+            Attempt.client_order_id == bindparam("child"),
+            Attempt.attempt == bindparam("number"),
+            Attempt.state == AttemptState.READY.value,
+            ~blocked,
+            _is_ready(),
+        )
+        .values(
+            state=AttemptState.SENDING.value,
+            signed_at_ms=bindparam("signed"),
+            claimed_at=func.clock_timestamp(),
+        )
+        .returning(Attempt.client_order_id)
+        .cte("claimed")
+    )
+    sending = (
+        update(ChildOrder)
+        .where(ChildOrder.client_order_id == claimed.c.client_order_id)
+        .values(status=ChildStatus.SENDING.value, updated_at=func.now())
+        .cte("sending")
+    )
+    return select(claimed.c.client_order_id).add_cte(sending)
+
+
+def _gate() -> Select[Any]:
+    """Why a claim was refused, and the exposure that a reducing order is judged by."""
+    one = select(literal(1).label("n")).subquery("one")
+    block = strictest_state().lateral("block")
+    position = select(Position.quantity).where(
+        Position.strategy_id == bindparam("strategy_id"),
+        Position.account == bindparam("account"),
+        Position.exchange == bindparam("exchange"),
+        Position.symbol == bindparam("symbol"),
+    )
+    return (
+        select(
+            block.c.state,
+            block.c.scope,
+            block.c.reason,
+            _is_ready().label("account_ready"),
+            func.coalesce(position.scalar_subquery(), 0).label("position"),
+            working(Side.BUY).label("working_buy"),
+            working(Side.SELL).label("working_sell"),
+        )
+        .select_from(one)
+        .outerjoin(block, true())
+    )
+
+
+_CLAIM, _GATE = _claim(), _gate()
+
+
+async def claim(
+    connection: AsyncConnection, client_order_id: str, attempt: int, signed_at_ms: int
+) -> ClaimRefused | None:
+    """See LedgerStore.claim."""
+    child = await lock_child_for_claim(connection, client_order_id, attempt)
+    if child is None or child.attempt_state != AttemptState.READY:
+        state = None if child is None else child.attempt_state
+        return ClaimRefused(code=ClaimCode.ATTEMPT_CLOSED, detail=f"state={state or 'absent'}")
+    key = PositionKey(child.strategy_id, child.account, child.exchange, child.symbol)
+    names = {"child": client_order_id, "number": attempt, "signed": signed_at_ms}
+    names |= {"scopes": key.scopes, "of_exchange": child.exchange, "of_account": child.account}
+    if (await connection.execute(_CLAIM, {**names, "may_reduce": False})).first():
+        return None
+    # its own reservation counts too: no child has the empty id
+    everything = {**names, **key._asdict(), "client_order_id": ""}
+    gate = (await connection.execute(_GATE, everything)).one()
+    refused = _refusal(gate, child)
+    if (
+        refused is None
+        and (await connection.execute(_CLAIM, {**names, "may_reduce": True})).first()
+    ):
+        return None
+    return refused or ClaimRefused(code=ClaimCode.RECONCILING, detail="account=reconciling")
+
+
+def _refusal(gate: Row[Any], child: Row[Any]) -> ClaimRefused | None:
+    if gate.state is not None:
+        exposure = Exposure(
+            position=gate.position, working_buy=gate.working_buy, working_sell=gate.working_sell
+        )
+        state = TradingState(gate.state)
+        may_pass = reduces(exposure, Side(child.side), child.quantity)
+        if state is TradingState.HALTED or not may_pass:
+            code = ClaimCode[f"TRADING_{state.name}"]
+            return ClaimRefused(code=code, detail=f"scope={gate.scope} reason={gate.reason}")
+    if not gate.account_ready:
+        return ClaimRefused(code=ClaimCode.RECONCILING, detail=f"account={child.account}")
+    return None
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def _set_attempt(
+    client_order_id: str, attempt: int, state: AttemptState, code: str = "", reason: str = ""
+) -> Update:
+    return (
+        update(Attempt)
+        .where(Attempt.client_order_id == client_order_id, Attempt.attempt == attempt)
+        .values(state=state.value, outcome_code=code, outcome_reason=reason)
+    )
+
+
+def _set_child(client_order_id: str, status: ChildStatus, reason: str = "") -> Update:
+    return (
+        update(ChildOrder)
+        .where(ChildOrder.client_order_id == client_order_id)
+        .values(status=status.value, reason=reason, updated_at=func.now())
+    )
+
+
+def _release(client_order_id: str) -> Update:
+    return (
+        update(Reservation)
+        .where(Reservation.client_order_id == client_order_id)
+        .values(state="released")
+    )
+
+
+def _is_untouched(child: Row[Any]) -> bool:
+    """True while the venue has said nothing about the child and it has not ended."""
+    return child.venue_order_id is None and not ChildStatus(child.status).is_final
+
+
+async def record_rejection(
+    connection: AsyncConnection, client_order_id: str, attempt: int, code: str, reason: str
+) -> None:
+    """See LedgerStore.record_rejection."""
+    child = await lock_child(connection, client_order_id, attempt)
+    if child is None or child.attempt_state not in _ON_THE_WIRE:
+        return
+    writes = [_set_attempt(client_order_id, attempt, AttemptState.REJECTED, code, reason)]
+    if _is_untouched(child):
+        text = f"{code}: {reason}" if reason else code
+        writes += [
+            _set_child(client_order_id, ChildStatus.REJECTED, text),
+            _release(client_order_id),
+        ]
+    await connection.execute(in_one_trip(*writes))
+
+
+async def record_unknown(
+    connection: AsyncConnection, client_order_id: str, attempt: int, reason: str
+) -> None:
+    """See LedgerStore.record_unknown."""
+    child = await lock_child(connection, client_order_id, attempt)
+    if child is None or child.attempt_state != AttemptState.SENDING:
+        return
+    writes = [_set_attempt(client_order_id, attempt, AttemptState.UNKNOWN, reason=reason)]
+    if _is_untouched(child):
+        writes.append(_set_child(client_order_id, ChildStatus.UNKNOWN, reason))
+    await connection.execute(in_one_trip(*writes))
+
+
+# --- close --------------------------------------------------------------------------------------
+
+
+async def close_attempt(
+    connection: AsyncConnection, client_order_id: str, attempt: int
+) -> AttemptTruth:
+    """See LedgerStore.close_attempt."""
+    child = await lock_child(connection, client_order_id, attempt)
+    if child is None or child.attempt_state is None:
+        epoch = (await connection.execute(select(LedgerMeta.epoch))).scalar_one()
+        report = None if child is None else await report_of(connection, child)
+        return AttemptTruth(known=False, epoch=epoch, report=report)
+    state = AttemptState(child.attempt_state)
+    if state is AttemptState.READY:
+        writes = [_set_attempt(client_order_id, attempt, AttemptState.CLOSED)]
+        if child.status == ChildStatus.READY:
+            writes.append(_set_child(client_order_id, ChildStatus.NEW, "never sent"))
+        await connection.execute(in_one_trip(*writes))
+    elif state is AttemptState.SENDING:
+        writes = [_set_attempt(client_order_id, attempt, AttemptState.UNKNOWN, reason="no answer")]
+        if child.status == ChildStatus.SENDING:
+            writes.append(_set_child(client_order_id, ChildStatus.UNKNOWN, "no answer"))
+        await connection.execute(in_one_trip(*writes))
+    return AttemptTruth(
+        known=True,
+        epoch=child.epoch,
+        state=state,
+        signed_at_ms=child.signed_at_ms,
+        venue_order_id=child.venue_order_id,
+        report=await report_of(connection, child),
+        outcome_code=child.outcome_code,
+        outcome_reason=child.outcome_reason,
+    )
+
+
+async def prove_absent(connection: AsyncConnection, client_order_id: str, attempt: int) -> None:
+    """See LedgerStore.prove_absent."""
+    child = await lock_child(connection, client_order_id, attempt)
+    if child is None or child.attempt_state not in (AttemptState.READY, *_ON_THE_WIRE):
+        return
+    writes = [_set_attempt(client_order_id, attempt, AttemptState.CLOSED, "PROVEN_ABSENT")]
+    if _is_untouched(child):
+        writes.append(_set_child(client_order_id, ChildStatus.NEW, "proven absent"))
+    await connection.execute(in_one_trip(*writes))
+
+
+async def give_up(connection: AsyncConnection, client_order_id: str, reason: str) -> None:
+    """See LedgerStore.give_up."""
+    child = await lock_child(connection, client_order_id)
+    if child is None or ChildStatus(child.status).is_final:
+        return
+    live = select(Attempt.attempt, Attempt.state).where(
+        Attempt.client_order_id == client_order_id, Attempt.state.in_(_MAY_BE_LIVE)
+    )
+    found = (await connection.execute(live)).first()
+    if found is not None:
+        raise ChildMayBeLiveError(
+            f"child {client_order_id}: attempt {found.attempt} is {found.state}, not given up"
+        )
+    ready = (
+        update(Attempt)
+        .where(
+            Attempt.client_order_id == client_order_id,
+            Attempt.state == AttemptState.READY.value,
+        )
+        .values(state=AttemptState.CLOSED.value)
+    )
+    await connection.execute(
+        in_one_trip(
+            ready,
+            _set_child(client_order_id, ChildStatus.NOT_SENT, reason),
+            _release(client_order_id),
+        )
+    )

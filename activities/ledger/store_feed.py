@@ -1,0 +1,116 @@
+"""What the account feed and the operators write: readiness, cursors, balances, alarms, state."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, Interval, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ledger.models import (
+    AccountReadiness,
+    FeedCursorRow,
+    OpeningBalance,
+    TradingStateRow,
+)
+from activities.ledger.results import TradingState
+from activities.ledger.statements import TRADING_LOCK
+
+_MICROSECONDS = 1_000_000
+
+
+async def set_readiness(
+    connection: AsyncConnection,
+    exchange: str,
+    account: str,
+    *,
+    ready: bool,
+    valid_s: Decimal,
+    reason: str,
+) -> None:
+    """See LedgerStore.set_readiness."""
+    valid = timedelta(microseconds=int(valid_s * _MICROSECONDS))
+    until = func.clock_timestamp() + literal(valid, Interval)
+    values = {
+        "state": "READY" if ready else "RECONCILING",
+        "ready_until": until if ready else None,
+        "reason": reason,
+    }
+    new = insert(AccountReadiness).values(exchange=exchange, account=account, **values)
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[AccountReadiness.exchange, AccountReadiness.account],
+            set_={**values, "updated_at": func.now()},
+        )
+    )
+
+
+async def save_cursor(
+    connection: AsyncConnection, exchange: str, account: str, symbol: str, trade_id: str
+) -> None:
+    """See LedgerStore.save_cursor."""
+    new = insert(FeedCursorRow).values(
+        exchange=exchange, account=account, symbol=symbol, trade_id=trade_id
+    )
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[FeedCursorRow.exchange, FeedCursorRow.account, FeedCursorRow.symbol],
+            set_={"trade_id": trade_id},
+        )
+    )
+
+
+async def load_cursors(connection: AsyncConnection, exchange: str, account: str) -> dict[str, str]:
+    """See LedgerStore.load_cursors."""
+    rows = await connection.execute(
+        select(FeedCursorRow.symbol, FeedCursorRow.trade_id)
+        .where(FeedCursorRow.exchange == exchange, FeedCursorRow.account == account)
+        .order_by(FeedCursorRow.symbol)
+    )
+    return {row.symbol: row.trade_id for row in rows}
+
+
+async def record_opening_balances(
+    connection: AsyncConnection, exchange: str, account: str, balances: Mapping[str, Decimal]
+) -> bool:
+    """See LedgerStore.record_opening_balances."""
+    # the mark is on the account, not on the balances: an account may open empty
+    mark = insert(AccountReadiness).values(
+        exchange=exchange,
+        account=account,
+        state="RECONCILING",
+        reason="opening balances taken",
+        opened_at=func.now(),
+    )
+    taken = await connection.execute(
+        mark.on_conflict_do_update(
+            index_elements=[AccountReadiness.exchange, AccountReadiness.account],
+            set_={"opened_at": func.now()},
+            where=AccountReadiness.opened_at.is_(None),
+        ).returning(AccountReadiness.opened_at)
+    )
+    if taken.first() is None:
+        return False
+    if balances:
+        rows = [
+            {"exchange": exchange, "account": account, "asset": asset, "amount": amount}
+            for asset, amount in sorted(balances.items())
+        ]
+        await connection.execute(insert(OpeningBalance).values(rows))
+    return True
+
+
+async def set_trading_state(
+    connection: AsyncConnection, scope: str, state: TradingState, reason: str
+) -> None:
+    """See LedgerStore.set_trading_state."""
+    # waits for the claims in flight; those that follow see the new state
+    await connection.execute(select(func.pg_advisory_xact_lock(cast(TRADING_LOCK, BigInteger))))
+    new = insert(TradingStateRow).values(scope=scope, state=state.value, reason=reason)
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[TradingStateRow.scope],
+            set_={"state": state.value, "reason": reason, "updated_at": func.now()},
+        )
+    )

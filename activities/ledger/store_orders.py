@@ -1,0 +1,244 @@
+"""Parent orders: registered under the caller's id, accepted or denied once, finished once."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, bindparam, exists, func, select, true, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ledger.checks import Block, check_parent
+from activities.ledger.models import AccountReadiness, ParentOrder, Position, RiskCheck
+from activities.ledger.results import OpenParent, ParentKind, PositionKey
+from activities.ledger.statements import alarm, in_one_trip, strictest_state, working
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import Side
+from workflows.domain.risk import Exposure, Limits, Proposal
+from workflows.messages import OrderRequest, OrderSnapshot
+
+_TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
+
+
+# --- open ---------------------------------------------------------------------------------------
+
+
+async def open_parent(
+    connection: AsyncConnection, order_id: str, run_chain: str, request: OrderRequest
+) -> OpenParent:
+    """See LedgerStore.open_parent."""
+    body_hash = request.body_hash()
+    new = (
+        insert(ParentOrder)
+        .values(run_chain=run_chain, body_hash=body_hash, **_columns(order_id, request))
+        .on_conflict_do_nothing()
+        .returning(ParentOrder.order_id)
+    )
+    if (await connection.execute(new)).first():
+        return OpenParent(kind=ParentKind.NEW)
+    stored = (
+        await connection.execute(
+            select(*ParentOrder.__table__.columns).where(ParentOrder.order_id == order_id)
+        )
+    ).one()
+    return _compare(stored, run_chain, body_hash)
+
+
+def _columns(order_id: str, request: OrderRequest) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "strategy_id": request.strategy_id,
+        "account": request.account,
+        "exchange": request.exchange,
+        "symbol": request.symbol,
+        "side": request.side.value,
+        "order_type": request.order_type.value,
+        "quantity": request.quantity,
+        "price": request.price,
+        "priority": request.priority,
+        "request": request.model_dump(mode="json", exclude_none=True),
+        "status": OrderStatus.PENDING.value,
+    }
+
+
+def _compare(stored: Row[Any], run_chain: str, body_hash: str) -> OpenParent:
+    if stored.run_chain == run_chain:
+        return OpenParent(kind=ParentKind.NEW)
+    if stored.body_hash != body_hash:
+        detail = f"order_id={stored.order_id} body=other"
+        return OpenParent(kind=ParentKind.CONFLICT, detail=detail)
+    if not OrderStatus(stored.status).is_terminal:
+        # its workflow was terminated or lost: what it left at the venue is not settled
+        detail = f"order_id={stored.order_id} status={stored.status} run=other"
+        return OpenParent(kind=ParentKind.CONFLICT, detail=detail)
+    return OpenParent(kind=ParentKind.FINISHED, stored=snapshot_of(stored))
+
+
+def snapshot_of(row: Row[Any]) -> OrderSnapshot:
+    """The order as its workflow last stored it; the row's own columns where it never did."""
+    known = {
+        "order_id": row.order_id,
+        "order_type": row.order_type,
+        "strategy_id": row.strategy_id,
+        "account": row.account,
+        "exchange": row.exchange,
+        "symbol": row.symbol,
+        "side": row.side,
+        "quantity": row.quantity,
+        "price": row.price,
+        "remaining_quantity": row.quantity,
+        "reason": row.reason,
+        "created_at": row.created_at.isoformat(),
+        **(row.snapshot or {}),
+        "status": row.status,
+        "code": row.code,
+        "field": row.field,
+        "updated_at": row.updated_at.isoformat(),
+    }
+    return OrderSnapshot.model_validate(known)
+
+
+# --- accept -------------------------------------------------------------------------------------
+
+
+def _accept_facts() -> Select[Any]:
+    """The parent, held until the end, with all that its checks need."""
+    block = strictest_state().lateral("block")
+    ready = exists().where(
+        AccountReadiness.exchange == ParentOrder.exchange,
+        AccountReadiness.account == ParentOrder.account,
+        AccountReadiness.state == "READY",
+        AccountReadiness.ready_until > func.clock_timestamp(),
+    )
+    return (
+        select(
+            ParentOrder.status,
+            ParentOrder.code,
+            ParentOrder.field,
+            ParentOrder.reason,
+            func.coalesce(Position.quantity, 0).label("position"),
+            working(Side.BUY).label("working_buy"),
+            working(Side.SELL).label("working_sell"),
+            block.c.state.label("block_state"),
+            block.c.scope.label("block_scope"),
+            block.c.reason.label("block_reason"),
+            ready.label("account_ready"),
+        )
+        .outerjoin(
+            Position,
+            and_(
+                Position.strategy_id == ParentOrder.strategy_id,
+                Position.account == ParentOrder.account,
+                Position.exchange == ParentOrder.exchange,
+                Position.symbol == ParentOrder.symbol,
+            ),
+        )
+        .outerjoin(block, true())
+        .where(ParentOrder.order_id == bindparam("order_id"))
+        .with_for_update(key_share=True, of=ParentOrder)
+    )
+
+
+_ACCEPT_FACTS = _accept_facts()
+
+
+async def accept_parent(
+    connection: AsyncConnection,
+    order_id: str,
+    request: OrderRequest,
+    reference_price: Decimal,
+    limits: Limits,
+) -> Denied | None:
+    """See LedgerStore.accept_parent."""
+    key = PositionKey(request.strategy_id, request.account, request.exchange, request.symbol)
+    names = {"order_id": order_id, "client_order_id": "", "scopes": key.scopes, **key._asdict()}
+    facts = (await connection.execute(_ACCEPT_FACTS, names)).one()
+    if facts.status == OrderStatus.DENIED:
+        return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.reason)
+    if facts.status != OrderStatus.PENDING:
+        return None
+    denied = _judge(facts, request, reference_price, limits)
+    await connection.execute(_verdict(order_id, denied))
+    return denied
+
+
+def _judge(
+    facts: Row[Any], request: OrderRequest, reference_price: Decimal, limits: Limits
+) -> Denied | None:
+    proposal = Proposal(
+        side=request.side,
+        quantity=request.quantity,
+        price=request.price,
+        reference_price=reference_price,
+    )
+    exposure = Exposure(
+        position=facts.position,
+        working_buy=facts.working_buy,
+        working_sell=facts.working_sell,
+    )
+    block = Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)
+    return check_parent(
+        proposal,
+        exposure,
+        block,
+        limits,
+        order_type=request.order_type,
+        account_ready=facts.account_ready,
+    )
+
+
+def _verdict(order_id: str, denied: Denied | None) -> Select[Any]:
+    values: dict[str, Any] = {"updated_at": func.now()}
+    check = {"kind": "parent", "subject": order_id, "attempt": 0}
+    if denied is None:
+        values |= {"status": OrderStatus.ACCEPTED.value, "accepted_at": func.now()}
+        check["verdict"] = "approved"
+    else:
+        values["status"] = OrderStatus.DENIED.value
+        values |= {"code": denied.code.value, "field": denied.field, "reason": denied.detail}
+        check |= {"verdict": "denied", "code": denied.code.value}
+        check |= {"field": denied.field, "detail": denied.detail}
+    return in_one_trip(
+        insert(RiskCheck).values(check),
+        update(ParentOrder).where(ParentOrder.order_id == order_id).values(values),
+    )
+
+
+# --- save ---------------------------------------------------------------------------------------
+
+
+async def save_order(
+    connection: AsyncConnection, snapshot: OrderSnapshot, status: OrderStatus
+) -> None:
+    """See LedgerStore.save_order."""
+    values: dict[str, Any] = {
+        "status": status.value,
+        "snapshot": snapshot.model_dump(mode="json", exclude_none=True),
+        "filled_quantity": snapshot.filled_quantity,
+        "code": None if snapshot.code is None else snapshot.code.value,
+        "field": snapshot.field,
+        "reason": snapshot.reason,
+        "updated_at": func.now(),
+    }
+    if status.is_terminal:
+        values["finished_at"] = func.now()
+    open_still = ParentOrder.status.not_in(_TERMINAL)
+    # a denial of accept_parent is terminal before its workflow has told the end
+    untold = and_(ParentOrder.status == status.value, ParentOrder.finished_at.is_(None))
+    saved = await connection.execute(
+        update(ParentOrder)
+        .where(ParentOrder.order_id == snapshot.order_id, open_still | untold)
+        .values(values)
+        .returning(ParentOrder.order_id)
+    )
+    if saved.first() is None:
+        await _alarm_if_absent(connection, snapshot.order_id, status)
+
+
+async def _alarm_if_absent(connection: AsyncConnection, order_id: str, status: OrderStatus) -> None:
+    """A finished order is left as it is; one that is not there at all is news to a human."""
+    found = await connection.execute(
+        select(ParentOrder.order_id).where(ParentOrder.order_id == order_id)
+    )
+    if found.first() is None:
+        await connection.execute(alarm("UNKNOWN_ORDER", order_id, f"status={status}"))

@@ -1,0 +1,283 @@
+"""Reserve: one attempt of a child is checked and booked, in one transaction.
+
+Theory. The position row is the lock of its limits: two reservations of one position never see
+the same headroom. Bookings of fills take the same lock first, so what a reservation reads
+(position, open reservations) is never torn between a fill and the reservation it consumes.
+The answer is stored as a risk check, so asking again answers the same and counts once.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Insert,
+    Row,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ledger.checks import Block, check_child, check_overshoot
+from activities.ledger.models import (
+    Attempt,
+    ChildOrder,
+    LedgerMeta,
+    ParentOrder,
+    Reservation,
+    RiskCheck,
+)
+from activities.ledger.results import AttemptState, ChildClosedError, PositionKey
+from activities.ledger.statements import (
+    in_one_trip,
+    lock_child,
+    lock_position,
+    strictest_state,
+    working,
+)
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.lifecycle import ChildStatus, OrderStatus
+from workflows.domain.orders import ChildIntent, Side
+from workflows.domain.risk import Exposure, Limits, Proposal
+
+_UNCLAIMABLE_AFTER = [AttemptState.READY, AttemptState.SENDING, AttemptState.UNKNOWN]
+
+
+def _facts() -> Select[Any]:
+    """Everything that the checks need, in one row."""
+    one = select(literal(1).label("n")).subquery("one")
+    block = strictest_state().lateral("block")
+    latest = func.coalesce(func.max(Attempt.attempt), 0)
+    attempts = Attempt.client_order_id == bindparam("client_order_id")
+    acked = func.coalesce(func.bool_or(Attempt.state == AttemptState.ACKED.value), False)
+    stored = and_(
+        RiskCheck.kind == "child",
+        RiskCheck.subject == bindparam("client_order_id"),
+        RiskCheck.attempt == bindparam("attempt"),
+    )
+    return (
+        select(
+            select(LedgerMeta.epoch).scalar_subquery().label("epoch"),
+            RiskCheck.verdict,
+            RiskCheck.code,
+            RiskCheck.field,
+            RiskCheck.detail,
+            ChildOrder.status.label("child_status"),
+            ChildOrder.venue_order_id,
+            select(latest).where(attempts).scalar_subquery().label("latest"),
+            select(acked).where(attempts).scalar_subquery().label("acked"),
+            working(Side.BUY).label("working_buy"),
+            working(Side.SELL).label("working_sell"),
+            _used_by_others().label("used"),
+            block.c.state.label("block_state"),
+            block.c.scope.label("block_scope"),
+            block.c.reason.label("block_reason"),
+        )
+        .select_from(one)
+        .outerjoin(RiskCheck, stored)
+        .outerjoin(ChildOrder, ChildOrder.client_order_id == bindparam("client_order_id"))
+        .outerjoin(block, true())
+    )
+
+
+def _used_by_others() -> Any:
+    """What the parent's other children filled, executed, or may still fill, in base units."""
+    other, held = ChildOrder.__table__.alias("other"), Reservation.__table__.alias("held")
+    may_fill = other.c.filled_quantity + func.coalesce(held.c.quantity, 0)
+    return (
+        select(func.coalesce(func.sum(func.greatest(other.c.executed_quantity, may_fill)), 0))
+        .select_from(
+            other.outerjoin(
+                held,
+                and_(held.c.client_order_id == other.c.client_order_id, held.c.state == "open"),
+            )
+        )
+        .where(
+            other.c.order_id == bindparam("order_id"),
+            other.c.client_order_id != bindparam("client_order_id"),
+        )
+        .scalar_subquery()
+    )
+
+
+_FACTS = _facts()
+
+
+async def reserve(
+    connection: AsyncConnection,
+    intent: ChildIntent,
+    attempt: int,
+    reference_price: Decimal,
+    parent_quantity: Decimal,
+    limits: Limits,
+) -> tuple[str, Denied | None]:
+    """See LedgerStore.reserve."""
+    key = PositionKey.of(intent)
+    position = await lock_position(connection, key)
+    if attempt > 1:  # a late worker may be claiming the attempt before
+        await lock_child(connection, intent.client_order_id)
+    facts = (await connection.execute(_FACTS, _names(intent, attempt, key))).one()
+    if facts.verdict is not None:
+        return facts.epoch, _stored_answer(facts)
+    _refuse_reopening(intent, attempt, facts)
+    denied = _judge(intent, position, facts, reference_price, limits) or check_overshoot(
+        facts.used, intent.quantity, parent_quantity
+    )
+    writes = _denial(intent, denied) if denied else _approval(intent, attempt)
+    await connection.execute(
+        in_one_trip(_risk_check(intent, attempt, denied), *_close_earlier(intent, attempt), *writes)
+    )
+    return facts.epoch, denied
+
+
+def _names(intent: ChildIntent, attempt: int, key: PositionKey) -> dict[str, Any]:
+    return {
+        "client_order_id": intent.client_order_id,
+        "order_id": intent.order_id,
+        "attempt": attempt,
+        "scopes": key.scopes,
+        **key._asdict(),
+    }
+
+
+def _stored_answer(facts: Row[Any]) -> Denied | None:
+    if facts.verdict == "approved":
+        return None
+    return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.detail)
+
+
+def _refuse_reopening(intent: ChildIntent, attempt: int, facts: Row[Any]) -> None:
+    """A child that reached the venue, or was given up, gets no further attempt."""
+    given_up = facts.child_status == ChildStatus.NOT_SENT
+    if facts.venue_order_id is not None or facts.acked or given_up or facts.latest >= attempt:
+        raise ChildClosedError(
+            f"child {intent.client_order_id} is {facts.child_status}, attempt {facts.latest}: "
+            f"attempt {attempt} cannot be reserved"
+        )
+
+
+def _judge(
+    intent: ChildIntent,
+    position: Decimal,
+    facts: Row[Any],
+    reference_price: Decimal,
+    limits: Limits,
+) -> Denied | None:
+    proposal = Proposal(
+        side=intent.side,
+        quantity=intent.quantity,
+        price=intent.price,
+        reference_price=reference_price,
+    )
+    exposure = Exposure(
+        position=position, working_buy=facts.working_buy, working_sell=facts.working_sell
+    )
+    block = Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)
+    return check_child(proposal, exposure, block, limits)
+
+
+# --- writes -------------------------------------------------------------------------------------
+
+
+def _risk_check(intent: ChildIntent, attempt: int, denied: Denied | None) -> Insert:
+    return insert(RiskCheck).values(
+        kind="child",
+        subject=intent.client_order_id,
+        attempt=attempt,
+        verdict="approved" if denied is None else "denied",
+        code=None if denied is None else denied.code.value,
+        field=None if denied is None else denied.field,
+        detail="" if denied is None else denied.detail,
+    )
+
+
+def _close_earlier(intent: ChildIntent, attempt: int) -> list[Update]:
+    if attempt == 1:
+        return []
+    return [
+        update(Attempt)
+        .where(
+            Attempt.client_order_id == intent.client_order_id,
+            Attempt.attempt < attempt,
+            Attempt.state.in_(_UNCLAIMABLE_AFTER),
+        )
+        .values(state=AttemptState.CLOSED.value)
+    ]
+
+
+def _approval(intent: ChildIntent, attempt: int) -> list[Insert | Update]:
+    return [
+        _child(intent, ChildStatus.READY, ""),
+        insert(Attempt).values(
+            client_order_id=intent.client_order_id,
+            attempt=attempt,
+            state=AttemptState.READY.value,
+        ),
+        _reservation(intent),
+        update(ParentOrder)
+        .where(
+            ParentOrder.order_id == intent.order_id,
+            ParentOrder.status == OrderStatus.ACCEPTED.value,
+        )
+        .values(status=OrderStatus.WORKING.value, updated_at=func.now()),
+    ]
+
+
+def _denial(intent: ChildIntent, denied: Denied) -> list[Insert | Update]:
+    return [
+        _child(intent, ChildStatus.DENIED, str(denied)),
+        update(Reservation)
+        .where(Reservation.client_order_id == intent.client_order_id)
+        .values(state="released"),
+    ]
+
+
+def _child(intent: ChildIntent, status: ChildStatus, reason: str) -> Insert:
+    """The child as this attempt would send it: a later attempt may be priced anew."""
+    new = insert(ChildOrder).values(
+        client_order_id=intent.client_order_id,
+        order_id=intent.order_id,
+        child_index=intent.child_index,
+        generation=intent.generation,
+        strategy_id=intent.strategy_id,
+        account=intent.account,
+        exchange=intent.venue,
+        symbol=intent.symbol,
+        side=intent.side.value,
+        child_type=intent.child_type.value,
+        time_in_force=intent.time_in_force.value,
+        post_only=intent.post_only,
+        quantity=intent.quantity,
+        price=intent.price,
+        status=status.value,
+        reason=reason,
+    )
+    again = ("child_type", "time_in_force", "post_only", "quantity", "price", "status", "reason")
+    return new.on_conflict_do_update(
+        index_elements=[ChildOrder.client_order_id],
+        set_={**{name: new.excluded[name] for name in again}, "updated_at": func.now()},
+    )
+
+
+def _reservation(intent: ChildIntent) -> Insert:
+    new = insert(Reservation).values(
+        client_order_id=intent.client_order_id,
+        strategy_id=intent.strategy_id,
+        account=intent.account,
+        exchange=intent.venue,
+        symbol=intent.symbol,
+        side=intent.side.value,
+        quantity=intent.quantity,
+        state="open",
+    )
+    return new.on_conflict_do_update(
+        index_elements=[Reservation.client_order_id],
+        set_={"quantity": new.excluded.quantity, "state": "open"},
+    )

@@ -1,0 +1,70 @@
+"""What the ledger shows, as plain values. Amounts are exact, times are UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillView:
+    """One booked trade. Times are UTC."""
+
+    trade_id: str
+    client_order_id: str | None
+    venue_order_id: str
+    exchange: str
+    account: str
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    is_maker: bool
+    traded_at: datetime
+    booked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCount:
+    """How many orders of a kind are in a status; `has_fills` tells a partial end from an empty."""
+
+    order_type: str
+    exchange: str
+    status: str
+    has_fills: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurationHistogram:
+    """Seconds from registration to end; `counts[i]` took less than bounds[i], the last one more."""
+
+    order_type: str
+    exchange: str
+    counts: tuple[int, ...]
+    total_s: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmView:
+    """Something a human must know. `acknowledged_at` is None while it is open."""
+
+    id: int
+    code: str
+    object: str
+    detail: str
+    since: datetime
+    acknowledged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """`ready` is true only while the account feed vouches for the account."""
+
+    exchange: str
+    account: str
+    ready: bool
+    ready_until: datetime | None
+    reason: str
+    updated_at: datetime

@@ -1,0 +1,223 @@
+"""The only reader of the ledger for those who ask: orders, fills, alarms, and figures for metrics.
+
+Rule: nothing here writes or locks. Amounts are exact; an average price is rounded to
+PRICE_DIGITS significant digits.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, Numeric, Row, Select, bindparam, extract, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.ledger.cursors import InvalidCursorError, decode_cursor, encode_cursor
+from activities.ledger.models import (
+    AccountReadiness,
+    Alarm,
+    ChildOrder,
+    FillRow,
+    OpeningBalance,
+    ParentOrder,
+    PostingRow,
+)
+from activities.ledger.statements import exact
+from activities.ledger.view_models import (
+    AccountView,
+    AlarmView,
+    DurationHistogram,
+    FillView,
+    OrderCount,
+)
+from activities.ledger.view_orders import children_of, overlay, totals_of
+from workflows.domain.postings import Account
+from workflows.messages import OrderSnapshot
+
+__all__ = ["MAX_PAGE", "InvalidCursorError", "LedgerViews"]
+
+MAX_PAGE = 500
+MAX_ALARMS = 1_000
+MAX_FILLS = 50_000
+_ZERO = Decimal(0)
+
+
+class LedgerViews:
+    """Reads; each method sees what was committed when it was called."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def order(self, order_id: str) -> OrderSnapshot | None:
+        """One order with its newest children, or None."""
+        query = select(*ParentOrder.__table__.columns).where(ParentOrder.order_id == order_id)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                return None
+            totals = await totals_of(connection, [order_id])
+            children, count = await children_of(connection, order_id)
+        shown = overlay(row, totals.get(order_id))
+        return shown.model_copy(update={"children": children, "children_total": count})
+
+    async def orders(
+        self,
+        *,
+        strategy_id: str | None = None,
+        symbol: str | None = None,
+        status: str | None = None,
+        exchange: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[OrderSnapshot], str | None]:
+        """A page of orders, newest first, without children; and the cursor of the next page.
+
+        `limit` is 1 to MAX_PAGE. Raises InvalidCursorError for a cursor that is not ours.
+        """
+        assert 1 <= limit <= MAX_PAGE, f"limit {limit}"
+        query = _page(strategy_id, symbol, status, exchange, cursor).limit(limit + 1)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+            page = rows[:limit]
+            totals = await totals_of(connection, [row.order_id for row in page])
+        shown = [overlay(row, totals.get(row.order_id)) for row in page]
+        more = len(rows) > limit
+        return shown, encode_cursor(page[-1].created_at, page[-1].order_id) if more else None
+
+    async def fills(self, order_id: str) -> list[FillView]:
+        """Fills of an order, oldest first (at most MAX_FILLS)."""
+        names = FillView.__dataclass_fields__
+        query = (
+            select(*(FillRow.__table__.c[name] for name in names))
+            .join(ChildOrder, ChildOrder.client_order_id == FillRow.client_order_id)
+            .where(ChildOrder.order_id == order_id)
+            .order_by(FillRow.traded_at, FillRow.id)
+            .limit(MAX_FILLS)
+        )
+        async with self._engine.connect() as connection:
+            return [FillView(**row._mapping) for row in await connection.execute(query)]
+
+    async def order_counts(self) -> list[OrderCount]:
+        """Every order ever registered, by type, exchange, status, and whether it has fills."""
+        group = (
+            ParentOrder.order_type,
+            ParentOrder.exchange,
+            ParentOrder.status,
+            (ParentOrder.filled_quantity > 0).label("has_fills"),
+        )
+        query = select(*group, func.count().label("count")).group_by(*group).order_by(*group)
+        async with self._engine.connect() as connection:
+            return [OrderCount(**row._mapping) for row in await connection.execute(query)]
+
+    async def order_durations(self, bounds_s: Sequence[Decimal]) -> list[DurationHistogram]:
+        """How long finished orders took, by type and exchange. `bounds_s` in seconds, ascending."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(_DURATIONS, {"bounds": list(bounds_s)})
+            return _histograms(rows.all(), len(bounds_s))
+
+    async def alarms(self, *, include_acknowledged: bool = False) -> list[AlarmView]:
+        """Alarms, newest first (at most MAX_ALARMS)."""
+        query = select(*Alarm.__table__.columns).order_by(Alarm.id.desc()).limit(MAX_ALARMS)
+        if not include_acknowledged:
+            query = query.where(Alarm.acknowledged_at.is_(None))
+        async with self._engine.connect() as connection:
+            return [AlarmView(**row._mapping) for row in await connection.execute(query)]
+
+    async def readiness(self) -> list[AccountView]:
+        """Every account that a feed has followed."""
+        is_fresh = AccountReadiness.ready_until > func.clock_timestamp()
+        ready = func.coalesce((AccountReadiness.state == "READY") & is_fresh, False)
+        query = select(
+            AccountReadiness.exchange,
+            AccountReadiness.account,
+            ready.label("ready"),
+            AccountReadiness.ready_until,
+            AccountReadiness.reason,
+            AccountReadiness.updated_at,
+        ).order_by(AccountReadiness.exchange, AccountReadiness.account)
+        async with self._engine.connect() as connection:
+            return [AccountView(**row._mapping) for row in await connection.execute(query)]
+
+    async def balances_from_ledger(self, exchange: str, account: str) -> dict[str, Decimal]:
+        """Opening balance plus everything that our fills moved, by asset."""
+        moved = (
+            select(PostingRow.asset, func.sum(PostingRow.amount))
+            .join(FillRow, FillRow.id == PostingRow.fill_id)
+            .where(
+                FillRow.exchange == exchange,
+                FillRow.account == account,
+                PostingRow.account == Account.TRADING.value,
+            )
+            .group_by(PostingRow.asset)
+        )
+        opening = select(OpeningBalance.asset, OpeningBalance.amount).where(
+            OpeningBalance.exchange == exchange, OpeningBalance.account == account
+        )
+        entries = moved.union_all(opening).subquery()
+        asset, amount = entries.c
+        query = select(asset.label("asset"), func.sum(amount).label("amount"))
+        query = query.group_by(asset).order_by(asset)
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query)
+            return {row.asset: row.amount for row in rows}
+
+
+# --- pieces -------------------------------------------------------------------------------------
+
+
+def _page(
+    strategy_id: str | None,
+    symbol: str | None,
+    status: str | None,
+    exchange: str | None,
+    cursor: str | None,
+) -> Select[Any]:
+    columns: list[Any] = list(ParentOrder.__table__.columns)
+    query = select(*columns).order_by(ParentOrder.created_at.desc(), ParentOrder.order_id.desc())
+    wanted = {"strategy_id": strategy_id, "symbol": symbol, "status": status, "exchange": exchange}
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(ParentOrder.__table__.c[name] == value)
+    if cursor is not None:
+        place = tuple_(ParentOrder.created_at, ParentOrder.order_id)
+        query = query.where(place < tuple_(*decode_cursor(cursor)))
+    return query
+
+
+def _durations() -> Select[Any]:
+    took = extract("epoch", ParentOrder.finished_at - ParentOrder.created_at).cast(Numeric)
+    bucket = func.width_bucket(took, bindparam("bounds", type_=ARRAY(Numeric)))
+    group = (ParentOrder.order_type, ParentOrder.exchange)
+    columns: list[Any] = [
+        *group,
+        bucket.label("bucket"),
+        func.count().label("count"),
+        func.sum(took).label("total_s"),
+    ]
+    return (
+        select(*columns)
+        .where(ParentOrder.finished_at.is_not(None))
+        .group_by(*group, "bucket")
+        .order_by(*group, "bucket")
+    )
+
+
+_DURATIONS = _durations()
+
+
+def _histograms(rows: Sequence[Row[Any]], bounds: int) -> list[DurationHistogram]:
+    counts: dict[tuple[str, str], list[int]] = {}
+    totals: dict[tuple[str, str], Decimal] = {}
+    for row in rows:
+        key = (row.order_type, row.exchange)
+        counts.setdefault(key, [0] * (bounds + 1))[row.bucket] += row.count
+        with exact():
+            totals[key] = totals.get(key, _ZERO) + row.total_s
+    return [
+        DurationHistogram(
+            order_type=order_type,
+            exchange=exchange,
+            counts=tuple(buckets),
+            total_s=totals[order_type, exchange],
+        )
+        for (order_type, exchange), buckets in counts.items()
+    ]

@@ -1,0 +1,91 @@
+"""The ledger port: local activities that touch only our database, each idempotent."""
+
+from collections.abc import Collection
+
+from temporalio import activity
+
+from activities.ledger.results import ParentKind
+from activities.ledger.store import LedgerStore
+from workflows.domain.denials import DenialCode, Denied
+from workflows.ports import (
+    AcceptOrder,
+    EngineTerms,
+    GiveUp,
+    LedgerPort,
+    OpenedOrder,
+    OpenKind,
+    OpenOrder,
+    Reserve,
+    Reserved,
+    SaveOrder,
+    Verdict,
+)
+
+
+class LedgerActivities(LedgerPort):
+    """`accounts` are the configured (venue, account) pairs; an order for another is denied."""
+
+    def __init__(
+        self, store: LedgerStore, terms: EngineTerms, accounts: Collection[tuple[str, str]]
+    ) -> None:
+        self._store = store
+        self._terms = terms
+        self._accounts = accounts
+
+    @activity.defn(name="open_order")
+    async def open_order(self, order: OpenOrder) -> OpenedOrder:
+        """See LedgerPort."""
+        denied = self._unknown_account(order)
+        if denied is not None:
+            return OpenedOrder(kind=OpenKind.DENIED, terms=self._terms, denied=denied)
+        opened = await self._store.open_parent(order.order_id, order.run_chain, order.request)
+        if opened.kind is ParentKind.CONFLICT:
+            conflict = Denied(code=DenialCode.IDEMPOTENCY_CONFLICT, detail=opened.detail)
+            return OpenedOrder(kind=OpenKind.DENIED, terms=self._terms, denied=conflict)
+        if opened.kind is ParentKind.FINISHED:
+            return OpenedOrder(kind=OpenKind.FINISHED, terms=self._terms, stored=opened.stored)
+        return OpenedOrder(kind=OpenKind.NEW, terms=self._terms)
+
+    def _unknown_account(self, order: OpenOrder) -> Denied | None:
+        venue, account = order.request.exchange, order.request.account
+        if (venue, account) in self._accounts:
+            return None
+        venues = sorted({name for name, _ in self._accounts})
+        if venue not in venues:
+            known = ",".join(venues)
+            return Denied(
+                code=DenialCode.UNKNOWN_ENUM,
+                field="exchange",
+                detail=f"exchange must be of {known}",
+            )
+        return Denied(
+            code=DenialCode.UNKNOWN_ENUM,
+            field="account",
+            detail=f"account is not configured at {venue}",
+        )
+
+    @activity.defn(name="accept_order")
+    async def accept_order(self, order: AcceptOrder) -> Verdict:
+        """See LedgerPort."""
+        denied = await self._store.accept_parent(
+            order.order_id, order.request, order.reference_price
+        )
+        return Verdict(denied=denied)
+
+    @activity.defn(name="reserve")
+    async def reserve(self, request: Reserve) -> Reserved:
+        """See LedgerPort."""
+        epoch, denied = await self._store.reserve(
+            request.intent, request.attempt, request.reference_price, request.parent_quantity
+        )
+        return Reserved(epoch=epoch, denied=denied)
+
+    @activity.defn(name="give_up")
+    async def give_up(self, request: GiveUp) -> None:
+        """See LedgerPort."""
+        await self._store.give_up(request.client_order_id, request.reason)
+
+    @activity.defn(name="save_order")
+    async def save_order(self, request: SaveOrder) -> None:
+        """See LedgerPort."""
+        await self._store.save_order(request.snapshot, request.status)

@@ -1,0 +1,102 @@
+"""Submit and cancel: the only code that changes something at a venue.
+
+`submit` is one attempt and at most one POST. Before the first byte the attempt is claimed in the
+ledger, which re-reads the trading state; the signature carries the time of the attempt's start
+on the venue's clock, so that a request that left late is refused by the venue itself. Whatever
+is not a trustworthy answer is `unknown`, and an exception here is unknown too: the workflow
+resolves it.
+"""
+
+import time
+from datetime import timedelta
+
+from temporalio import activity
+
+from activities.gateways import Gateways, try_again
+from activities.ledger.store import LedgerStore
+from activities.venues.gateway import (
+    OrderAbsentError,
+    OutcomeUnknownError,
+    SymbolUnknownError,
+    VenueClockError,
+    VenueGateway,
+    VenueRejectedError,
+    VenueUnavailableError,
+)
+from workflows.domain.instruments import Instrument
+from workflows.domain.reports import RejectionFamily, SubmitKind, SubmitOutcome
+from workflows.ports import CancelChild, Submit, VenuePort
+
+CLAIM_TO_SEND = timedelta(milliseconds=300)
+"""Longest time between the claim and the first byte; a slower process sends nothing."""
+
+
+class VenueActivities(VenuePort):
+    """Submit and cancel through the gateway of the order's venue and account."""
+
+    def __init__(self, gateways: Gateways, store: LedgerStore) -> None:
+        self._gateways = gateways
+        self._store = store
+
+    @activity.defn(name="submit")
+    async def submit(self, request: Submit) -> SubmitOutcome:
+        """See VenuePort. At most one request leaves, and only after a successful claim."""
+        intent = request.intent
+        gateway = self._gateways[intent.venue, intent.account]
+        try:
+            instrument = await gateway.instrument(intent.symbol)
+            offset_ms = await gateway.clock_offset_ms()
+        except (VenueUnavailableError, SymbolUnknownError) as error:
+            return _not_sent("VENUE_UNAVAILABLE", str(error))
+        signed_at_ms = time.time_ns() // 1_000_000 + offset_ms
+        started = time.monotonic_ns()
+        refused = await self._store.claim(intent.client_order_id, request.attempt, signed_at_ms)
+        if refused is not None:
+            return _not_sent(refused.code, refused.detail)
+        if time.monotonic_ns() - started > CLAIM_TO_SEND // timedelta(microseconds=1) * 1_000:
+            await self._store.prove_absent(intent.client_order_id, request.attempt)
+            return _not_sent("CLAIM_TOO_OLD", "the claim took too long; nothing was sent")
+        return await self._send(gateway, request, instrument, signed_at_ms)
+
+    async def _send(
+        self, gateway: VenueGateway, request: Submit, instrument: Instrument, signed_at_ms: int
+    ) -> SubmitOutcome:
+        intent, attempt = request.intent, request.attempt
+        client_order_id = intent.client_order_id
+        try:
+            report = await gateway.submit(intent, signed_at_ms=signed_at_ms)
+        except VenueClockError as error:
+            await self._store.prove_absent(client_order_id, attempt)
+            return _rejected(error, RejectionFamily.CLOCK)
+        except VenueRejectedError as error:
+            await self._store.record_rejection(client_order_id, attempt, error.code, str(error))
+            return _rejected(error, error.family)
+        except OutcomeUnknownError as error:
+            await self._store.record_unknown(client_order_id, attempt, str(error))
+            return SubmitOutcome(kind=SubmitKind.UNKNOWN, reason=str(error))
+        booked = await self._store.record_ack(
+            intent, attempt, report, instrument.base, instrument.quote
+        )
+        return SubmitOutcome(kind=SubmitKind.ACKED, report=booked)
+
+    @activity.defn(name="cancel_child")
+    async def cancel_child(self, request: CancelChild) -> None:
+        """See VenuePort. An absent order is no error: what it came to is read afterwards."""
+        intent = request.intent
+        gateway = self._gateways[intent.venue, intent.account]
+        try:
+            await gateway.cancel(intent.symbol, request.venue_order_id)
+        except OrderAbsentError:
+            return
+        except VenueUnavailableError as error:
+            raise try_again(error) from error
+
+
+def _not_sent(code: str, reason: str) -> SubmitOutcome:
+    return SubmitOutcome(kind=SubmitKind.NOT_SENT, code=code, reason=reason)
+
+
+def _rejected(error: VenueRejectedError, family: RejectionFamily) -> SubmitOutcome:
+    return SubmitOutcome(
+        kind=SubmitKind.REJECTED, code=error.code, reason=str(error), family=family
+    )

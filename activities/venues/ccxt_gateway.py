@@ -1,0 +1,294 @@
+"""The venue gateway over ccxt: real exchanges, and the paper exchange behind the same classes.
+
+Each method is one request (a look-up with fills two; a list as many as it has pages), sent once.
+Prices and quantities are checked against the venue's grid and never moved. What differs between
+venues is in the dialect table, what errors mean in `ccxt_errors`. It must not know workflows,
+the ledger or Temporal.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import ccxt
+
+from activities.venues import ccxt_reports as reports
+from activities.venues.ccxt_call import venue_call
+from activities.venues.ccxt_errors import submission_error
+from activities.venues.ccxt_link import CcxtLink, VenueConfig
+from activities.venues.ccxt_session import GuardedSession, LazySession
+from activities.venues.ccxt_stream import private_stream
+from activities.venues.ccxt_trades import trade_pages
+from activities.venues.dialects import dialect_of
+from activities.venues.gateway import (
+    OutcomeUnknownError,
+    StreamEvent,
+    StreamOrder,
+    StreamTrade,
+    VenueClockError,
+    VenueGateway,
+    VenueOrder,
+    VenueRejectedError,
+    VenueTrade,
+    VenueUnavailableError,
+)
+from activities.venues.rewriting_session import RewritingSession
+from workflows.domain.instruments import Instrument, Quote
+from workflows.domain.orders import ChildIntent, ChildType
+from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
+
+__all__ = ["CcxtGateway", "VenueConfig", "open_gateway"]
+
+BOOK_LEVELS = 5
+
+
+class CcxtGateway(VenueGateway):
+    """One account at one venue. Build it with `open_gateway`, release it with `close`."""
+
+    def __init__(self, link: CcxtLink) -> None:
+        self.venue = link.config.venue
+        self.account = link.config.account
+        self._link = link
+        self._client = link.client
+        self._dialect = link.dialect
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """See VenueGateway."""
+        market = await self._link.market(symbol, fresh=True)
+        try:
+            return reports.instrument(self.venue, market)
+        except reports.UnreadableAnswerError as error:
+            raise VenueUnavailableError(f"rules of {symbol}: {error}") from error
+
+    async def quote(self, symbol: str) -> Quote:
+        """See VenueGateway. `read_at_ms` is this machine's clock."""
+        await self._link.market(symbol)
+
+        async def ask() -> Quote:
+            book = await self._client.fetch_order_book(symbol, BOOK_LEVELS)
+            return reports.quote(book, reports.now_ms())
+
+        return await self._link.ask(ask)
+
+    async def venue_time_ms(self) -> int:
+        """See VenueGateway."""
+        return await self._link.venue_time_ms()
+
+    async def clock_offset_ms(self) -> int:
+        """See VenueGateway."""
+        return await self._link.clock_offset_ms()
+
+    async def submit(self, intent: ChildIntent, *, signed_at_ms: int) -> ExecutionReport:
+        """See VenueGateway. Off the venue's grid: VenueRejectedError PRECISION, nothing sent."""
+        with venue_call(signed_at_ms=signed_at_ms) as call:
+            try:
+                async with asyncio.timeout(float(self._link.config.http_deadline_s)):
+                    await self._link.need_markets()
+                    order = await self._client.create_order(*self._order_arguments(intent))
+                return self._acknowledged(order, intent)
+            except (VenueRejectedError, OutcomeUnknownError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the order may be live
+                told = submission_error(error, call, self._dialect, self._link.redactor)
+                if isinstance(told, VenueClockError):
+                    self._link.expire_clock()
+                raise told from None  # the cause's text may hold a signed request
+
+    async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> ExecutionReport:
+        """See VenueGateway."""
+        rendered = self._dialect.render_id(client_order_id)
+
+        async def ask() -> Any:
+            return await self._dialect.look_up(self._client, symbol, rendered, since_ms)
+
+        order = await self._order_with_fills(symbol, ask)
+        if order.report.client_order_id != client_order_id:
+            raise VenueUnavailableError("the venue answered with another order")
+        return order.report
+
+    async def read_order(self, symbol: str, venue_order_id: str) -> VenueOrder:
+        """See VenueGateway."""
+
+        async def ask() -> Any:
+            return await self._client.fetch_order(venue_order_id, symbol)
+
+        order = await self._order_with_fills(symbol, ask)
+        if order.report.venue_order_id != venue_order_id:
+            raise VenueUnavailableError("the venue answered with another order")
+        return order
+
+    async def cancel(self, symbol: str, venue_order_id: str) -> None:
+        """See VenueGateway."""
+
+        async def ask() -> None:
+            await self._client.cancel_order(venue_order_id, symbol)
+
+        await self._link.market(symbol)
+        await self._link.ask_signed(ask)
+
+    async def open_orders(self, symbol: str) -> list[VenueOrder]:
+        """See VenueGateway."""
+
+        async def ask() -> list[VenueOrder]:
+            orders = await self._client.fetch_open_orders(symbol)
+            return [self._asked_order(order, symbol) for order in orders]
+
+        await self._link.market(symbol)
+        return await self._link.ask_signed(ask, expected=self._dialect.is_list)
+
+    async def trades_after(self, symbol: str, trade_id: str | None) -> list[VenueTrade]:
+        """See VenueGateway."""
+        first = 0 if trade_id is None else self._dialect.trade_number(trade_id) + 1
+
+        async def page(size: int, params: Mapping[str, str]) -> list[Any]:
+            trades: list[Any] = await self._client.fetch_my_trades(symbol, None, size, dict(params))
+            return trades
+
+        return await trade_pages(self._link, symbol, page, first)
+
+    async def last_trade_id(self, symbol: str) -> str | None:
+        """See VenueGateway."""
+        fee_asset = str((await self._link.market(symbol))["quote"])
+
+        async def ask() -> list[VenueTrade]:
+            trades = await self._client.fetch_my_trades(symbol, None, 1)
+            return [reports.venue_trade(trade, symbol, fee_asset) for trade in trades]
+
+        newest = await self._link.ask_signed(ask, expected=self._dialect.is_list)
+        ids = [trade.fill.trade_id for trade in newest]
+        return max(ids, key=self._dialect.trade_number, default=None)
+
+    async def balances(self) -> dict[str, Decimal]:
+        """See VenueGateway."""
+
+        async def ask() -> dict[str, Decimal]:
+            return reports.balances(await self._client.fetch_balance())
+
+        await self._link.need_markets()
+        return await self._link.ask_signed(ask, expected=self._dialect.is_balances)
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+        """See VenueGateway."""
+        client = await self._link.stream_client()
+        async with private_stream(
+            client,
+            self._dialect,
+            self._link.redactor,
+            parse_order=self._stream_order,
+            parse_trade=self._stream_trade,
+            open_deadline_s=float(self._link.config.http_deadline_s),
+        ) as events:
+            yield events
+
+    async def close(self) -> None:
+        """See VenueGateway. Streams are closed by whoever entered them."""
+        await self._link.close()
+
+    # Submitting
+
+    def _order_arguments(self, intent: ChildIntent) -> tuple[Any, ...]:
+        self._refuse_off_grid(intent)
+        params: dict[str, str | bool] = {
+            "clientOrderId": self._dialect.render_id(intent.client_order_id),
+            **self._dialect.create_params(self._link.config.validity_window_ms),
+        }
+        if intent.post_only:
+            params["postOnly"] = True
+        elif intent.child_type is ChildType.LIMIT:
+            params["timeInForce"] = intent.time_in_force.value
+        price = None if intent.price is None else format(intent.price, "f")
+        quantity = format(intent.quantity, "f")
+        kind = intent.child_type.value
+        return intent.symbol, kind, intent.side.value, quantity, price, params
+
+    def _refuse_off_grid(self, intent: ChildIntent) -> None:
+        # ccxt would cut the quantity and round the price without a word.
+        exact = _is_unchanged(self._client.amount_to_precision, intent.symbol, intent.quantity)
+        if intent.price is not None:
+            exact = exact and _is_unchanged(
+                self._client.price_to_precision, intent.symbol, intent.price
+            )
+        if not exact:
+            raise VenueRejectedError(
+                f"off the grid of {intent.symbol}: quantity {intent.quantity}, "
+                f"price {intent.price}; not sent",
+                code="PRECISION",
+                family=RejectionFamily.FILTER,
+            )
+
+    def _acknowledged(self, order: Any, intent: ChildIntent) -> ExecutionReport:
+        reports.require_told(order, self._dialect.order_fields)
+        fee_asset = intent.symbol.partition("/")[2]
+        fills = reports.answered_fills(order, fee_asset)
+        report = reports.execution_report(order, intent.client_order_id, fills)
+        told = reports.client_id_text(order)
+        if told is not None and told != self._dialect.render_id(intent.client_order_id):
+            raise OutcomeUnknownError("the venue answered with another order")
+        return report
+
+    # Orders and trades
+
+    def _venue_order(self, order: Any, symbol: str, fills: tuple[Fill, ...] = ()) -> VenueOrder:
+        ours = self._dialect.parse_id(reports.client_id_text(order))
+        return reports.venue_order(order, symbol, ours, fills)
+
+    def _asked_order(self, order: Any, symbol: str) -> VenueOrder:
+        reports.require_told(order, self._dialect.order_fields)
+        return self._venue_order(order, symbol)
+
+    async def _order_with_fills(
+        self, symbol: str, fetch: Callable[[], Awaitable[Any]]
+    ) -> VenueOrder:
+        async def ask() -> tuple[Any, VenueOrder]:
+            raw = await fetch()
+            return raw, self._asked_order(raw, symbol)
+
+        await self._link.market(symbol)
+        raw, order = await self._link.ask_signed(ask)
+        if order.report.executed_quantity == 0:
+            return order
+        trades = await self._order_trades(symbol, order.report.venue_order_id)
+        return self._venue_order(raw, symbol, tuple(trade.fill for trade in trades))
+
+    async def _order_trades(self, symbol: str, venue_order_id: str) -> list[VenueTrade]:
+        async def page(size: int, params: Mapping[str, str]) -> list[Any]:
+            trades: list[Any] = await self._client.fetch_order_trades(
+                venue_order_id, symbol, None, size, dict(params)
+            )
+            return trades
+
+        trades = await trade_pages(self._link, symbol, page, None)
+        if any(trade.venue_order_id != venue_order_id for trade in trades):
+            raise VenueUnavailableError("the venue answered with trades of another order")
+        return trades
+
+    def _stream_order(self, order: Any) -> StreamEvent:
+        return StreamOrder(order=self._venue_order(order, reports.symbol(order)))
+
+    def _stream_trade(self, trade: Any) -> StreamEvent:
+        symbol = reports.symbol(trade)
+        return StreamTrade(trade=reports.venue_trade(trade, symbol, symbol.partition("/")[2]))
+
+
+def _is_unchanged(round_text: Callable[[str, str], str], symbol: str, value: Decimal) -> bool:
+    try:
+        return Decimal(round_text(symbol, format(value, "f"))) == value
+    except ccxt.InvalidOrder:  # it would be rounded to nothing
+        return False
+
+
+def open_gateway(config: VenueConfig) -> CcxtGateway:
+    """A gateway for `config`; nothing is sent yet. ValueError for what cannot be configured."""
+    dialect = dialect_of(config.venue)
+    if config.sandbox and config.paper_url is None and not dialect.sandbox_hosts:
+        raise ValueError(f"venue {config.venue} has no sandbox")
+    if config.paper_url is not None:
+        if config.sandbox:
+            raise ValueError("paper_url and sandbox exclude each other")
+        paper = RewritingSession(dict.fromkeys(dialect.hosts, config.paper_url))
+        return CcxtGateway(CcxtLink(config, dialect, GuardedSession(paper, dialect.hosts)))
+    hosts = dialect.sandbox_hosts if config.sandbox else dialect.hosts
+    return CcxtGateway(CcxtLink(config, dialect, GuardedSession(LazySession(), hosts)))

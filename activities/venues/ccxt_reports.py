@@ -1,0 +1,262 @@
+"""Turns ccxt's dictionaries into the engine's reports, believing nothing.
+
+Every number must be finite and of the right sign, every text present; anything else raises
+UnreadableAnswerError, never KeyError. ccxt runs with `number = str`, so the digits are the
+venue's own. It must not know how the answers were fetched.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any
+
+from activities.venues.gateway import VenueOrder, VenueTrade
+from workflows.domain.instruments import Instrument, Quote
+from workflows.domain.orders import Side
+from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
+
+# ccxt's unified words; a venue's word that ccxt does not know comes through as it is.
+_STATUS: Mapping[str, VenueStatus] = MappingProxyType(
+    {
+        "open": VenueStatus.OPEN,
+        "canceling": VenueStatus.OPEN,
+        "closed": VenueStatus.FILLED,
+        "canceled": VenueStatus.CANCELLED,
+        "expired": VenueStatus.EXPIRED,
+        "rejected": VenueStatus.REJECTED,
+    }
+)
+
+
+class UnreadableAnswerError(Exception):
+    """The venue's answer has no usable value where one must be."""
+
+
+def now_ms() -> int:
+    """This machine's clock, ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def require_told(order: Any, names: frozenset[str]) -> None:
+    """The venue's own answer behind a ccxt order must tell each of `names`."""
+    told = _mapping(_mapping(order).get("info"))
+    missing = sorted(name for name in names if told.get(name) is None)
+    if missing:
+        raise UnreadableAnswerError(f"an order without {', '.join(missing)}")
+
+
+def execution_report(
+    order: Any, client_order_id: str | None, fills: tuple[Fill, ...] = ()
+) -> ExecutionReport:
+    """The report of a ccxt order; `client_order_id` is our canonical id, None for others'."""
+    fields = _mapping(order)
+    status, executed = _status(fields), _number(fields, "filled", at_least=Decimal(0))
+    if status is VenueStatus.FILLED and executed == 0:
+        raise UnreadableAnswerError("filled without a quantity")
+    return ExecutionReport(
+        client_order_id=client_order_id,
+        venue_order_id=_text(fields, "id"),
+        status=status,
+        executed_quantity=executed,
+        fills=fills,
+        venue_time_ms=_order_time_ms(fields),
+    )
+
+
+def venue_order(
+    order: Any, symbol: str, client_order_id: str | None, fills: tuple[Fill, ...] = ()
+) -> VenueOrder:
+    """A ccxt order of the account in `symbol`."""
+    fields = _mapping(order)
+    is_market = fields.get("type") == "market"
+    return VenueOrder(
+        symbol=symbol,
+        side=_side(fields),
+        quantity=_number(fields, "amount", at_least=Decimal(0)),
+        price=None if is_market else _number(fields, "price", at_least=Decimal(0)),
+        report=execution_report(fields, client_order_id, fills),
+    )
+
+
+def answered_fills(order: Any, fee_asset: str) -> tuple[Fill, ...]:
+    """The fills inside the answer to a submission; they carry no time, so the order's is taken."""
+    fields = _mapping(order)
+    trades = fields.get("trades") or []
+    if not isinstance(trades, Sequence):
+        raise UnreadableAnswerError("fills are not a list")
+    traded_at_ms = _order_time_ms(fields)
+    return tuple(fill(trade, fee_asset, otherwise_ms=traded_at_ms) for trade in trades)
+
+
+def fill(trade: Any, fee_asset: str, *, otherwise_ms: int | None = None) -> Fill:
+    """One ccxt trade of the account. `fee_asset` names the asset of a fee of zero without one;
+    `otherwise_ms` is the time of a trade without one."""
+    fields = _mapping(trade)
+    fee_fields = _mapping(fields.get("fee"))
+    fee = _number(fee_fields, "cost")
+    named = fee_fields.get("currency")
+    if not named and fee != 0:
+        raise UnreadableAnswerError("a fee without its asset")
+    traded_at = fields.get("timestamp")
+    if traded_at is None:
+        traded_at = otherwise_ms
+    return Fill(
+        trade_id=_text(fields, "id"),
+        price=_positive(fields, "price"),
+        quantity=_positive(fields, "amount"),
+        fee=fee,
+        fee_asset=str(named or fee_asset),
+        # The answer to a submission does not say it: what fills at once was the taker.
+        is_maker=fields.get("takerOrMaker") == "maker",
+        traded_at_ms=_milliseconds(traded_at),
+    )
+
+
+def venue_trade(trade: Any, symbol: str, fee_asset: str) -> VenueTrade:
+    """One ccxt trade of the account with its order's id."""
+    fields = _mapping(trade)
+    return VenueTrade(
+        symbol=symbol,
+        venue_order_id=_text(fields, "order"),
+        side=_side(fields),
+        fill=fill(fields, fee_asset),
+    )
+
+
+def instrument(venue: str, market: Any) -> Instrument:
+    """The trading rules of a ccxt spot market. A broken grid becomes 0 (`has_valid_rules`)."""
+    fields = _mapping(market)
+    precision = _mapping(fields.get("precision"))
+    limits = _mapping(fields.get("limits"))
+    amount = _mapping(limits.get("amount"))
+    largest = _rule(amount.get("max"))
+    return Instrument(
+        venue=venue,
+        symbol=_text(fields, "symbol"),
+        base=_text(fields, "base"),
+        quote=_text(fields, "quote"),
+        tick=_rule(precision.get("price")),
+        step=_rule(precision.get("amount")),
+        min_quantity=_rule(amount.get("min")),
+        max_quantity=largest if largest > 0 else None,
+        min_notional=_rule(_mapping(limits.get("cost")).get("min")),
+        is_trading=fields.get("active") is True,
+    )
+
+
+def quote(book: Any, read_at_ms: int) -> Quote:
+    """The touch of a ccxt order book; an empty, broken or crossed one is unreadable.
+
+    ccxt sorts the levels as text when numbers are text, so the best is searched for.
+    """
+    fields = _mapping(book)
+    bids, asks = _prices(fields.get("bids")), _prices(fields.get("asks"))
+    if not bids or not asks:
+        raise UnreadableAnswerError("empty order book")
+    bid, ask = max(bids), min(asks)
+    if bid >= ask:
+        raise UnreadableAnswerError(f"crossed order book: bid {bid}, ask {ask}")
+    return Quote(bid=bid, ask=ask, read_at_ms=read_at_ms)
+
+
+def balances(answer: Any) -> dict[str, Decimal]:
+    """Total by asset of a ccxt balance, zeros left out."""
+    totals = _mapping(_mapping(answer).get("total"))
+    amounts = {str(asset): _number(totals, asset, at_least=Decimal(0)) for asset in totals}
+    return {asset: amount for asset, amount in amounts.items() if amount != 0}
+
+
+def symbol(entry: Any) -> str:
+    """The symbol of a ccxt order or trade."""
+    return _text(_mapping(entry), "symbol")
+
+
+def client_id_text(order: Any) -> str | None:
+    """The client order id of a ccxt order as the venue gives it."""
+    text = _mapping(order).get("clientOrderId")
+    return text if isinstance(text, str) else None
+
+
+def time_ms(answer: Any) -> int:
+    """The venue's clock as ccxt gives it."""
+    return _milliseconds(answer)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UnreadableAnswerError(f"an object was expected, not {type(value).__name__}")
+    return value
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise UnreadableAnswerError(f"no {name}")
+    return value
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _number(fields: Mapping[str, Any], name: str, *, at_least: Decimal | None = None) -> Decimal:
+    number = _decimal(fields.get(name))
+    if number is None or (at_least is not None and number < at_least):
+        raise UnreadableAnswerError(f"no usable {name}")
+    return number
+
+
+def _positive(fields: Mapping[str, Any], name: str) -> Decimal:
+    number = _number(fields, name)
+    if number <= 0:
+        raise UnreadableAnswerError(f"{name} is not positive")
+    return number
+
+
+def _rule(value: Any) -> Decimal:
+    number = _decimal(value)
+    return number if number is not None and number > 0 else Decimal(0)
+
+
+def _status(fields: Mapping[str, Any]) -> VenueStatus:
+    word = fields.get("status")
+    if not isinstance(word, str) or word not in _STATUS:
+        raise UnreadableAnswerError("unknown order status")
+    return _STATUS[word]
+
+
+def _side(fields: Mapping[str, Any]) -> Side:
+    word = fields.get("side")
+    if word not in {Side.BUY.value, Side.SELL.value}:
+        raise UnreadableAnswerError("no side")
+    return Side(word)
+
+
+def _milliseconds(value: Any) -> int:
+    number = _decimal(value)
+    if number is None or number <= 0:
+        raise UnreadableAnswerError("no usable time")
+    return int(number)
+
+
+def _order_time_ms(fields: Mapping[str, Any]) -> int:
+    for name in ("lastUpdateTimestamp", "lastTradeTimestamp", "timestamp"):
+        if fields.get(name) is not None:
+            return _milliseconds(fields[name])
+    return now_ms()  # some venues acknowledge without a time
+
+
+def _prices(levels: Any) -> list[Decimal]:
+    if not isinstance(levels, Sequence) or isinstance(levels, str):
+        raise UnreadableAnswerError("no order book side")
+    prices = [_decimal(level[0]) for level in levels if isinstance(level, Sequence) and level]
+    if len(prices) != len(levels) or not all(price is not None and price > 0 for price in prices):
+        raise UnreadableAnswerError("unreadable price level")
+    return [price for price in prices if price is not None]

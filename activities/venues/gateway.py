@@ -1,0 +1,177 @@
+"""The one seam to a venue: few methods, and errors grouped by what the caller must do.
+
+    VenueError
+      VenueRejectedError     the venue said no, by an allow-listed error: nothing is live
+        VenueClockError      refused for its timestamp: resync the clock, then a new attempt
+      OutcomeUnknownError    anything else after a submission: it may be live, so resolve it
+      VenueUnavailableError  a read or a cancel failed: safe to repeat
+      OrderAbsentError       the venue does not know the order now (no proof by itself)
+      SymbolUnknownError     the venue does not list the symbol: the request is bad
+
+A gateway sends each request once: no retries here, nor in the HTTP client. Numbers cross as
+text. It must not know workflows, the ledger or Temporal.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from workflows.domain.instruments import Instrument, Quote
+from workflows.domain.orders import ChildIntent, Side
+from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
+
+
+class VenueError(Exception):
+    """Base of everything that a gateway raises; `str()` is safe to store (no secrets)."""
+
+
+class VenueRejectedError(VenueError):
+    """Definite rejection; `code` is the venue's own code, or the ccxt class name."""
+
+    def __init__(self, message: str, *, code: str, family: RejectionFamily) -> None:
+        super().__init__(message)
+        self.code = code
+        self.family = family
+
+
+class VenueClockError(VenueRejectedError):
+    """Refused before matching because of the timestamp; the clock offset was refreshed."""
+
+
+class OutcomeUnknownError(VenueError):
+    """The request may have been executed."""
+
+
+class VenueUnavailableError(VenueError):
+    """A read or cancel did not get a usable answer. `retry_after_s` if the venue named one."""
+
+    def __init__(self, message: str, *, retry_after_s: Decimal | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OrderAbsentError(VenueError):
+    """The venue answered that it does not know this order."""
+
+
+class SymbolUnknownError(VenueError):
+    """The venue does not list this symbol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueTrade:
+    """One trade of the account, with the venue's order id (trade lists carry no client id)."""
+
+    symbol: str
+    venue_order_id: str
+    side: Side
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """One order of the account: ours, or one that somebody made by hand."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal | None
+    report: ExecutionReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTrade:
+    """A push from the private stream: a hint that this order of this symbol traded."""
+
+    trade: VenueTrade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOrder:
+    """A push from the private stream: a hint that this order changed (fills may be missing)."""
+
+    order: VenueOrder
+
+
+StreamEvent = StreamTrade | StreamOrder
+
+
+class VenueGateway(Protocol):
+    """What the engine needs of a venue account. `venue` and `account` name it."""
+
+    venue: str
+    account: str
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Trading rules, cached for at most 30 min. SymbolUnknownError, VenueUnavailableError."""
+        ...
+
+    async def quote(self, symbol: str) -> Quote:
+        """The touch. VenueUnavailableError; also for an empty or crossed book."""
+        ...
+
+    async def venue_time_ms(self) -> int:
+        """The venue's clock, read now. VenueUnavailableError."""
+        ...
+
+    async def clock_offset_ms(self) -> int:
+        """Venue clock minus this machine's, sampled at most 30 s ago. VenueUnavailableError."""
+        ...
+
+    async def submit(self, intent: ChildIntent, *, signed_at_ms: int) -> ExecutionReport:
+        """Send one order, once, signed with exactly this timestamp (the venue's clock).
+
+        Raises VenueRejectedError / VenueClockError or OutcomeUnknownError; anything that is not
+        an allow-listed rejection is OutcomeUnknownError, cancellation excepted.
+        """
+        ...
+
+    async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> ExecutionReport:
+        """Look an order up by our id, in every place where the venue could keep it.
+
+        With its fills. OrderAbsentError or VenueUnavailableError.
+        """
+        ...
+
+    async def read_order(self, symbol: str, venue_order_id: str) -> VenueOrder:
+        """One order by the venue's id, with its fills. OrderAbsentError, VenueUnavailableError."""
+        ...
+
+    async def cancel(self, symbol: str, venue_order_id: str) -> None:
+        """Ask for a cancel; a request, not a fact. Success says nothing about fills.
+
+        OrderAbsentError (it may have worked before, or be filled), VenueUnavailableError.
+        """
+        ...
+
+    async def open_orders(self, symbol: str) -> list[VenueOrder]:
+        """Every resting order of the account in this symbol. VenueUnavailableError."""
+        ...
+
+    async def trades_after(self, symbol: str, trade_id: str | None) -> list[VenueTrade]:
+        """The account's trades after `trade_id`, oldest first, all pages; None: from the first.
+
+        VenueUnavailableError.
+        """
+        ...
+
+    async def last_trade_id(self, symbol: str) -> str | None:
+        """Id of the newest trade of the account, or None. VenueUnavailableError."""
+        ...
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Total (free plus locked) by asset, zero balances left out. VenueUnavailableError."""
+        ...
+
+    def stream(self) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
+        """The private stream, subscribed when entered; it has no replay.
+
+        The iterator raises VenueUnavailableError when the connection is lost.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...

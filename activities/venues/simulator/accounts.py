@@ -1,0 +1,117 @@
+"""Balances of every account, free and locked, and what a trade does to them.
+
+Rule: nothing is made or lost. What an account receives, another pays: a second account, the market
+(whose balance may go below zero: it is the outside world) or the venue's fee account. A fee is
+taken from the received asset. Knows nothing of books, clocks or wire formats.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, Decimal
+
+from activities.venues.simulator.events import TradeDone
+from activities.venues.simulator.orders import MARKET_OWNER, ZERO, Order, OrderType, Side
+from activities.venues.simulator.refusals import Reason, RefusedError
+from activities.venues.simulator.specs import AMOUNT_STEP, SymbolSpec
+
+
+@dataclass(slots=True)
+class Balance:
+    """One asset of one account."""
+
+    free: Decimal = ZERO
+    locked: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Accounts:
+    """All balances; `market` and `fees` are the two counterparties that hold no account."""
+
+    balances: dict[str, dict[str, Balance]] = field(default_factory=dict)
+    market: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    fees: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+
+    def open(self, account: str, start: Mapping[str, Decimal]) -> None:
+        """Create an account with free balances."""
+        self.balances[account] = {asset: Balance(free=amount) for asset, amount in start.items()}
+
+    def of(self, account: str, asset: str) -> Balance:
+        """The balance of one asset, made at zero if the account never held it."""
+        return self.balances[account].setdefault(asset, Balance())
+
+    def require_free(self, account: str, asset: str, amount: Decimal) -> None:
+        """Refuse with INSUFFICIENT_BALANCE if less than `amount` is free."""
+        if self.of(account, asset).free < amount:
+            raise RefusedError(Reason.INSUFFICIENT_BALANCE)
+
+    def lock_for(self, spec: SymbolSpec, order: Order) -> None:
+        """Lock what a resting order may need. Market orders pay from the free balance."""
+        asset, amount = self.needed_by(spec, order)
+        balance = self.of(order.account, asset)
+        assert balance.free >= amount, "an order was accepted without the funds for it"
+        balance.free -= amount
+        balance.locked += amount
+
+    def release_rest_of(self, spec: SymbolSpec, order: Order) -> None:
+        """Free what an order that ended had still locked."""
+        asset, amount = self.needed_by(spec, order)
+        balance = self.of(order.account, asset)
+        balance.locked -= amount
+        balance.free += amount
+
+    @staticmethod
+    def needed_by(spec: SymbolSpec, order: Order) -> tuple[str, Decimal]:
+        """Asset and amount that the unexecuted rest of `order` keeps locked."""
+        asset = spec.quote if order.side is Side.BUY else spec.base
+        if order.type is OrderType.MARKET:
+            return asset, ZERO
+        unit = order.price if order.side is Side.BUY else Decimal(1)
+        return asset, order.remaining * unit
+
+    def settle(self, spec: SymbolSpec, order: Order, trade: TradeDone) -> None:
+        """Book one side of a trade; call it before `order.executed` is raised."""
+        cost = trade.price * trade.quantity
+        buying = order.side is Side.BUY
+        paid_asset, paid = (spec.quote, cost) if buying else (spec.base, trade.quantity)
+        got_asset, got = (spec.base, trade.quantity) if buying else (spec.quote, cost)
+        self._pay(order, paid_asset, paid, trade)
+        self.of(order.account, got_asset).free += got - trade.fee
+        self.fees[trade.fee_asset] += trade.fee
+        if trade.counterparty == MARKET_OWNER:
+            self.market[paid_asset] += paid
+            self.market[got_asset] -= got
+
+    def _pay(self, order: Order, asset: str, amount: Decimal, trade: TradeDone) -> None:
+        balance = self.of(order.account, asset)
+        if order.type is OrderType.MARKET:
+            balance.free -= amount
+        else:
+            # A buy was locked at its limit price; a better fill frees the difference.
+            locked = order.price * trade.quantity if order.side is Side.BUY else amount
+            balance.locked -= locked
+            balance.free += locked - amount
+        assert balance.free >= 0, "a trade overdrew a free balance"
+        assert balance.locked >= 0, "a trade overdrew a locked balance"
+
+    def totals(self) -> dict[str, Decimal]:
+        """Per asset, the sum over all accounts, the market and the fees: it never changes."""
+        sums: dict[str, Decimal] = defaultdict(Decimal)
+        for assets in self.balances.values():
+            for asset, balance in assets.items():
+                sums[asset] += balance.free + balance.locked
+        for house in (self.market, self.fees):
+            for asset, amount in house.items():
+                sums[asset] += amount
+        return dict(sums)
+
+
+def fee_of(side: Side, price: Decimal, quantity: Decimal, rate: Decimal) -> Decimal:
+    """Fee in the received asset (base for a buy, quote for a sell), cut to eight places."""
+    received = quantity if side is Side.BUY else price * quantity
+    return (received * rate).quantize(AMOUNT_STEP, rounding=ROUND_DOWN)
+
+
+def fee_asset_of(spec: SymbolSpec, side: Side) -> str:
+    """The asset in which `side` pays its fee."""
+    return spec.base if side is Side.BUY else spec.quote

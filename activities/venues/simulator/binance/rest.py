@@ -1,0 +1,149 @@
+"""Binance's REST interface: from the wire to the exchange and back.
+
+Rule: one request is, in this order: parsed, authenticated, checked against its time window, passed
+through the seam, checked against the window again, carried out, journaled, passed through the seam
+again, answered. Between carrying out and journaling nothing awaits.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from activities.venues.simulator.binance import auth, errors, params
+from activities.venues.simulator.binance.errors import ApiError
+from activities.venues.simulator.binance.market_data import MarketData, Symbols
+from activities.venues.simulator.binance.params import Params
+from activities.venues.simulator.binance.trading import Trading
+from activities.venues.simulator.binance.weights import WeightCounter
+from activities.venues.simulator.refusals import RefusedError
+from activities.venues.simulator.runtime import PaperExchange
+from activities.venues.simulator.seams import Answer, RequestContext, RequestHooks
+
+PREFIX = "/api/v3"
+
+PublicCall = Callable[[Params], Any]
+SignedCall = Callable[[str, Params], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Endpoint:
+    """Exactly one of the two calls is set. `weight` counts against the minute's request weight."""
+
+    weight: int
+    public: PublicCall | None = None
+    signed: SignedCall | None = None
+
+
+class BinanceRest:
+    """All endpoints under /api/v3 of one exchange."""
+
+    def __init__(self, exchange: PaperExchange, hooks: RequestHooks) -> None:
+        self._exchange, self.hooks = exchange, hooks
+        self._auth = auth.Authenticator(exchange.config.accounts)
+        self._weights = WeightCounter()
+        symbols = Symbols(exchange)
+        self._endpoints = _endpoints(MarketData(exchange, symbols), Trading(exchange, symbols))
+
+    async def handle(self, wire: web.Request) -> web.Response:
+        """Answer any request under the prefix."""
+        query = wire.raw_path.partition("?")[2]
+        body = (await wire.read()).decode("utf-8", "replace")
+        path = wire.path.removeprefix(PREFIX)
+        endpoint = self._endpoints.get((wire.method, path))
+        sent: Mapping[str, str] = {}
+        account: str | None = None
+        answer = Answer(status=500, body={"code": -1000, "msg": "An unknown error occurred."})
+        try:
+            sent = params.parse(query, body)
+            if endpoint is None:
+                raise errors.unsupported()
+            reader = Params(sent)
+            window: auth.Window | None = None
+            if endpoint.signed is not None:
+                payload = auth.signed_payload(query, body)
+                key = wire.headers.get("X-MBX-APIKEY")
+                account, window = self._auth.account(key, payload, reader)
+                window.check(self._exchange.now_ms())
+            context = _context(wire, account, sent)
+            await self.hooks.before_book(context)
+            if window is not None:
+                window.check(self._exchange.now_ms())
+            answer = Answer(status=200, body=_call(endpoint, account, reader))
+        except RefusedError as refused:
+            answer = _refusal(errors.of_refusal(refused.reason))
+        except ApiError as error:
+            answer = _refusal(error)
+        finally:
+            # Also after a bug of ours: what was done is done, and must be on disk.
+            self._commit(wire.method, wire.path, account, sent, answer)
+        answer = await self.hooks.after_book(_context(wire, account, sent), answer)
+        used = self._weights.use(endpoint.weight if endpoint else 1, self._exchange.now_ms())
+        return _response(answer, used)
+
+    def _commit(
+        self, method: str, path: str, account: str | None, sent: Mapping[str, str], answer: Answer
+    ) -> None:
+        logged = {name: value for name, value in sent.items() if name != "signature"}
+        self._exchange.commit(
+            {
+                "ts_ms": self._exchange.now_ms(),
+                "kind": "request",
+                "method": method,
+                "path": path,
+                "account": account,
+                "params": logged,
+                "status": answer.status,
+                "code": answer.code,
+            }
+        )
+
+
+def _endpoints(data: MarketData, trading: Trading) -> dict[tuple[str, str], _Endpoint]:
+    return {
+        ("GET", "/ping"): _Endpoint(weight=1, public=data.ping),
+        ("GET", "/time"): _Endpoint(weight=1, public=data.time),
+        ("GET", "/exchangeInfo"): _Endpoint(weight=20, public=data.exchange_info),
+        ("GET", "/depth"): _Endpoint(weight=5, public=data.depth),
+        ("GET", "/trades"): _Endpoint(weight=25, public=data.trades),
+        ("GET", "/ticker/price"): _Endpoint(weight=2, public=data.price),
+        ("GET", "/ticker/bookTicker"): _Endpoint(weight=2, public=data.book_ticker),
+        ("GET", "/ticker/24hr"): _Endpoint(weight=2, public=data.day_ticker),
+        ("POST", "/order"): _Endpoint(weight=1, signed=trading.create),
+        ("GET", "/order"): _Endpoint(weight=4, signed=trading.query),
+        ("DELETE", "/order"): _Endpoint(weight=1, signed=trading.cancel),
+        ("GET", "/openOrders"): _Endpoint(weight=6, signed=trading.open_orders),
+        ("DELETE", "/openOrders"): _Endpoint(weight=1, signed=trading.cancel_open),
+        ("GET", "/myTrades"): _Endpoint(weight=20, signed=trading.my_trades),
+        ("GET", "/account"): _Endpoint(weight=20, signed=trading.account),
+    }
+
+
+def _call(endpoint: _Endpoint, account: str | None, reader: Params) -> Any:
+    if endpoint.public is not None:
+        return endpoint.public(reader)
+    assert endpoint.signed is not None, "an endpoint is public or signed"
+    assert account is not None, "a signed call has an account"
+    return endpoint.signed(account, reader)
+
+
+def _context(wire: web.Request, account: str | None, sent: Mapping[str, str]) -> RequestContext:
+    return RequestContext(
+        method=wire.method, path=wire.path, account=account, params=sent, wire=wire
+    )
+
+
+def _refusal(error: ApiError) -> Answer:
+    body = {"code": error.code, "msg": error.message}
+    return Answer(status=error.status, body=body, code=error.code)
+
+
+def _response(answer: Answer, used_weight: int) -> web.Response:
+    return web.Response(
+        status=answer.status,
+        body=json.dumps(answer.body, separators=(",", ":")).encode(),
+        content_type="application/json",
+        headers={"X-MBX-USED-WEIGHT-1M": str(used_weight)},
+    )

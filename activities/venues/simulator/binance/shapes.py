@@ -1,0 +1,279 @@
+"""The JSON that Binance answers with.
+
+Rule: pure functions from the exchange's own records to JSON objects; all amounts are strings with
+eight places. Decides nothing.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from activities.venues.simulator.accounts import Balance
+from activities.venues.simulator.book import OrderBook
+from activities.venues.simulator.events import TradeDone
+from activities.venues.simulator.orders import ZERO, Order, OrderType, Side, TimeInForce
+from activities.venues.simulator.specs import FeeRates, SymbolSpec
+from activities.venues.simulator.tape import PublicTrade, Tape
+
+# JSON objects are of any shape by nature; their types end at this module.
+Json = dict[str, Any]
+
+ORDER_TYPES = [OrderType.LIMIT.value, OrderType.LIMIT_MAKER.value, OrderType.MARKET.value]
+_PRECISION = 8
+
+
+def number(amount: Decimal) -> str:
+    """With eight places, as Binance writes every amount."""
+    return f"{amount:.8f}"
+
+
+def venue_symbol(spec: SymbolSpec) -> str:
+    """`BTCUSDT` for BTC/USDT."""
+    return spec.base + spec.quote
+
+
+def symbol_info(spec: SymbolSpec) -> Json:
+    """One entry of exchangeInfo."""
+    return {
+        "symbol": venue_symbol(spec),
+        "status": "TRADING",
+        "baseAsset": spec.base,
+        "baseAssetPrecision": _PRECISION,
+        "quoteAsset": spec.quote,
+        "quotePrecision": _PRECISION,
+        "quoteAssetPrecision": _PRECISION,
+        "baseCommissionPrecision": _PRECISION,
+        "quoteCommissionPrecision": _PRECISION,
+        "orderTypes": ORDER_TYPES,
+        "icebergAllowed": False,
+        "ocoAllowed": False,
+        "otoAllowed": False,
+        "quoteOrderQtyMarketAllowed": True,
+        "allowTrailingStop": False,
+        "cancelReplaceAllowed": False,
+        "amendAllowed": False,
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": _filters(spec),
+        "permissions": ["SPOT"],
+        "permissionSets": [["SPOT"]],
+        "defaultSelfTradePreventionMode": "NONE",
+        "allowedSelfTradePreventionModes": ["NONE"],
+    }
+
+
+def _filters(spec: SymbolSpec) -> list[Json]:
+    return [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": number(spec.tick),
+            "maxPrice": number(spec.max_price),
+            "tickSize": number(spec.tick),
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": number(spec.lot),
+            "maxQty": number(spec.max_quantity),
+            "stepSize": number(spec.lot),
+        },
+        {
+            "filterType": "NOTIONAL",
+            "minNotional": number(spec.min_notional),
+            "applyMinToMarket": True,
+            "maxNotional": number(spec.max_notional),
+            "applyMaxToMarket": True,
+            "avgPriceMins": 0,
+        },
+    ]
+
+
+def depth(book: OrderBook, limit: int) -> Json:
+    """The order book, best levels first."""
+    sides = {
+        name: [[number(price), number(quantity)] for price, quantity in book.depth(side, limit)]
+        for name, side in (("bids", Side.BUY), ("asks", Side.SELL))
+    }
+    return {"lastUpdateId": book.revision, **sides}
+
+
+def book_ticker(spec: SymbolSpec, book: OrderBook) -> Json:
+    """Best bid and ask; zero where a side is empty."""
+    found: Json = {"symbol": venue_symbol(spec)}
+    for name, side in (("bid", Side.BUY), ("ask", Side.SELL)):
+        price, quantity = next(iter(book.depth(side, 1)), (ZERO, ZERO))
+        found[f"{name}Price"] = number(price)
+        found[f"{name}Qty"] = number(quantity)
+    return found
+
+
+def day_ticker(spec: SymbolSpec, book: OrderBook, tape: Tape, now_ms: int) -> Json:
+    """Statistics since the exchange started."""
+    opened = tape.open or tape.last
+    change = tape.last - opened
+    average = tape.quote_volume / tape.volume if tape.volume else tape.last
+    first = tape.recent[0].trade_id if tape.recent else -1
+    last = tape.recent[-1].trade_id if tape.recent else -1
+    return {
+        **book_ticker(spec, book),
+        "priceChange": number(change),
+        "priceChangePercent": f"{change / opened * 100:.3f}",
+        "weightedAvgPrice": number(average),
+        "prevClosePrice": number(opened),
+        "lastPrice": number(tape.last),
+        "lastQty": number(tape.recent[-1].quantity if tape.recent else ZERO),
+        "openPrice": number(opened),
+        "highPrice": number(tape.high or tape.last),
+        "lowPrice": number(tape.low or tape.last),
+        "volume": number(tape.volume),
+        "quoteVolume": number(tape.quote_volume),
+        "openTime": tape.opened_ms or now_ms,
+        "closeTime": now_ms,
+        "firstId": first,
+        "lastId": last,
+        "count": tape.count,
+    }
+
+
+def public_trade(trade: PublicTrade) -> Json:
+    """One trade as everybody sees it."""
+    return {
+        "id": trade.trade_id,
+        "price": number(trade.price),
+        "qty": number(trade.quantity),
+        "quoteQty": number(trade.price * trade.quantity),
+        "time": trade.ts_ms,
+        "isBuyerMaker": trade.taker_side is Side.SELL,
+        "isBestMatch": True,
+    }
+
+
+def order_acknowledged(spec: SymbolSpec, order: Order) -> Json:
+    """newOrderRespType ACK."""
+    return {
+        "symbol": venue_symbol(spec),
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        "transactTime": order.updated_ms,
+    }
+
+
+def order_result(spec: SymbolSpec, order: Order) -> Json:
+    """newOrderRespType RESULT."""
+    return {
+        **order_acknowledged(spec, order),
+        **_figures(order),
+        "workingTime": order.created_ms,
+        "selfTradePreventionMode": "NONE",
+    }
+
+
+def order_full(spec: SymbolSpec, order: Order, trades: Iterable[TradeDone]) -> Json:
+    """newOrderRespType FULL."""
+    fills = [
+        {
+            "price": number(trade.price),
+            "qty": number(trade.quantity),
+            "commission": number(trade.fee),
+            "commissionAsset": trade.fee_asset,
+            "tradeId": trade.trade_id,
+        }
+        for trade in trades
+    ]
+    return {**order_result(spec, order), "fills": fills}
+
+
+def order_state(spec: SymbolSpec, order: Order) -> Json:
+    """An order as queries show it: no fills and no fee."""
+    return {
+        "symbol": venue_symbol(spec),
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        **_figures(order),
+        "stopPrice": number(ZERO),
+        "icebergQty": number(ZERO),
+        "time": order.created_ms,
+        "updateTime": order.updated_ms,
+        "isWorking": True,
+        "workingTime": order.created_ms,
+        "selfTradePreventionMode": "NONE",
+    }
+
+
+def order_cancelled(spec: SymbolSpec, order: Order, cancel_id: str) -> Json:
+    """The answer to a cancel: `clientOrderId` names the cancel request, as at the real exchange."""
+    return {
+        **order_result(spec, order),
+        "origClientOrderId": order.client_order_id,
+        "clientOrderId": cancel_id,
+    }
+
+
+def shown_tif(order: Order) -> str:
+    """Time in force as Binance shows it: GTC where the order has none."""
+    return TimeInForce.GTC.value if order.type is OrderType.MARKET else order.tif.value
+
+
+def _figures(order: Order) -> Json:
+    return {
+        "price": number(order.price),
+        "origQty": number(order.quantity),
+        "executedQty": number(order.executed),
+        "origQuoteOrderQty": number(order.quote_quantity),
+        "cummulativeQuoteQty": number(order.quote_executed),
+        "status": order.status.value,
+        "timeInForce": shown_tif(order),
+        "type": order.type.value,
+        "side": order.side.value,
+    }
+
+
+def my_trade(spec: SymbolSpec, trade: TradeDone) -> Json:
+    """One of the account's own trades. It bears no client order id, as at the real exchange."""
+    return {
+        "symbol": venue_symbol(spec),
+        "id": trade.trade_id,
+        "orderId": trade.order_id,
+        "orderListId": -1,
+        "price": number(trade.price),
+        "qty": number(trade.quantity),
+        "quoteQty": number(trade.price * trade.quantity),
+        "commission": number(trade.fee),
+        "commissionAsset": trade.fee_asset,
+        "time": trade.ts_ms,
+        "isBuyer": trade.side is Side.BUY,
+        "isMaker": trade.maker,
+        "isBestMatch": True,
+    }
+
+
+def account(balances: dict[str, Balance], fees: FeeRates, now_ms: int, *, omit_zero: bool) -> Json:
+    """Balances and commission rates."""
+    shown = [
+        {"asset": asset, "free": number(balance.free), "locked": number(balance.locked)}
+        for asset, balance in balances.items()
+        if not omit_zero or balance.free or balance.locked
+    ]
+    return {
+        "makerCommission": int(fees.maker * 10_000),
+        "takerCommission": int(fees.taker * 10_000),
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "commissionRates": {
+            "maker": number(fees.maker),
+            "taker": number(fees.taker),
+            "buyer": number(ZERO),
+            "seller": number(ZERO),
+        },
+        "canTrade": True,
+        "canWithdraw": False,
+        "canDeposit": False,
+        "brokered": False,
+        "requireSelfTradePrevention": False,
+        "preventSor": False,
+        "updateTime": now_ms,
+        "accountType": "SPOT",
+        "balances": shown,
+        "permissions": ["SPOT"],
+    }

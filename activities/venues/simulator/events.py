@@ -1,0 +1,86 @@
+"""What happened, as facts: the state of the exchange is the sum of these, and nothing else.
+
+Rule: an event is written to the journal before anybody hears of it, and replaying the journal gives
+the same state. A new field needs a default, or old journals can no longer be read. Amounts are
+Decimal here and strings in the journal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from activities.venues.simulator.orders import OrderStatus, OrderType, Side, TimeInForce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOpened:
+    ts_ms: int
+    account: str
+    balances: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAccepted:
+    """A NEW order. `quote_quantity` is what a market order by cost asked for, else zero."""
+
+    ts_ms: int
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    side: Side
+    type: OrderType
+    tif: TimeInForce
+    price: Decimal
+    quantity: Decimal
+    quote_quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeDone:
+    """One account's side of a trade; a trade between two accounts has two, with one `trade_id`.
+
+    `executed` and `quote_executed` are the order's totals after this trade.
+    """
+
+    ts_ms: int
+    trade_id: int
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    maker: bool
+    counterparty: str
+    executed: Decimal
+    quote_executed: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdated:
+    """An order's new status. `cancel_id` is the client's name of the cancel request, if any."""
+
+    ts_ms: int
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    status: OrderStatus
+    executed: Decimal
+    cancel_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeIdsReserved:
+    """Trade ids of `symbol` up to this one may be in use by trades that no account took part in."""
+
+    ts_ms: int
+    symbol: str
+    up_to: int
+
+
+Event = AccountOpened | OrderAccepted | TradeDone | OrderUpdated | TradeIdsReserved

@@ -1,0 +1,67 @@
+"""The market: prices, the maker's liquidity and the flow of other traders, one step at a time.
+
+Rule: a step first moves the maker to the new price and then lets the flow trade there, so a price
+that passes through an account's resting order fills it. Symbols without recorded trades stay
+synthetic. Knows nothing of wall clocks: the caller says how much time passed.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from activities.venues.simulator.engine import Engine
+from activities.venues.simulator.market_maker import MarketMaker
+from activities.venues.simulator.price_feeds import (
+    Move,
+    PriceFeed,
+    ReplayPrices,
+    SyntheticPrices,
+    read_trades,
+)
+from activities.venues.simulator.specs import SymbolSpec
+
+STEP_INTERVAL_S = 0.2
+
+
+class Market:
+    """Feeds and market makers of all symbols of one venue."""
+
+    def __init__(self, specs: Mapping[str, SymbolSpec], feeds: Mapping[str, PriceFeed], seed: int):
+        self._feeds = feeds
+        self._makers = {
+            name: MarketMaker(specs[name], feed.start, seed) for name, feed in feeds.items()
+        }
+
+    def open(self, engine: Engine, now_ms: int) -> None:
+        """Quote every symbol for the first time."""
+        for name, feed in self._feeds.items():
+            engine.tapes[name].last = feed.start
+            self._makers[name].requote(engine, feed.start, now_ms)
+
+    def advance(self, engine: Engine, elapsed_s: float, now_ms: int) -> None:
+        """One step of `elapsed_s` seconds for every symbol."""
+        for name, feed in self._feeds.items():
+            for move in feed.advance(elapsed_s):
+                self._carry_out(engine, name, move, now_ms)
+
+    def _carry_out(self, engine: Engine, name: str, move: Move, now_ms: int) -> None:
+        maker = self._makers[name]
+        maker.requote(engine, move.fair, now_ms)
+        if move.quantity:
+            # The flow pays up to the maker's best price: it meets the queue at the touch.
+            limit = maker.best(move.side.opposite, move.fair)
+            engine.flow(name, move.side, move.quantity, limit, now_ms)
+
+
+def build_feeds(
+    specs: Sequence[SymbolSpec], seed: int, replay: Path | None, speed: float
+) -> dict[str, PriceFeed]:
+    """A feed per symbol: recorded trades where the file has some, else synthetic prices.
+
+    Raises ValueError or OSError if the file cannot be used.
+    """
+    recorded = read_trades(replay) if replay is not None else {}
+    feeds: dict[str, PriceFeed] = {}
+    for spec in specs:
+        rows = recorded.get(spec.base + spec.quote)
+        feeds[spec.name] = ReplayPrices(spec, rows, speed) if rows else SyntheticPrices(spec, seed)
+    return feeds

@@ -1,0 +1,108 @@
+"""A running exchange: engine, journal, market and listeners, wired together.
+
+Rule: after every command `commit` writes its events to the journal, and only then are they told to
+listeners or answered. Everything runs in one event loop, and no command awaits, so commands never
+interleave. If the journal cannot be written the exchange has failed for good, since its memory is
+ahead of its disk. Knows nothing of HTTP.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from activities.venues.simulator.config import PaperExchangeConfig
+from activities.venues.simulator.engine import Engine
+from activities.venues.simulator.events import Event
+from activities.venues.simulator.journal import Journal, JournalError
+from activities.venues.simulator.market import STEP_INTERVAL_S, Market, build_feeds
+from activities.venues.simulator.records import Record
+from activities.venues.simulator.specs import SymbolSpec
+from activities.venues.simulator.state import ExchangeState
+
+
+class Listener(Protocol):
+    """Hears committed events, in order; must not block."""
+
+    def __call__(self, events: list[Event]) -> None: ...
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class PaperExchange:
+    """One venue with its durable state, recovered from the data folder if there is any."""
+
+    def __init__(
+        self, config: PaperExchangeConfig, now_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        self.config = config
+        self.now_ms = now_ms
+        self.listeners: list[Listener] = []
+        self.broken = asyncio.Event()  # set when the journal refused a batch
+        specs = config.specs()
+        by_name = {spec.name: spec for spec in specs}
+        feeds = build_feeds(specs, config.seed, config.replay, config.speed)
+        self.journal = Journal(config.data_dir)
+        try:
+            state = _recovered(by_name, self.journal)
+        except JournalError:
+            self.journal.close()
+            raise
+        self.engine = Engine(state, config.fee_rates())
+        for name, account in config.accounts.items():
+            self.engine.open_account(name, account.balances, now_ms())
+        self._market = Market(by_name, feeds, config.seed)
+        self._market.open(self.engine, now_ms())
+        self.commit()
+
+    def commit(self, request: Record | None = None) -> None:
+        """Journal what happened since the last commit, then tell the listeners.
+
+        Raises JournalError, after which the exchange must stop.
+        """
+        events = self.engine.take_events()
+        if self.broken.is_set():
+            raise JournalError("the journal can no longer be written")
+        try:
+            self.journal.append(events, request)
+        except JournalError:
+            self.broken.set()
+            raise
+        if events:
+            for listener in self.listeners:
+                listener(events)
+
+    def step(self, elapsed_s: float) -> None:
+        """Let the market move for `elapsed_s` seconds."""
+        self._market.advance(self.engine, elapsed_s, self.now_ms())
+        self.commit()
+
+    async def run_market(self) -> None:
+        """Move the market until cancelled; any error here ends the exchange, never silently."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        while True:
+            await asyncio.sleep(STEP_INTERVAL_S)
+            now = loop.time()
+            if self.config.live_market:
+                self.step(now - before)
+            before = now
+
+    def close(self) -> None:
+        """Give the journal back. All state is on disk at any time."""
+        self.journal.close()
+
+
+def _recovered(specs: Mapping[str, SymbolSpec], journal: Journal) -> ExchangeState:
+    state = ExchangeState(specs)
+    for event in journal.replay():
+        try:
+            state.apply(event)
+        except KeyError as error:
+            raise JournalError(
+                f"{journal.path} names {error.args[0]!r}, which this exchange does not have"
+            ) from error
+    return state

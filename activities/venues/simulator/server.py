@@ -1,0 +1,119 @@
+"""The paper exchange as a server: wires an exchange to its dialect and runs it.
+
+Rule: all of one exchange lives in one event loop and one process. It listens on loopback unless
+told otherwise, stops gracefully on SIGTERM and SIGINT, and stops with an error when the journal can
+no longer be written or the market fails: half an exchange is worse than none.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from activities.venues.simulator.binance.rest import PREFIX, BinanceRest
+from activities.venues.simulator.binance.stream import WS_PATH, BinanceStream
+from activities.venues.simulator.config import PaperAccount, PaperExchangeConfig
+from activities.venues.simulator.journal import JournalError
+from activities.venues.simulator.runtime import PaperExchange
+from activities.venues.simulator.seams import NoFaults, RequestHooks
+
+__all__ = [
+    "JournalError",
+    "PaperAccount",
+    "PaperExchangeConfig",
+    "RunningExchange",
+    "running",
+    "serve",
+]
+
+MAX_BODY_BYTES = 64 * 1024
+SHUTDOWN_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningExchange:
+    """A served exchange. `base_url` is what a client's session maps the real hosts to."""
+
+    base_url: str
+    port: int
+    exchange: PaperExchange
+    market: "asyncio.Task[None]"
+
+
+@contextlib.asynccontextmanager
+async def running(
+    config: PaperExchangeConfig, hooks: RequestHooks | None = None
+) -> AsyncIterator[RunningExchange]:
+    """Serve `config` inside the caller's event loop; all is closed when the block ends.
+
+    Raises OSError if the port is taken, JournalError if the data folder is in use or damaged,
+    ValueError if the replay file is bad.
+    """
+    exchange = PaperExchange(config)
+    stream = BinanceStream(exchange)
+    runner = web.AppRunner(
+        _app(BinanceRest(exchange, hooks or NoFaults()), stream),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+    )
+    market: asyncio.Task[None] | None = None
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, config.host, config.port)
+        await site.start()
+        port = runner.addresses[0][1]
+        market = asyncio.create_task(exchange.run_market(), name=f"market of {config.name}")
+        yield RunningExchange(
+            base_url=f"http://{config.host}:{port}", port=port, exchange=exchange, market=market
+        )
+    finally:
+        if market is not None:
+            market.cancel()
+            await asyncio.wait([market])
+        await stream.close()
+        await runner.cleanup()
+        exchange.close()
+
+
+async def serve(
+    config: PaperExchangeConfig, on_ready: Callable[[RunningExchange], None] | None = None
+) -> None:
+    """Run the exchange until SIGTERM or SIGINT. Raises what `running` raises, and what broke it."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with running(config) as served:
+            if on_ready is not None:
+                on_ready(served)
+            await _until_over(served, stop)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _until_over(served: RunningExchange, stop: asyncio.Event) -> None:
+    """Return when told to stop; raise when the market or the journal failed."""
+    told = asyncio.create_task(stop.wait())
+    broken = asyncio.create_task(served.exchange.broken.wait())
+    try:
+        waiting: list[asyncio.Task[object]] = [told, broken, served.market]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told.cancel()
+        broken.cancel()
+    if served.exchange.broken.is_set():
+        raise JournalError("the journal can no longer be written")
+    if served.market.done():
+        served.market.result()
+
+
+def _app(rest: BinanceRest, stream: BinanceStream) -> web.Application:
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.router.add_get(WS_PATH, stream.handle)
+    app.router.add_route("*", PREFIX + "/{path:.*}", rest.handle)
+    return app

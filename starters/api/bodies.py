@@ -1,0 +1,144 @@
+"""Reading an order from a request by hand: bounded, exact, and refused before any effect.
+
+Rule: only `application/json`, at most 64 KB counted while it arrives, read within 10 s, parsed by
+the engine's own strict loader. It must not know what is done with the order.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import Header, Request
+
+from starters.api.errors import ApiCode, ApiError
+from workflows.domain.denials import DenialCode, Denied
+from workflows.messages import OrderRequest, validate_order
+from workflows.payloads import InvalidJsonError, strict_loads
+
+MAX_BODY_BYTES = 64 * 1024
+READ_WAIT_S = 10.0
+DRAIN_BYTES = 32 * 1024 * 1024
+DRAIN_WAIT_S = 0.5
+MAX_KEY_CHARACTERS = 255
+KEY_HEADER = "Idempotency-Key"
+_JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+
+
+def refuse(denied: Denied, headers: dict[str, str] | None = None) -> ApiError:
+    """A denial as an HTTP error."""
+    return ApiError(denied.code, denied.detail or denied.code, field=denied.field, headers=headers)
+
+
+def single_header(request: Request, name: str) -> str | None:
+    """The header's value; a repeated one is refused, since two readers could differ."""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise ApiError(ApiCode.BAD_REQUEST, f"the header {name} is given twice", field=name)
+    return values[0] if values else None
+
+
+async def read_json(request: Request) -> Any:
+    """The body as parsed JSON (numbers exact). Raises ApiError."""
+    content_type = single_header(request, "Content-Type")
+    if content_type is None or not _JSON_TYPE.fullmatch(content_type.strip()):
+        raise ApiError(
+            ApiCode.UNSUPPORTED_MEDIA_TYPE, "only application/json is read", field="Content-Type"
+        )
+    if request.headers.get("Content-Encoding") is not None:
+        raise ApiError(
+            ApiCode.UNSUPPORTED_MEDIA_TYPE, "an encoded body is not read", field="Content-Encoding"
+        )
+    try:
+        return strict_loads(await _read_body(request))
+    except InvalidJsonError as error:
+        raise ApiError(error.code, str(error)) from error
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_WAIT_S):
+            stream = request.stream()
+            async for chunk in stream:
+                if len(body) + len(chunk) > MAX_BODY_BYTES:
+                    body.clear()
+                    await _drain(request)
+                    raise ApiError(
+                        ApiCode.BODY_TOO_LARGE,
+                        f"the body has more than {MAX_BODY_BYTES} bytes",
+                        headers={"Connection": "close"},
+                    )
+                body += chunk
+    except TimeoutError:
+        raise ApiError(
+            ApiCode.TIMEOUT,
+            f"the body did not arrive within {READ_WAIT_S:g} s",
+            headers={"Connection": "close"},
+        ) from None
+    return bytes(body)
+
+
+async def _drain(request: Request) -> None:
+    """Let a client that is still sending finish, within bounds, so that it reads our answer."""
+    seen, until = 0, time.monotonic() + DRAIN_WAIT_S
+    while seen < DRAIN_BYTES and time.monotonic() < until:
+        message = await request.receive()
+        seen += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+
+
+async def idempotency_key(
+    request: Request,
+    _documented: Annotated[
+        str | None,
+        Header(
+            alias=KEY_HEADER,
+            description="at most 255 visible ASCII characters; the same key and body get the same "
+            "answer, another body gets 409",
+        ),
+    ] = None,
+) -> str | None:
+    """The Idempotency-Key; raises ApiError for one that we do not read."""
+    key = single_header(request, KEY_HEADER)
+    if key is None:
+        return None
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise ApiError(
+            DenialCode.TOO_LONG,
+            f"{KEY_HEADER} must have at most {MAX_KEY_CHARACTERS} characters",
+            field=KEY_HEADER,
+        )
+    if not _VISIBLE_ASCII.fullmatch(key):
+        raise ApiError(
+            DenialCode.ILLEGAL_CHARS,
+            f"{KEY_HEADER} may contain visible ASCII characters only",
+            field=KEY_HEADER,
+        )
+    return key
+
+
+def id_of_key(key: str) -> str:
+    """The order id that a key stands for: a pure function of the key."""
+    return f"k-{hashlib.sha256(key.encode('ascii')).hexdigest()[:32]}"
+
+
+async def read_order(request: Request, key: str | None) -> OrderRequest:
+    """The order in the body, with its id: its own, else the key's, else a new one."""
+    order = validate_order(await read_json(request))
+    if isinstance(order, Denied):
+        raise refuse(order)
+    if order.order_id is None:
+        order_id = uuid4().hex if key is None else id_of_key(key)
+        return order.model_copy(update={"order_id": order_id})
+    if key is not None and order.order_id not in (key, id_of_key(key)):
+        raise ApiError(
+            DenialCode.FIELD_NOT_ALLOWED,
+            f"order_id and {KEY_HEADER} name different orders",
+            field="order_id",
+        )
+    return order

@@ -1,0 +1,163 @@
+"""Errors over HTTP: one code per cause, one body for all, never a trace.
+
+Rule: the body is exactly code, message, field and request_id, and what the caller sent is never
+echoed. A denial keeps the code and the status that the core gave it; codes that only HTTP has
+stand here. It must not know the routes.
+"""
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from starters.client import OrderNotFound, Unavailable
+from workflows.domain.denials import DenialCode, http_status
+
+ORDER_ID_HEADER = "X-Order-Id"
+RETRY_AFTER_S = 1
+
+
+class ApiCode(StrEnum):
+    """Causes that only HTTP knows."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    NOT_FOUND = "NOT_FOUND"
+    NOT_A_TWAP = "NOT_A_TWAP"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    TIMEOUT = "TIMEOUT"
+    BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    INTERNAL = "INTERNAL"
+
+
+Code = ApiCode | DenialCode
+
+_STATUS: dict[ApiCode, HTTPStatus] = {
+    ApiCode.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
+    ApiCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ApiCode.NOT_A_TWAP: HTTPStatus.NOT_FOUND,
+    ApiCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    ApiCode.TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
+    ApiCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ApiCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ApiCode.OUTCOME_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
+    ApiCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+_FROM_STATUS = {
+    HTTPStatus.NOT_FOUND: (ApiCode.NOT_FOUND, "there is nothing at this address"),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        ApiCode.METHOD_NOT_ALLOWED,
+        "the address does not know this method",
+    ),
+}
+# pydantic's own error types that a query or path parameter can meet
+_VALIDATION: dict[str, tuple[DenialCode, str]] = {
+    "missing": (DenialCode.MISSING_FIELD, "is required"),
+    "enum": (DenialCode.UNKNOWN_ENUM, "is not one of the allowed values"),
+}
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer from 400 up."""
+
+    code: str = Field(description="the cause; stable, for programs")
+    message: str = Field(description="the cause in words, for people; may change")
+    field: str | None = Field(description="the field, parameter or header at fault")
+    request_id: str = Field(description="also in X-Request-Id and in the log")
+
+
+class ApiError(Exception):
+    """An answer from 400 up, raised from wherever the cause is found."""
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+        self.headers = dict(headers or {})
+
+
+def status_of(code: Code) -> int:
+    """The HTTP status that carries the code."""
+    return int(_STATUS[code]) if isinstance(code, ApiCode) else http_status(code)
+
+
+def error_response(request_id: str, error: ApiError) -> JSONResponse:
+    """The answer; 503 always says when to ask again."""
+    status = status_of(error.code)
+    headers = dict(error.headers)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+    else:
+        headers.pop("Retry-After", None)
+    body = ErrorBody(code=error.code, message=str(error), field=error.field, request_id=request_id)
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+def no_verdict(order_id: str, error: Exception, headers: Mapping[str, str]) -> ApiError:
+    """A submit that got no verdict: nothing was started, or nobody knows yet."""
+    if isinstance(error, Unavailable):
+        message = f"order {order_id} was not started: {error}"
+        return ApiError(DenialCode.UNAVAILABLE, message, headers=headers)
+    return ApiError(ApiCode.OUTCOME_UNKNOWN, str(error), headers=headers)
+
+
+def retry_after(wait_s: Decimal) -> dict[str, str]:
+    """The header that says when to ask again; sent with a 503 only."""
+    return {"Retry-After": str(math.ceil(wait_s))}
+
+
+def validation_error(errors: Any) -> ApiError:
+    """The first thing wrong with a path or query parameter, without the value that was sent."""
+    first = errors[0]
+    name = str(first["loc"][1]) if len(first["loc"]) > 1 else None
+    kind = first["type"]
+    if kind in DenialCode.__members__:
+        code, text = DenialCode(kind), first["msg"]
+    else:
+        code, text = _VALIDATION.get(kind, (DenialCode.INVALID_TYPE, "has the wrong type"))
+    return ApiError(code, f"{name or 'request'} {text}", field=name)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every error of the app leave in our form."""
+
+    @app.exception_handler(ApiError)
+    async def _ours(request: Request, error: ApiError) -> JSONResponse:
+        return error_response(request.state.request_id, error)
+
+    @app.exception_handler(Unavailable)
+    async def _away(request: Request, error: Unavailable) -> JSONResponse:
+        away = ApiError(DenialCode.UNAVAILABLE, str(error))
+        return error_response(request.state.request_id, away)
+
+    @app.exception_handler(OrderNotFound)
+    async def _absent(request: Request, error: OrderNotFound) -> JSONResponse:
+        absent = ApiError(ApiCode.NOT_FOUND, str(error), field="order_id")
+        return error_response(request.state.request_id, absent)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return error_response(request.state.request_id, validation_error(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def _routing(request: Request, error: HTTPException) -> JSONResponse:
+        default = (ApiCode.BAD_REQUEST, "the request cannot be answered")
+        code, message = _FROM_STATUS.get(HTTPStatus(error.status_code), default)
+        ours = ApiError(code, message, headers=error.headers)
+        return error_response(request.state.request_id, ours)

@@ -1,0 +1,122 @@
+"""Health: is this process alive, and can it take an order now.
+
+Liveness asks nothing, so that a broken dependency never restarts us. Readiness asks Temporal, the
+ledger, and the ledger's word on each configured account: an account that is being reconciled
+trades nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from starters.api.documentation import QUERY_CODES, error_answers
+from starters.api.parameters import only
+from starters.client import Unavailable
+from starters.connections import Connections
+from workers.settings import Settings
+
+router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(only())])
+
+State = Literal["ok", "unavailable"]
+
+
+class Dependency(BaseModel):
+    """One thing that orders need."""
+
+    status: State
+    detail: str = Field("", description="what is wrong, in words")
+
+
+class Health(BaseModel):
+    """`ok` only when every dependency is."""
+
+    status: State
+    dependencies: dict[str, Dependency] = Field(
+        description="`temporal`, `postgresql`, and `account:<exchange>:<account>` for each"
+    )
+
+
+class Alive(BaseModel):
+    """This process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/live", responses=error_answers(*QUERY_CODES))
+async def live() -> Alive:
+    """Liveness: the process answers."""
+    return Alive()
+
+
+async def examine(request: Request) -> Health:
+    """Ask every dependency, at the same time."""
+    connections: Connections = request.app.state.connections
+    settings: Settings = request.app.state.settings
+    temporal, accounts = await asyncio.gather(
+        _state(_ask_temporal(connections)), _accounts(connections, settings)
+    )
+    dependencies = {"temporal": temporal, **accounts}
+    is_ok = all(each.status == "ok" for each in dependencies.values())
+    return Health(status="ok" if is_ok else "unavailable", dependencies=dependencies)
+
+
+Examined = Annotated[Health, Depends(examine)]
+_DOCUMENTED = {
+    **error_answers(*QUERY_CODES),
+    HTTPStatus.SERVICE_UNAVAILABLE: {"model": Health, "description": "Something is missing."},
+}
+
+
+@router.get("", responses=_DOCUMENTED)
+async def overall(health: Examined, response: Response) -> Health:
+    """Every dependency's state; 503 when orders cannot be taken now."""
+    return _answer(health, response)
+
+
+@router.get("/ready", responses=_DOCUMENTED)
+async def ready(health: Examined, response: Response) -> Health:
+    """Readiness: 200 when an order can be taken now, else 503."""
+    return _answer(health, response)
+
+
+def _answer(health: Health, response: Response) -> Health:
+    if health.status != "ok":
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return health
+
+
+async def _ask_temporal(connections: Connections) -> None:
+    await (await connections.orders()).check()
+
+
+async def _state(question: Awaitable[None]) -> Dependency:
+    try:
+        await question
+    except Unavailable as error:
+        return Dependency(status="unavailable", detail=str(error))
+    return Dependency(status="ok")
+
+
+async def _accounts(connections: Connections, settings: Settings) -> dict[str, Dependency]:
+    """The ledger itself, and what it says about each configured account."""
+    try:
+        async with connections.ledger() as ledger:
+            rows = {(row.exchange, row.account): row for row in await ledger.readiness()}
+    except Unavailable as error:
+        return {"postgresql": Dependency(status="unavailable", detail=str(error))}
+    found = {"postgresql": Dependency(status="ok")}
+    for exchange in settings.exchanges:
+        for account in settings.accounts(exchange):
+            row = rows.get((exchange, account))
+            name = f"account:{exchange}:{account}"
+            if row is None:
+                found[name] = Dependency(status="unavailable", detail="its feed never reported")
+            elif row.ready:
+                found[name] = Dependency(status="ok")
+            else:
+                found[name] = Dependency(status="unavailable", detail=row.reason or "RECONCILING")
+    return found

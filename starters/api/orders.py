@@ -1,0 +1,209 @@
+"""The orders' routes: start, read, list, cancel, follow a TWAP.
+
+Starting and cancelling go through Temporal, reading goes to the ledger, which outlives Temporal's
+retention. An order that is not in the ledger yet, and a TWAP's place in its schedule, are asked of
+the workflow.
+"""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from activities.ledger.views import InvalidCursorError
+from starters.api.bodies import idempotency_key, read_order, refuse
+from starters.api.documentation import (
+    BODY_CODES,
+    ORDER_BODY,
+    PATH_CODES,
+    QUERY_CODES,
+    error_answers,
+)
+from starters.api.errors import ORDER_ID_HEADER, ApiCode, ApiError, no_verdict, retry_after
+from starters.api.models import (
+    ORDERS_PATH,
+    Order,
+    OrderPage,
+    TwapReport,
+    order_path,
+    order_view,
+    twap_report,
+)
+from starters.api.parameters import (
+    DEFAULT_LIMIT,
+    DEFAULT_REASON,
+    Cursor,
+    ExchangeFilter,
+    Limit,
+    OrderId,
+    Reason,
+    StatusFilter,
+    StrategyFilter,
+    SymbolFilter,
+    only,
+)
+from starters.client import AlreadyTerminal, DeltaError, OrderFailed, OrderNotFound
+from starters.connections import Connections
+from starters.lookup import find_order, find_progress, find_stored
+from workers.settings import Settings
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import OrderType
+from workflows.messages import OrderSnapshot
+
+router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
+
+
+def _connections(request: Request) -> Connections:
+    connections: Connections = request.app.state.connections
+    return connections
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+Connected = Annotated[Connections, Depends(_connections)]
+Configured = Annotated[Settings, Depends(_settings)]
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=ORDER_BODY,
+    responses=error_answers(*BODY_CODES, *QUERY_CODES),
+    dependencies=[Depends(only())],
+)
+async def start_order(
+    request: Request,
+    response: Response,
+    key: Annotated[str | None, Depends(idempotency_key)],
+    connections: Connected,
+    settings: Configured,
+) -> Order:
+    """Check and start an order; the answer is its verdict.
+
+    Every answer about a readable order carries its id in `X-Order-Id`, also a 503: then ask for
+    the order under that id after `Retry-After`; what was not accepted by then never trades.
+    """
+    order = await read_order(request, key)
+    order_id = order.order_id or ""
+    headers = {ORDER_ID_HEADER: order_id, "Location": order_path(order_id)}
+    try:
+        snapshot = await (await connections.orders()).submit(order)
+    except DeltaError as error:
+        raise no_verdict(order_id, error, headers | retry_after(settings.accept_timeout)) from error
+    if snapshot.status is OrderStatus.DENIED:
+        raise _denied(snapshot, headers | retry_after(settings.accept_timeout))
+    response.headers.update(headers)
+    return order_view(snapshot, settings)
+
+
+def _denied(snapshot: OrderSnapshot, headers: dict[str, str]) -> ApiError:
+    code = snapshot.code or DenialCode.INVALID_INPUT
+    return refuse(Denied(code=code, detail=snapshot.reason, field=snapshot.field), headers)
+
+
+@router.get(
+    "",
+    responses=error_answers(
+        *QUERY_CODES,
+        *PATH_CODES,
+        DenialCode.INVALID_TYPE,
+        DenialCode.OUT_OF_RANGE,
+        DenialCode.UNKNOWN_ENUM,
+        DenialCode.INVALID_CURSOR,
+        DenialCode.UNAVAILABLE,
+    ),
+    dependencies=[Depends(only("strategy_id", "symbol", "status", "exchange", "limit", "cursor"))],
+)
+async def list_orders(
+    connections: Connected,
+    settings: Configured,
+    strategy_id: StrategyFilter = None,
+    symbol: SymbolFilter = None,
+    status: StatusFilter = None,
+    exchange: ExchangeFilter = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> OrderPage:
+    """Orders, newest first, one page at a time."""
+    try:
+        async with connections.ledger() as ledger:
+            found, following = await ledger.orders(
+                strategy_id=strategy_id,
+                symbol=symbol,
+                status=status,
+                exchange=exchange,
+                limit=limit,
+                cursor=cursor,
+            )
+    except InvalidCursorError as error:
+        raise ApiError(
+            DenialCode.INVALID_CURSOR, "the cursor is not one of ours", field="cursor"
+        ) from error
+    return OrderPage(orders=[order_view(each, settings) for each in found], next_cursor=following)
+
+
+_ONE_ORDER = (*PATH_CODES, *QUERY_CODES, ApiCode.NOT_FOUND, DenialCode.UNAVAILABLE)
+
+
+@router.get("/{order_id}", responses=error_answers(*_ONE_ORDER), dependencies=[Depends(only())])
+async def read_one_order(order_id: OrderId, connections: Connected, settings: Configured) -> Order:
+    """One order: state, fills, average price, fees, newest children."""
+    return order_view(await find_order(connections, order_id), settings)
+
+
+@router.post(
+    "/{order_id}/cancel",
+    responses={
+        HTTPStatus.ACCEPTED: {"model": Order, "description": "The cancel goes on."},
+        **error_answers(*_ONE_ORDER, DenialCode.ALREADY_TERMINAL),
+    },
+    dependencies=[Depends(only("reason"))],
+)
+async def cancel_order(
+    order_id: OrderId,
+    response: Response,
+    connections: Connected,
+    settings: Configured,
+    reason: Reason = DEFAULT_REASON,
+) -> Order:
+    """Cancel; waits up to 5 s for the final state, else 202. Cancelling twice is no error."""
+    try:
+        snapshot = await (await connections.orders()).cancel(order_id, reason)
+    except OrderNotFound as error:
+        # Temporal forgets after its retention, the ledger does not.
+        snapshot = _cancelled(await find_stored(connections, order_id), error)
+    except AlreadyTerminal as error:
+        snapshot = _cancelled(error.snapshot, error)
+    except OrderFailed as error:
+        raise ApiError(DenialCode.ALREADY_TERMINAL, str(error)) from error
+    if not snapshot.status.is_terminal:
+        response.status_code = HTTPStatus.ACCEPTED
+    return order_view(snapshot, settings)
+
+
+def _cancelled(snapshot: OrderSnapshot, cause: Exception) -> OrderSnapshot:
+    """The snapshot of an order that has been cancelled before; any other end is a refusal."""
+    if snapshot.status is OrderStatus.CANCELLED:
+        return snapshot
+    raise ApiError(
+        DenialCode.ALREADY_TERMINAL, f"order {snapshot.order_id} is {snapshot.status}"
+    ) from cause
+
+
+@router.get(
+    "/{order_id}/twap-progress",
+    responses=error_answers(*_ONE_ORDER, ApiCode.NOT_A_TWAP),
+    dependencies=[Depends(only())],
+)
+async def read_twap_progress(order_id: OrderId, connections: Connected) -> TwapReport:
+    """Slices planned, sent, filled and late; filled quantity, average price, next slice."""
+    snapshot = await find_progress(connections, order_id)
+    if snapshot.order_type is not OrderType.TWAP or snapshot.twap is None:
+        raise ApiError(
+            ApiCode.NOT_A_TWAP, f"order {order_id} has no TWAP schedule", field="order_id"
+        )
+    return twap_report(snapshot, snapshot.twap)

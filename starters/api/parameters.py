@@ -1,0 +1,70 @@
+"""Path and query parameters, as strict as the body: nothing is trimmed, guessed or ignored."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Request
+from pydantic import BeforeValidator
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from starters.api.errors import ApiError
+from workflows.domain.denials import DenialCode
+from workflows.domain.lifecycle import OrderStatus
+from workflows.fields import Identifier, Text
+from workflows.messages import CancelRequest
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+def _limit(value: Any) -> int:
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise PydanticCustomError(DenialCode.INVALID_TYPE.value, "must be a whole number")
+    number = int(value)
+    if not 1 <= number <= MAX_LIMIT:
+        message = f"must be between 1 and {MAX_LIMIT}"
+        raise PydanticCustomError(DenialCode.OUT_OF_RANGE.value, "{message}", {"message": message})
+    return number
+
+
+def _symbol(value: Any) -> Any:
+    """`BTC-USDT` stands for `BTC/USDT` wherever a symbol is part of an address."""
+    return value.replace("-", "/") if isinstance(value, str) else value
+
+
+OrderId = Annotated[Identifier, Path(description="the order's id")]
+StrategyFilter = Annotated[Identifier | None, Query(description="only this strategy's orders")]
+ExchangeFilter = Annotated[Identifier | None, Query(description="only orders at this exchange")]
+SymbolFilter = Annotated[
+    Annotated[Text, BeforeValidator(_symbol)] | None,
+    Query(description="only this symbol, as BTC/USDT or BTC-USDT"),
+]
+StatusFilter = Annotated[OrderStatus | None, Query(description="only orders in this state")]
+Limit = Annotated[
+    int,
+    BeforeValidator(_limit),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+    Query(description="orders on the page"),
+]
+Cursor = Annotated[Text | None, Query(description="`next_cursor` of the page before")]
+Reason = Annotated[Text, Query(description="why; kept with the order")]
+DEFAULT_REASON = CancelRequest().reason
+
+
+def only(*known: str) -> Callable[[Request], None]:
+    """A dependency that refuses parameters other than `known`, and any that is repeated."""
+
+    def check(request: Request) -> None:
+        seen: set[str] = set()
+        for name, _value in request.query_params.multi_items():
+            if name not in known:
+                raise ApiError(
+                    DenialCode.UNKNOWN_FIELD, "the query has an unknown parameter", field="query"
+                )
+            if name in seen:
+                raise ApiError(DenialCode.DUPLICATE_FIELD, f"{name} is given twice", field=name)
+            seen.add(name)
+
+    return check

@@ -1,0 +1,102 @@
+"""The command line: `python -m starters`.
+
+Rule: a user sees one line about what is wrong, never a trace. Exit codes: 0 done, 1 the order did
+not complete (or something does not answer), 2 wrong usage or input.
+"""
+
+import asyncio
+import json
+import sys
+
+import typer
+
+from starters.cli_orders import order_app, orders_app
+
+FAILED, BAD_USAGE = 1, 2
+
+app = typer.Typer(
+    name="python -m starters",
+    help="Ask for orders and follow them. Settings come from the environment or .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(order_app, name="order")
+app.add_typer(orders_app, name="orders")
+
+
+@app.command()
+def api() -> None:
+    """Serve the HTTP API until SIGTERM or Ctrl-C.
+
+    Example: API_PORT=8003 python -m starters api
+    """
+    from starters.api.server import serve
+    from workers.settings import load_settings
+
+    serve(load_settings())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schemas of the public messages.
+
+    Example: python -m starters schema
+    """
+    from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
+
+    schemas = {
+        message.__name__: message.model_json_schema()
+        for message in (OrderRequest, OrderSnapshot, CancelRequest)
+    }
+    sys.stdout.write(json.dumps(schemas, indent=2, sort_keys=True) + "\n")
+
+
+@app.command()
+def demo() -> None:
+    """Start a fresh local stack, trade on it, kill a worker, and prove what happened.
+
+    Example: python -m starters demo
+    """
+    from starters.demo import run_demo
+    from workers.settings import load_settings
+
+    raise typer.Exit(run_demo(load_settings()))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        app(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last stop: one line for the user, not a trace
+        return _explain(error)
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    """Say what is wrong in one line; returns the exit code."""
+    from starters.cli_actions import InvalidInputError
+    from starters.client import DeltaError, OrderNotFound, Unavailable
+    from workers.settings import SettingsError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, InvalidInputError | SettingsError):
+        return _say(text, BAD_USAGE)
+    if isinstance(error, Unavailable):
+        return _say(f"UNAVAILABLE: {text} (is the stack up? make up)", FAILED)
+    if isinstance(error, OrderNotFound):
+        return _say(f"NOT_FOUND: {text}", FAILED)
+    if isinstance(error, DeltaError):
+        return _say(text, FAILED)
+    if isinstance(error, asyncio.CancelledError | OSError):
+        return _say(f"{type(error).__name__}: {text}", FAILED)
+    return _say(f"INTERNAL: {type(error).__name__}: {text}", FAILED)
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return code

@@ -1,0 +1,112 @@
+"""A served paper exchange and the unmodified ccxt class that talks to it, for contract tests."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import ccxt.pro
+
+from activities.venues.rewriting_session import RewritingSession
+from activities.venues.simulator.orders import Side
+from activities.venues.simulator.seams import RequestHooks
+from activities.venues.simulator.server import (
+    PaperAccount,
+    PaperExchangeConfig,
+    RunningExchange,
+    running,
+)
+
+KEY, SECRET = "test-key-of-main", "test-secret-of-main"
+OTHER_KEY, OTHER_SECRET = "test-key-of-other", "test-secret-of-other"
+PAIR = "BTC/USDT"
+_OPTIONS = {
+    "fetchMarkets": {"types": ["spot"]},
+    "fetchMargins": False,
+    "fetchCurrencies": False,
+    "warnOnFetchOpenOrdersWithoutSymbol": False,
+    "recvWindow": 5000,
+}
+
+
+@dataclass
+class Venue:
+    """What a test needs: the ccxt client, and the exchange behind it."""
+
+    served: RunningExchange
+    client: Any
+    sessions: list[RewritingSession] = field(default_factory=list)
+    clients: list[Any] = field(default_factory=list)
+
+    @property
+    def journal(self) -> Path:
+        return self.served.exchange.journal.path
+
+    def another_client(self, key: str = KEY, secret: str = SECRET) -> Any:
+        """A further client, closed with the venue."""
+        name = self.served.exchange.config.name
+        made, session = ccxt_client(name, self.served.base_url, key, secret)
+        self.clients.append(made)
+        self.sessions.append(session)
+        return made
+
+    async def best(self, side: str) -> Decimal:
+        """Best price of `bids` or `asks`."""
+        return Decimal(str((await self.client.fetch_order_book(PAIR, 5))[side][0][0]))
+
+    async def trade_against(self, side: str, quantity: str) -> None:
+        """Let the market take `quantity` (base) with an order of `side`."""
+        exchange = self.served.exchange
+        exchange.engine.flow(PAIR, Side(side), Decimal(quantity), None, exchange.now_ms())
+        exchange.commit()
+
+
+def config(name: str, data_dir: Path, **changes: Any) -> PaperExchangeConfig:
+    """Two accounts, a market that stands still."""
+    accounts = {
+        "main": PaperAccount(api_key=KEY, secret=SECRET),
+        "other": PaperAccount(api_key=OTHER_KEY, secret=OTHER_SECRET),
+    }
+    defaults = {"name": name, "data_dir": data_dir, "accounts": accounts, "live_market": False}
+    return PaperExchangeConfig(**(defaults | changes))
+
+
+def ccxt_client(
+    name: str, base_url: str, key: str = KEY, secret: str = SECRET
+) -> tuple[Any, RewritingSession]:
+    """The real ccxt.pro class, its hosts mapped to the paper exchange."""
+    hosts = ("api.binance.com", "ws-api.binance.com", "api.binance.us")
+    session = RewritingSession(dict.fromkeys(hosts, base_url))
+    settings = {"apiKey": key, "secret": secret, "session": session, "enableRateLimit": False}
+    client = getattr(ccxt.pro, name)(settings | {"options": dict(_OPTIONS)})
+    client.number = str
+    return client, session
+
+
+@contextlib.asynccontextmanager
+async def open_venue(
+    name: str, data_dir: Path, hooks: RequestHooks | None = None, **changes: Any
+) -> AsyncIterator[Venue]:
+    """Serve an exchange in this event loop; all is closed at the end."""
+    async with running(config(name, data_dir, **changes), hooks) as served:
+        client, session = ccxt_client(name, served.base_url)
+        venue = Venue(served, client, [session], [client])
+        try:
+            await client.load_markets()
+            yield venue
+        finally:
+            for each in venue.clients:
+                await each.close()
+            for session in venue.sessions:
+                await session.close()
+
+
+async def refusal(call: Awaitable[Any]) -> Exception:
+    """The ccxt error that `call` ends with."""
+    try:
+        answer = await call
+    except ccxt.BaseError as error:
+        return error
+    raise AssertionError(f"was not refused: {answer}")

@@ -1,0 +1,69 @@
+"""Migrations: the schema is what the models say, and running them again changes nothing."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from activities.ledger.engine import open_single
+from activities.ledger.migrate import current_and_head, upgrade
+from activities.ledger.models import Base
+
+
+async def test_the_migrated_schema_is_the_one_of_the_models(database_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
+
+    engine = open_single(database_url)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_a_second_migration_keeps_the_epoch(database_url: str) -> None:
+    before = await _epochs(database_url)
+    await asyncio.to_thread(upgrade, database_url)
+    assert await _epochs(database_url) == before
+    assert len(before) == 1
+
+
+async def test_migrations_at_the_same_time_make_one_ledger(empty_database_url: str) -> None:
+    await asyncio.gather(*(asyncio.to_thread(upgrade, empty_database_url) for _ in range(4)))
+    assert len(await _epochs(empty_database_url)) == 1
+
+
+async def test_the_revision_is_none_before_and_head_after(empty_database_url: str) -> None:
+    current, head = await asyncio.to_thread(current_and_head, empty_database_url)
+    assert current is None
+    await asyncio.to_thread(upgrade, empty_database_url)
+    assert await asyncio.to_thread(current_and_head, empty_database_url) == (head, head)
+
+
+async def test_a_migration_killed_before_its_commit_leaves_nothing(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import activities.ledger.migrate as migrate
+
+    done = migrate._upgrade
+
+    def killed(connection: Connection) -> None:
+        done(connection)
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(migrate, "_upgrade", killed)
+    with pytest.raises(ConnectionAbortedError):
+        await asyncio.to_thread(upgrade, empty_database_url)
+    connection = await asyncpg.connect(empty_database_url)
+    tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    assert tables == 0
+
+
+async def _epochs(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT epoch FROM ledger_meta")
+    await connection.close()
+    return [row["epoch"] for row in rows]

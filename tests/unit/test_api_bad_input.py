@@ -1,0 +1,257 @@
+"""Bad input over HTTP: every row is refused with its code and field, before anything is asked."""
+
+import json
+
+import pytest
+
+from starters.api.app import create_app
+from tests.unit.starters_fakes import FakeConnections, call, settings_of
+
+ORDER = {
+    "strategy_id": "s1",
+    "exchange": "binance",
+    "symbol": "BTC/USDT",
+    "side": "buy",
+    "order_type": "market",
+    "quantity": "0.1",
+}
+TWAP = {**ORDER, "order_type": "twap"}
+LIMIT = {**ORDER, "order_type": "limit", "price": "50000"}
+
+
+def raw_quantity(text: str) -> bytes:
+    """An order whose quantity is this JSON text, whatever it is."""
+    return json.dumps({**ORDER, "quantity": "Q"}).replace('"Q"', text).encode()
+
+
+def body(base: dict, **changes: object) -> bytes:
+    return json.dumps({**base, **changes}).encode()
+
+
+NUMBERS = [
+    ("B1", raw_quantity("NaN"), 400, "INVALID_JSON", None),
+    ("B2", raw_quantity('"NaN"'), 422, "INVALID_DECIMAL", "quantity"),
+    ("B3", raw_quantity("Infinity"), 400, "INVALID_JSON", None),
+    ("B3-minus", raw_quantity("-Infinity"), 400, "INVALID_JSON", None),
+    ("B4", raw_quantity("1e400"), 422, "INVALID_DECIMAL", "quantity"),
+    ("B5-a", raw_quantity('"1e400"'), 422, "INVALID_DECIMAL", "quantity"),
+    ("B5-b", raw_quantity('"1e-400"'), 422, "INVALID_DECIMAL", "quantity"),
+    ("B5-c", raw_quantity('"1E5"'), 422, "INVALID_DECIMAL", "quantity"),
+    ("B6-text", raw_quantity('"-1"'), 422, "NOT_POSITIVE", "quantity"),
+    ("B6-number", raw_quantity("-1"), 422, "NOT_POSITIVE", "quantity"),
+    *(
+        (f"B7-{text}", raw_quantity(text), 422, "NOT_POSITIVE", "quantity")
+        for text in ('"0"', '"0.000"', '"-0"', "0")
+    ),
+    *(
+        (f"B8-{text}", raw_quantity(f'"{text}"'), 422, "INVALID_DECIMAL", "quantity")
+        for text in ("1_000", "1,000", "1 000", " 1 ")
+    ),
+    *(
+        (f"B9-{text}", raw_quantity(f'"{text}"'), 422, "INVALID_DECIMAL", "quantity")
+        for text in ("0x10", "½", "")
+    ),
+    *(
+        (f"B11-{text}", raw_quantity(text), 422, "INVALID_TYPE", "quantity")
+        for text in ("true", "[1]", "{}", "null")
+    ),
+    ("B12-19", raw_quantity('"0.1234567890123456789"'), 422, "PRECISION", "quantity"),
+    ("B12-25", raw_quantity("0.1234567890123456789012345"), 422, "PRECISION", "quantity"),
+    ("B13-text", raw_quantity('"1000000000000000001"'), 422, "INVALID_DECIMAL", "quantity"),
+    ("B13-number", raw_quantity("1000000000000000001"), 422, "INVALID_DECIMAL", "quantity"),
+]
+ORDERS = [
+    ("B16-zero", body(LIMIT, price=0), 422, "NOT_POSITIVE", "price"),
+    ("B16-minus", body(LIMIT, price="-1"), 422, "NOT_POSITIVE", "price"),
+    ("B18-market", body(ORDER, price="50000"), 422, "FIELD_NOT_ALLOWED", "price"),
+    ("B18-limit", body(ORDER, order_type="limit"), 422, "MISSING_FIELD", "price"),
+    *(
+        (f"B19-{count}", body(TWAP, twap_slices=count), 422, "OUT_OF_RANGE", "twap_slices")
+        for count in (1_000_000, 0, -1)
+    ),
+    *(
+        (f"B20-{pause}", body(TWAP, twap_interval=pause), 422, "OUT_OF_RANGE", "twap_interval")
+        for pause in (0, -5, 1_000_000_000)
+    ),
+    ("B20-timeout", body(ORDER, timeout_s=3_155_760_000), 422, "OUT_OF_RANGE", "timeout_s"),
+    ("B22-space", body(ORDER, side="BUY "), 422, "UNKNOWN_ENUM", "side"),
+    ("B22-cyrillic", body(ORDER, side="bu\u0443"), 422, "UNKNOWN_ENUM", "side"),
+    ("B22-hold", body(ORDER, side="hold"), 422, "UNKNOWN_ENUM", "side"),
+    ("B23-gtd", body(ORDER, time_in_force="GTD"), 422, "UNKNOWN_ENUM", "time_in_force"),
+    (
+        "B23-post",
+        body(LIMIT, time_in_force="IOC", post_only=True),
+        422,
+        "FIELD_NOT_ALLOWED",
+        "post_only",
+    ),
+    ("type", body(ORDER, order_type="iceberg"), 422, "UNKNOWN_ENUM", "order_type"),
+    ("missing", b'{"strategy_id":"s1"}', 422, "MISSING_FIELD", "exchange"),
+]
+TEXTS = [
+    ("B29", b'{"strategy_id":"\\ud800"}', 400, "INVALID_JSON", None),
+    ("B30-symbol", body(ORDER, symbol="BTC\0USDT"), 422, "ILLEGAL_CHARS", "symbol"),
+    ("B30-strategy", body(ORDER, strategy_id="a\0"), 422, "ILLEGAL_CHARS", "strategy_id"),
+    ("B31", body(ORDER, strategy_id="x" * 10_000), 422, "TOO_LONG", "strategy_id"),
+    (
+        "B32",
+        body(ORDER, strategy_id="'; DROP TABLE orders;--"),
+        422,
+        "ILLEGAL_CHARS",
+        "strategy_id",
+    ),
+    ("id-dots", body(ORDER, order_id=".."), 422, "ILLEGAL_CHARS", "order_id"),
+]
+BODIES = [
+    ("B34", b" " * 10_000_000, 413, "BODY_TOO_LARGE", None),
+    ("B35", b"[" * 30_000, 400, "TOO_DEEP", None),
+    ("B36", b'{"quantity":"1","quantity":"9"}', 400, "DUPLICATE_FIELD", None),
+    ("B37-admin", body(ORDER, admin=True), 422, "UNKNOWN_FIELD", "admin"),
+    ("B37-account", body(ORDER, account_id="other"), 422, "UNKNOWN_FIELD", "account_id"),
+    ("B38-empty", b"", 400, "INVALID_JSON", None),
+    *((f"B38-{text}", text.encode(), 422, "INVALID_TYPE", None) for text in ("null", "[]", '"x"')),
+    ("B39-cut", body(ORDER)[:-5], 400, "INVALID_JSON", None),
+    ("B39-comma", b'{"side":"buy",}', 400, "INVALID_JSON", None),
+    ("B39-comment", b'{"side":"buy"} // now', 400, "INVALID_JSON", None),
+    ("B39-bom", b"\xef\xbb\xbf" + body(ORDER), 400, "INVALID_JSON", None),
+    ("B39-utf16", body(ORDER).decode().encode("utf-16"), 400, "INVALID_JSON", None),
+]
+ROWS = [*NUMBERS, *ORDERS, *TEXTS, *BODIES]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "field"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+async def test_a_bad_order_is_refused_with_its_code_and_field_before_anything_is_asked(
+    sent: bytes, status: int, code: str, field: str | None
+) -> None:
+    connections = FakeConnections()
+    answer = await call(connections, "POST", "/api/v1/orders", content=sent)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+        status,
+        code,
+        field,
+    )
+    assert set(answer.json()) == {"code", "message", "field", "request_id"}
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert connections.asked == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=utf-16",
+        None,
+    ],
+)
+async def test_only_json_is_read(content_type: str | None) -> None:  # B40
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await call(
+        FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER), headers=headers
+    )
+    assert answer.status_code == 415
+    assert answer.json()["code"] == "UNSUPPORTED_MEDIA_TYPE"
+
+
+async def test_an_encoded_body_is_not_read() -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await call(
+        FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER), headers=headers
+    )
+    assert (answer.status_code, answer.json()["field"]) == (415, "Content-Encoding")
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        ("k" * 256, "TOO_LONG"),
+        ("schlüssel".encode(), "ILLEGAL_CHARS"),
+        ("two words", "ILLEGAL_CHARS"),
+        ("", "ILLEGAL_CHARS"),
+    ],
+)
+async def test_a_key_must_be_short_visible_ascii(key: str | bytes, code: str) -> None:  # B48
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    answer = await call(
+        FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER), headers=headers
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json()["field"] == "Idempotency-Key"
+
+
+async def test_a_repeated_key_header_is_refused() -> None:
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "a"),
+        ("Idempotency-Key", "b"),
+    ]
+    answer = await call(
+        FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER), headers=headers
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("path", ["%00", "%0d%0aX:1", "a%20b", "..%5cx", "x%2Fcancel", "%2e%2e"])
+async def test_an_id_in_a_path_must_be_an_id(path: str) -> None:  # B28
+    for method, tail in (("GET", ""), ("POST", "/cancel"), ("GET", "/twap-progress")):
+        answer = await call(FakeConnections(), method, f"/api/v1/orders/{path}{tail}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "ILLEGAL_CHARS"), path
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "field"),
+    [
+        ("limit=-1", 422, "OUT_OF_RANGE", "limit"),  # B50
+        ("limit=0", 422, "OUT_OF_RANGE", "limit"),
+        ("limit=1000000000", 422, "OUT_OF_RANGE", "limit"),
+        ("limit=1e3", 422, "INVALID_TYPE", "limit"),
+        ("limit=%205", 422, "INVALID_TYPE", "limit"),
+        ("limit=", 422, "INVALID_TYPE", "limit"),
+        ("cursor=garbage", 422, "INVALID_CURSOR", "cursor"),
+        ("status=open", 422, "UNKNOWN_ENUM", "status"),
+        ("strategy_id=%27%3B--", 422, "ILLEGAL_CHARS", "strategy_id"),
+        ("symbol=BTC%00", 422, "ILLEGAL_CHARS", "symbol"),
+        ("colour=red", 422, "UNKNOWN_FIELD", "query"),
+        ("limit=1&limit=2", 400, "DUPLICATE_FIELD", "limit"),
+    ],
+)
+async def test_a_bad_list_query_is_refused(query: str, status: int, code: str, field: str) -> None:
+    answer = await call(FakeConnections(), "GET", f"/api/v1/orders?{query}")
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+        status,
+        code,
+        field,
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [(f"reason={'x' * 501}", "TOO_LONG"), ("reason=a%0Ab", "ILLEGAL_CHARS"), ("why=x", None)],
+)
+async def test_a_bad_reason_is_refused(query: str, code: str | None) -> None:
+    connections = FakeConnections()
+    answer = await call(connections, "POST", f"/api/v1/orders/a/cancel?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, code or "UNKNOWN_FIELD")
+    assert connections.asked == []
+
+
+async def test_no_answer_echoes_what_was_sent() -> None:
+    answer = await call(
+        FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER, side="<script>")
+    )
+    assert "<script>" not in answer.text
+
+
+async def test_a_wrong_method_and_a_wrong_path_have_their_codes() -> None:
+    wrong_method = await call(FakeConnections(), "DELETE", "/api/v1/orders")
+    wrong_path = await call(FakeConnections(), "GET", "/api/v1/nothing")
+    assert (wrong_method.status_code, wrong_method.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert (wrong_path.status_code, wrong_path.json()["code"]) == (404, "NOT_FOUND")
+
+
+def test_the_app_is_made_without_any_connection() -> None:
+    assert create_app(settings_of()).title

@@ -1,0 +1,161 @@
+"""The command line without any stack: bad input is exit 2 in one line, nothing is a trace."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from starters.cli import main
+
+BASE = ["--symbol", "BTC/USDT", "--side", "buy"]
+MARKET = ["order", "market", *BASE]
+LIMIT = ["order", "limit", *BASE, "--quantity", "1"]
+TWAP = ["order", "twap", *BASE, "--quantity", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with no stack: nothing answers, no setting is made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("DELTA_HOME", str(tmp_path / "home"))
+
+
+ROWS = [
+    *(
+        (f"quantity {text!r}", [*MARKET, f"--quantity={text}"], code, "quantity")
+        for text, code in [
+            ("abc", "INVALID_DECIMAL"),  # B54
+            ("NaN", "INVALID_DECIMAL"),
+            ("1e400", "INVALID_DECIMAL"),
+            ("1E5", "INVALID_DECIMAL"),
+            ("-1", "NOT_POSITIVE"),
+            ("0", "NOT_POSITIVE"),
+            ("-0", "NOT_POSITIVE"),
+            ("1_000", "INVALID_DECIMAL"),
+            (" 1 ", "INVALID_DECIMAL"),
+            ("0x10", "INVALID_DECIMAL"),
+            ("½", "INVALID_DECIMAL"),
+            ("", "INVALID_DECIMAL"),
+            ("0.1234567890123456789", "PRECISION"),
+            ("1000000000000000001", "INVALID_DECIMAL"),
+        ]
+    ),
+    ("no quantity", MARKET, "MISSING_FIELD", "quantity"),
+    ("no side", ["order", "market", "--symbol", "BTC/USDT"], "MISSING_FIELD", "side"),
+    ("price 0", [*LIMIT, "--price", "0"], "NOT_POSITIVE", "price"),
+    ("no price", LIMIT, "MISSING_FIELD", "price"),
+    ("slices", [*TWAP, "--twap-slices", "1000000"], "OUT_OF_RANGE", "twap_slices"),
+    ("slices 0", [*TWAP, "--twap-slices=0"], "OUT_OF_RANGE", "twap_slices"),
+    ("slices -1", [*TWAP, "--twap-slices=-1"], "OUT_OF_RANGE", "twap_slices"),
+    ("slices text", [*TWAP, "--twap-slices", "ten"], "INVALID_TYPE", "twap_slices"),
+    ("interval", [*TWAP, "--twap-interval=-5"], "OUT_OF_RANGE", "twap_interval"),
+    ("timeout", [*LIMIT, "--price", "1", "--timeout-s", "3155760000"], "OUT_OF_RANGE", "timeout_s"),
+    ("side", [*MARKET, "--side", "BUY ", "--quantity", "1"], "UNKNOWN_ENUM", "side"),
+    ("gtd", [*LIMIT, "--price", "1", "--time-in-force", "GTD"], "UNKNOWN_ENUM", "time_in_force"),
+    (
+        "post-only ioc",
+        [*LIMIT, "--price", "1", "--time-in-force", "IOC", "--post-only"],
+        "FIELD_NOT_ALLOWED",
+        "post_only",
+    ),
+    ("priority", [*MARKET, "--quantity", "1", "--priority", "9"], "OUT_OF_RANGE", "priority"),
+    (
+        "strategy",
+        [*MARKET, "--quantity", "1", "--strategy-id", "'; DROP TABLE orders;--"],
+        "ILLEGAL_CHARS",
+        "strategy_id",
+    ),
+    ("id", [*MARKET, "--quantity", "1", "--id", "a b"], "ILLEGAL_CHARS", "order_id"),
+    ("long id", [*MARKET, "--quantity", "1", "--id", "x" * 65], "TOO_LONG", "order_id"),
+    ("show id", ["orders", "show", "a/b"], "ILLEGAL_CHARS", "order_id"),
+    ("progress id", ["orders", "progress", ".."], "ILLEGAL_CHARS", "order_id"),
+    ("reason", ["orders", "cancel", "a", "--reason", "a\nb"], "ILLEGAL_CHARS", "reason"),
+    ("limit 0", ["orders", "list", "--limit", "0"], "OUT_OF_RANGE", "limit"),
+    ("limit 1e3", ["orders", "list", "--limit", "1e3"], "INVALID_TYPE", "limit"),
+    ("status", ["orders", "list", "--status", "open"], "UNKNOWN_ENUM", "status"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "field"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_bad_input_is_exit_2_in_one_line_that_names_it(
+    arguments: list[str], code: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    lines = shown.err.strip().splitlines()
+    assert shown.out == ""
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{code}: ")
+    assert field in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MAX_ORDER_VALUE", "NaN"), ("DATABASE_URL_FILE", "missing.txt"), ("API_HOST", "0.0.0.0")],
+)
+def test_a_wrong_setting_is_exit_2_in_one_line_that_names_it(  # B54
+    variable: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    command = ["api"] if variable == "API_HOST" else [*MARKET, "--quantity", "1"]
+    assert main(command) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert variable in lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["order", "market", "--colour", "red"],
+        ["order", "iceberg"],
+        ["orders", "show"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*MARKET, "--quantity", "1"],
+        ["orders", "cancel", "a"],
+        ["orders", "list"],
+        ["orders", "show", "a"],
+        ["orders", "progress", "a"],
+    ],
+)
+def test_without_a_stack_one_line_says_what_to_do(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "is the stack up? make up" in lines[0]
+
+
+def test_schema_prints_the_schemas_of_the_public_messages(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["schema"]) == 0
+    schemas = json.loads(capsys.readouterr().out)
+    assert set(schemas) == {"OrderRequest", "OrderSnapshot", "CancelRequest"}
+    assert "twap_slices" in schemas["OrderRequest"]["properties"]
+
+
+@pytest.mark.parametrize(
+    "command", [["order", "market"], ["order", "limit"], ["order", "twap"], ["orders", "list"]]
+)
+def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    assert "Example: python -m starters" in capsys.readouterr().out

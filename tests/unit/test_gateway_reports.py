@@ -1,0 +1,184 @@
+"""Answers of a venue are believed only as far as they can be read exactly."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from activities.venues import ccxt_reports as reports
+from activities.venues.ccxt_reports import UnreadableAnswerError
+from workflows.domain.orders import Side
+from workflows.domain.reports import VenueStatus
+
+ORDER: dict[str, Any] = {
+    "id": "17",
+    "clientOrderId": "ab" * 16,
+    "symbol": "BTC/USDT",
+    "status": "open",
+    "side": "buy",
+    "type": "limit",
+    "amount": "0.30000",
+    "price": "50000.10",
+    "filled": "0.10000",
+    "timestamp": 1_700_000_000_000,
+    "lastUpdateTimestamp": 1_700_000_000_005,
+    "trades": [],
+}
+TRADE: dict[str, Any] = {
+    "id": "3",
+    "order": "17",
+    "side": "sell",
+    "price": "12345678.12345678",
+    "amount": "0.00000001",
+    "fee": {"cost": "0.0000000000123", "currency": "BNB"},
+    "takerOrMaker": "maker",
+    "timestamp": 1_700_000_000_001,
+}
+
+
+def test_an_order_becomes_a_report_digit_for_digit() -> None:
+    order = reports.venue_order(ORDER, "BTC/USDT", "ab" * 16)
+    assert order.side is Side.BUY
+    assert str(order.price) == "50000.10"
+    assert order.quantity == Decimal("0.3")
+    assert order.report.executed_quantity == Decimal("0.1")
+    assert order.report.status is VenueStatus.OPEN
+    assert order.report.venue_time_ms == 1_700_000_000_005
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("open", VenueStatus.OPEN),
+        ("canceling", VenueStatus.OPEN),
+        ("closed", VenueStatus.FILLED),
+        ("canceled", VenueStatus.CANCELLED),
+        ("expired", VenueStatus.EXPIRED),
+        ("rejected", VenueStatus.REJECTED),
+    ],
+)
+def test_each_unified_status_has_its_meaning(word: str, status: VenueStatus) -> None:
+    assert reports.execution_report({**ORDER, "status": word}, None).status is status
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"status": "weird"},
+        {"status": None},
+        {"id": None},
+        {"id": ""},
+        {"filled": None},
+        {"filled": "NaN"},
+        {"filled": "-0.1"},
+        {"filled": "Infinity"},
+        {"filled": True},
+        {"status": "closed", "filled": "0"},
+        {"lastUpdateTimestamp": "yesterday"},
+    ],
+)
+def test_a_report_with_a_broken_field_is_unreadable(broken: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        reports.execution_report({**ORDER, **broken}, None)
+
+
+@pytest.mark.parametrize("answer", [None, "<html>", [], 7, {}])
+def test_an_answer_of_another_shape_is_unreadable(answer: Any) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        reports.execution_report(answer, None)
+
+
+def test_a_fill_keeps_every_digit_of_price_quantity_and_fee() -> None:
+    trade = reports.venue_trade(TRADE, "BTC/USDT", "USDT")
+    assert str(trade.fill.price) == "12345678.12345678"
+    assert trade.fill.quantity == Decimal("0.00000001")
+    assert trade.fill.fee == Decimal("0.0000000000123")
+    assert trade.fill.fee_asset == "BNB"
+    assert trade.fill.is_maker
+    assert trade.side is Side.SELL
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"id": None},
+        {"order": None},
+        {"side": "hold"},
+        {"price": None},
+        {"price": "0"},
+        {"price": "-1"},
+        {"amount": "-1"},
+        {"amount": "NaN"},
+        {"fee": None},
+        {"fee": {"cost": None, "currency": None}},
+        {"fee": {"cost": "NaN", "currency": "BNB"}},
+        {"fee": {"cost": "0.1", "currency": None}},
+        {"timestamp": None},
+        {"timestamp": -5},
+    ],
+)
+def test_a_trade_with_a_broken_field_is_unreadable(broken: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        reports.venue_trade({**TRADE, **broken}, "BTC/USDT", "USDT")
+
+
+def test_a_fee_of_zero_needs_no_asset_and_a_rebate_is_negative() -> None:
+    free = reports.fill({**TRADE, "fee": {"cost": "0.00", "currency": None}}, "USDT")
+    assert (free.fee, free.fee_asset) == (Decimal(0), "USDT")
+    rebate = reports.fill({**TRADE, "fee": {"cost": "-0.01", "currency": "USDT"}}, "USDT")
+    assert rebate.fee == Decimal("-0.01")
+
+
+def test_fills_inside_an_answer_take_the_orders_time() -> None:
+    order = {**ORDER, "trades": [{**TRADE, "timestamp": None, "takerOrMaker": None}]}
+    (fill,) = reports.answered_fills(order, "USDT")
+    assert fill.traded_at_ms == 1_700_000_000_005
+    assert not fill.is_maker
+
+
+def test_the_touch_is_found_although_ccxt_sorts_prices_as_text() -> None:
+    # as text, "9999" > "10000"
+    book = {"bids": [["9999", "1"], ["10000", "1"]], "asks": [["10002", "1"], ["10001", "1"]]}
+    touch = reports.quote(book, 5)
+    assert (touch.bid, touch.ask) == (Decimal(10000), Decimal(10001))
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        {"bids": [], "asks": [["2", "1"]]},
+        {"bids": [["2", "1"]], "asks": [["2", "1"]]},
+        {"bids": [["NaN", "1"]], "asks": [["2", "1"]]},
+        {"bids": [["-1", "1"]], "asks": [["2", "1"]]},
+        {"bids": [[]], "asks": [["2", "1"]]},
+        {"bids": None, "asks": None},
+        {},
+    ],
+)
+def test_an_empty_crossed_or_broken_book_has_no_touch(book: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        reports.quote(book, 5)
+
+
+def test_broken_rules_block_the_symbol_instead_of_being_guessed() -> None:
+    market = {
+        "symbol": "BTC/USDT",
+        "base": "BTC",
+        "quote": "USDT",
+        "active": True,
+        "precision": {"price": "NaN", "amount": "0.00001"},
+        "limits": {"amount": {"min": None, "max": None}, "cost": {"min": "-3"}},
+    }
+    rules = reports.instrument("binance", market)
+    assert not rules.has_valid_rules
+    assert rules.max_quantity is None
+    assert rules.min_notional == 0
+
+
+def test_balances_leave_out_zeros_and_refuse_nonsense() -> None:
+    totals = {"BTC": "1.50000000", "ETH": "0.0"}
+    assert reports.balances({"total": totals}) == {"BTC": Decimal("1.5")}
+    with pytest.raises(UnreadableAnswerError):
+        reports.balances({"total": {"BTC": "-1"}})
+    with pytest.raises(UnreadableAnswerError):
+        reports.balances({"total": {"BTC": None}})

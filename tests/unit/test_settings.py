@@ -1,0 +1,228 @@
+"""The settings: defaults, refusals in one line, secrets that stay secret, and .env.example."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from workers.settings import Settings, SettingsError, load_settings
+from workers.venue_settings import as_text
+
+EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+PASSWORD = "hunter2-very-secret"
+
+
+def refusal(environ: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ)
+    return str(caught.value)
+
+
+def test_with_nothing_set_two_paper_exchanges_on_loopback_are_configured():
+    settings = load_settings({})
+    assert [settings.venue(name).is_live for name in settings.exchanges] == [False, False]
+    urls = [settings.venue(name).paper_url for name in settings.exchanges]
+    assert urls == ["http://127.0.0.1:8101", "http://127.0.0.1:8102"]
+    assert settings.temporal_target == "127.0.0.1:7233"
+
+
+def test_an_empty_value_counts_as_unset():
+    assert load_settings({"DATABASE_URL": "", "API_PORT": " "}) == load_settings({})
+
+
+def test_money_is_decimal_and_exact():
+    value = load_settings({"MAX_ORDER_VALUE": "0.1"}).max_order_value
+    assert isinstance(value, Decimal)
+    assert str(value) == "0.1"
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError):
+        load_settings({}).api_port = 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("API_PORT", "http"),
+        ("API_PORT", "0"),
+        ("API_PORT", "65536"),
+        ("MAX_ORDER_VALUE", "NaN"),
+        ("MAX_ORDER_VALUE", "Infinity"),
+        ("MAX_ORDER_VALUE", "1e400"),
+        ("MAX_POSITION_SIZE", "-1"),
+        ("ICEBERG_DEFAULT_VISIBLE_RATIO", "1.1"),
+        ("TWAP_DEFAULT_SLICES", "1.5"),
+        ("EXCHANGES", "Binance"),
+        ("EXCHANGES", ","),
+        ("EXCHANGES", "binance,binance"),
+        ("SYMBOLS", "BTCUSDT"),
+        ("ACCOUNT", "Main Account"),
+        ("WORKER_COUNT", "0"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("API_HOST", "0.0.0.0"),
+        ("METRICS_HOST", "::"),
+        ("API_ALLOWED_IPS", "not-a-network"),
+        ("DATABASE_URL", "sqlite:///x.db"),
+        ("TEMPORAL_ADDRESS", "temporal"),
+        ("REPLAY_TRADES", "/nowhere/trades.csv"),
+        ("REPLAY_SPEED", "0"),
+        ("SUBMIT_TIMEOUT_S", "6"),
+        ("TEMPORAL_TLS_CLIENT_KEY_PATH", "/nowhere/key.pem"),
+        ("DATABASE_URL_FILE", "/nowhere/secret"),
+        ("EXCHANGE_BINANCE_RATE_LIMIT", "fast"),
+        ("EXCHANGE_BINANCE_APIKEY", "k"),
+        ("EXCHANGE_BINANCE_PAPER_URL", "127.0.0.1:8101"),
+        ("EXCHANGE_BINANCE_SANDBOX", "true"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(variable, value):
+    text = refusal({variable: value})
+    assert re.match(rf"{variable}: \S", text)
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DATABASE_URL": f"mysql://user:{PASSWORD}@db/x"},
+        {"EXCHANGE_API_KEY": PASSWORD},
+        {"EXCHANGE_BINANCE_SECRET": PASSWORD},
+    ],
+)
+def test_a_refusal_never_shows_the_value_of_a_secret(environ):
+    assert PASSWORD not in refusal(environ)
+
+
+def test_secrets_do_not_show_when_the_settings_are_printed():
+    environ = {
+        "DATABASE_URL": f"postgresql://user:{PASSWORD}@db/x",
+        "EXCHANGE_API_KEY": PASSWORD,
+        "EXCHANGE_SECRET": PASSWORD,
+        "TEMPORAL_API_KEY": PASSWORD,
+        "ALARM_WEBHOOK_URL": PASSWORD,
+        "PAYLOAD_ENCRYPTION_KEYS": PASSWORD,
+    }
+    assert PASSWORD not in repr(load_settings(environ))
+
+
+def test_submissions_outlive_the_time_in_which_the_venue_may_still_execute_them():
+    window = {"VALIDITY_WINDOW_S": "2", "SKEW_ALLOWANCE_S": "0.5"}
+    assert "SUBMIT_TIMEOUT_S" in refusal({**window, "SUBMIT_TIMEOUT_S": "2.5"})
+    settings = load_settings({**window, "SUBMIT_TIMEOUT_S": "2.6"})
+    assert settings.submit_timeout_s == Decimal("2.6")
+
+
+def test_the_api_leaves_loopback_only_with_the_explicit_flag():
+    settings = load_settings({"API_HOST": "0.0.0.0", "ALLOW_REMOTE": "true"})
+    assert settings.api_host == "0.0.0.0"
+
+
+def test_the_plain_credentials_are_those_of_the_first_venue():
+    settings = load_settings({"EXCHANGE_API_KEY": "k", "EXCHANGE_SECRET": "s"})
+    venue = settings.venue("binance")
+    assert venue.is_live
+    assert venue.api_key is not None
+    assert venue.api_key.get_secret_value() == "k"
+    assert not settings.venue("binanceus").is_live
+
+
+def test_a_secret_can_be_read_from_a_file(tmp_path):
+    (tmp_path / "key").write_text("from-file\n")
+    environ = {"EXCHANGE_BINANCE_API_KEY_FILE": str(tmp_path / "key")}
+    venue = load_settings({**environ, "EXCHANGE_BINANCE_SECRET": "s"}).venue("binance")
+    assert venue.api_key is not None
+    assert venue.api_key.get_secret_value() == "from-file"
+
+
+def test_a_secret_given_twice_is_refused(tmp_path):
+    (tmp_path / "key").write_text("x")
+    environ = {"TEMPORAL_API_KEY": "x", "TEMPORAL_API_KEY_FILE": str(tmp_path / "key")}
+    assert refusal(environ).startswith("TEMPORAL_API_KEY_FILE: ")
+
+
+def test_accounts_have_credentials_of_their_own_and_unknown_ones_are_refused():
+    settings = load_settings(
+        {
+            "EXCHANGE_BINANCE_API_KEY": "k",
+            "EXCHANGE_BINANCE_SECRET": "s",
+            "EXCHANGE_BINANCE_HEDGE_API_KEY": "hk",
+            "EXCHANGE_BINANCE_HEDGE_SECRET": "hs",
+            "EXCHANGE_BINANCE_RATE_LIMIT": "5",
+        }
+    )
+    assert settings.accounts("binance") == ("main", "hedge")
+    hedge = settings.venue("binance", "hedge")
+    assert hedge.secret is not None
+    assert hedge.secret.get_secret_value() == "hs"
+    assert hedge.rate_limit == Decimal(5)
+    with pytest.raises(SettingsError):
+        settings.venue("binance", "other")
+    with pytest.raises(SettingsError):
+        settings.venue("kraken")
+
+
+def test_a_venue_on_paper_is_on_paper_with_all_its_accounts():
+    settings = load_settings(
+        {"EXCHANGE_BINANCE_HEDGE_API_KEY": "hk", "EXCHANGE_BINANCE_HEDGE_SECRET": "hs"}
+    )
+    assert settings.venue("binance", "hedge").paper_url == "http://127.0.0.1:8101"
+
+
+def test_a_postgresql_url_becomes_one_for_the_async_driver():
+    settings = load_settings({"DATABASE_URL": "postgres://u:p@db:5432/x"})
+    assert settings.dsn() == "postgresql+asyncpg://u:p@db:5432/x"
+
+
+def test_without_a_database_and_without_a_local_stack_the_url_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        load_settings({"DELTA_HOME": str(tmp_path)}).dsn()
+
+
+def test_a_child_process_gets_the_same_settings_from_its_environment(tmp_path):
+    settings = load_settings(
+        {
+            "DELTA_HOME": str(tmp_path),
+            "EXCHANGES": "binance,kraken",
+            "MAX_ORDER_VALUE": "1234.50",
+            "DATABASE_URL": f"postgresql://u:{PASSWORD}@db/x",
+            "EXCHANGE_KRAKEN_API_KEY": "k",
+            "EXCHANGE_KRAKEN_SECRET": "s",
+            "EXCHANGE_BINANCE_PAPER_URL": "http://127.0.0.1:9",
+            "TEMPORAL_TLS": "true",
+        }
+    )
+    assert load_settings(settings.as_environ()) == settings
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
+    (tmp_path / "some.env").write_text("API_PORT=1111\nMETRICS_PORT=2222\n")
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "some.env"))
+    monkeypatch.setenv("API_PORT", "3333")
+    settings = load_settings()
+    assert (settings.api_port, settings.metrics_port) == (3333, 2222)
+
+
+def example_lines() -> dict[str, str]:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    return dict(re.findall(r"^#([A-Z][A-Z0-9_]*)=(.*)$", text, flags=re.MULTILINE))
+
+
+def test_the_example_file_lists_every_setting_with_its_default():
+    shown = {k: v for k, v in example_lines().items() if not k.startswith("EXCHANGE_")}
+    fields = {k: f for k, f in Settings.model_fields.items() if k != "venues"}
+    defaults = {name.upper(): as_text(field.default) or "" for name, field in fields.items()}
+    defaults["DELTA_HOME"] = ".delta"
+    del shown["POSTGRES_PASSWORD"]  # docker compose reads it, we do not
+    assert {k: v.lower() for k, v in shown.items()} == {k: v.lower() for k, v in defaults.items()}
+
+
+def test_every_venue_variable_of_the_example_file_is_understood(tmp_path):
+    values = {"RATE_LIMIT": "5", "SANDBOX": "false", "PAPER_URL": "http://127.0.0.1:1"}
+    names = [name for name in example_lines() if name.startswith("EXCHANGE_BINANCE_")]
+    assert len(names) > 5
+    environ = {n: values.get(n.removeprefix("EXCHANGE_BINANCE_"), "text") for n in names}
+    assert load_settings(environ).accounts("binance") == ("main", "hedge")

@@ -1,0 +1,239 @@
+"""A small world for workflow tests: a venue that does what the test says, a ledger that agrees.
+
+Hand-written, in memory, behind the same ports as the real activities.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from workflows.domain.denials import Denied
+from workflows.domain.instruments import Instrument, Quote
+from workflows.domain.orders import ChildIntent
+from workflows.domain.reports import (
+    ChildReport,
+    RejectionFamily,
+    SubmitKind,
+    SubmitOutcome,
+    VenueStatus,
+)
+from workflows.messages import OrderSnapshot
+from workflows.ports import (
+    AcceptOrder,
+    CancelChild,
+    EngineTerms,
+    GiveUp,
+    LedgerPort,
+    MarketRequest,
+    MarketSnapshot,
+    OpenedOrder,
+    OpenKind,
+    OpenOrder,
+    ReadChild,
+    ReadUntil,
+    Reserve,
+    Reserved,
+    Resolve,
+    Resolved,
+    SaveOrder,
+    Submit,
+    VenueDataPort,
+    VenuePort,
+    Verdict,
+)
+
+Answer = Callable[["FakeWorld", ChildIntent], SubmitOutcome]
+
+INSTRUMENT = Instrument(
+    venue="binance",
+    symbol="BTC/USDT",
+    base="BTC",
+    quote="USDT",
+    tick=Decimal("0.01"),
+    step=Decimal("0.001"),
+    min_quantity=Decimal("0.001"),
+    max_quantity=None,
+    min_notional=Decimal(5),
+    is_trading=True,
+)
+TERMS = EngineTerms(
+    accept_timeout_s=Decimal(10),
+    order_timeout_s=Decimal(30),
+    twap_slices=10,
+    twap_interval_s=Decimal(60),
+    schedule_to_start_s=Decimal(5),
+    submit_timeout_s=Decimal(8),
+)
+
+
+def report_of(
+    intent: ChildIntent, filled: Decimal, status: VenueStatus, *, booked: Decimal | None = None
+) -> ChildReport:
+    """Totals of a child that executed `filled`, of which `booked` (default all) has its fills."""
+    known = filled if booked is None else booked
+    price = intent.price or Decimal(50_000)
+    return ChildReport(
+        client_order_id=intent.client_order_id,
+        venue_order_id=f"v-{intent.client_order_id[:8]}",
+        status=status,
+        executed_quantity=filled,
+        filled_quantity=known,
+        filled_quote=known * price,
+        fees={"USDT": known * price / 1000} if known else {},
+    )
+
+
+def fills(fraction: str = "1") -> Answer:
+    """The venue executes this fraction at once and ends the order."""
+
+    def answer(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+        filled = (intent.quantity * Decimal(fraction)).quantize(INSTRUMENT.step)
+        whole = filled == intent.quantity
+        status = VenueStatus.FILLED if whole else VenueStatus.EXPIRED
+        return world.acked(report_of(intent, filled, status))
+
+    return answer
+
+
+def rests(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+    """The order rests in the book, unfilled."""
+    return world.acked(report_of(intent, Decimal(0), VenueStatus.OPEN))
+
+
+def executes_before_its_fills_show(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+    """Filled by the venue's word, but no fill is booked until somebody waits for it."""
+    report = report_of(intent, intent.quantity, VenueStatus.FILLED, booked=Decimal(0))
+    return world.acked(report)
+
+
+def rejects(family: RejectionFamily, code: str = "-2010") -> Answer:
+    """A definite rejection."""
+
+    def answer(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+        return SubmitOutcome(kind=SubmitKind.REJECTED, code=code, reason="no", family=family)
+
+    return answer
+
+
+def lost(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+    """No trustworthy answer."""
+    return SubmitOutcome(kind=SubmitKind.UNKNOWN, reason="timeout")
+
+
+def crashes(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+    """The worker dies after the claim: the activity reports nothing useful."""
+    raise ApplicationError("the worker died")
+
+
+def not_sent(code: str) -> Answer:
+    """Proven that nothing left."""
+
+    def answer(world: "FakeWorld", intent: ChildIntent) -> SubmitOutcome:
+        return SubmitOutcome(kind=SubmitKind.NOT_SENT, code=code, reason="nothing was sent")
+
+    return answer
+
+
+@dataclass
+class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
+    """What happened is in the lists; what shall happen is in the scripts."""
+
+    script: list[Answer] = field(default_factory=list)
+    default: Answer = field(default_factory=lambda: fills())
+    resolutions: list[Resolved] = field(default_factory=list)
+    quote: Quote | None = field(
+        default_factory=lambda: Quote(
+            bid=Decimal("49999.99"), ask=Decimal("50000.01"), read_at_ms=0
+        )
+    )
+    instrument: Instrument | None = INSTRUMENT
+    accept_denial: Denied | None = None
+    reserve_denials: list[Denied | None] = field(default_factory=list)
+    market_fails: bool = False
+    cancel_fills: bool = False
+    submits: list[Submit] = field(default_factory=list)
+    reserved: list[Reserve] = field(default_factory=list)
+    given_up: list[GiveUp] = field(default_factory=list)
+    cancels: list[CancelChild] = field(default_factory=list)
+    reads: list[ReadChild] = field(default_factory=list)
+    opened: list[OpenOrder] = field(default_factory=list)
+    saved: list[OrderSnapshot] = field(default_factory=list)
+    reports: dict[str, ChildReport] = field(default_factory=dict)
+    intents: dict[str, ChildIntent] = field(default_factory=dict)
+
+    def acked(self, report: ChildReport) -> SubmitOutcome:
+        self.reports[report.client_order_id] = report
+        return SubmitOutcome(kind=SubmitKind.ACKED, report=report)
+
+    def fill_now(self, client_order_id: str, quantity: Decimal) -> ChildReport:
+        """The market trades against a resting order; the report is what the feed would send."""
+        intent = self.intents[client_order_id]
+        whole = quantity == intent.quantity
+        status = VenueStatus.FILLED if whole else VenueStatus.OPEN
+        report = report_of(intent, quantity, status)
+        self.reports[client_order_id] = report
+        return report
+
+    @activity.defn(name="submit")
+    async def submit(self, request: Submit) -> SubmitOutcome:
+        self.submits.append(request)
+        self.intents[request.intent.client_order_id] = request.intent
+        answer = self.script.pop(0) if self.script else self.default
+        return answer(self, request.intent)
+
+    @activity.defn(name="cancel_child")
+    async def cancel_child(self, request: CancelChild) -> None:
+        self.cancels.append(request)
+        intent = request.intent
+        known = self.reports[intent.client_order_id]
+        if known.status.is_terminal:
+            return
+        if self.cancel_fills:
+            self.fill_now(intent.client_order_id, intent.quantity)
+        else:
+            self.reports[intent.client_order_id] = replace(known, status=VenueStatus.CANCELLED)
+
+    @activity.defn(name="read_child")
+    async def read_child(self, request: ReadChild) -> ChildReport:
+        self.reads.append(request)
+        report = self.reports[request.intent.client_order_id]
+        if request.until is ReadUntil.SETTLED and not report.is_settled:
+            report = report_of(request.intent, report.executed_quantity, report.status)
+            self.reports[request.intent.client_order_id] = report
+        return report
+
+    @activity.defn(name="resolve")
+    async def resolve(self, request: Resolve) -> Resolved:
+        return self.resolutions.pop(0)
+
+    @activity.defn(name="read_market")
+    async def read_market(self, request: MarketRequest) -> MarketSnapshot:
+        if self.market_fails:
+            raise ApplicationError("no answer", type="VenueUnavailable")
+        return MarketSnapshot(instrument=self.instrument, quote=self.quote)
+
+    @activity.defn(name="open_order")
+    async def open_order(self, order: OpenOrder) -> OpenedOrder:
+        self.opened.append(order)
+        return OpenedOrder(kind=OpenKind.NEW, terms=TERMS)
+
+    @activity.defn(name="accept_order")
+    async def accept_order(self, order: AcceptOrder) -> Verdict:
+        return Verdict(denied=self.accept_denial)
+
+    @activity.defn(name="reserve")
+    async def reserve(self, request: Reserve) -> Reserved:
+        self.reserved.append(request)
+        denied = self.reserve_denials.pop(0) if self.reserve_denials else None
+        return Reserved(epoch="e1", denied=denied)
+
+    @activity.defn(name="give_up")
+    async def give_up(self, request: GiveUp) -> None:
+        self.given_up.append(request)
+
+    @activity.defn(name="save_order")
+    async def save_order(self, request: SaveOrder) -> None:
+        self.saved.append(request.snapshot)

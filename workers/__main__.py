@@ -1,0 +1,178 @@
+"""`python -m workers`: the processes of Delta Executor, one command each.
+
+Rule: a user sees one line about what is wrong, never a traceback; exit codes are 0 done, 1 failed,
+2 wrong settings or usage. Secrets are settings, never arguments. Each command imports what it
+needs only when it runs, so that `--help` is quick.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FAILED, BAD_USAGE = 1, 2
+SECRET_ARGUMENT = re.compile(
+    r"--?(api[-_]?key|secret|pass(word|phrase)?|token|database[-_]?url)\b|://[^/\s]*:[^/\s]*@",
+    re.IGNORECASE,
+)
+
+app = typer.Typer(
+    name="python -m workers",
+    help="The processes of Delta Executor. Settings come from the environment or .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def up() -> None:
+    """Start the whole local stack and keep it running until Ctrl-C.
+
+    Example: WORKER_COUNT=2 python -m workers up
+    """
+    from workers.settings import load_settings
+    from workers.up import run_until_stopped
+
+    asyncio.run(run_until_stopped(load_settings()))
+
+
+@app.command()
+def run() -> None:
+    """Run one worker until SIGTERM.
+
+    Example: TEMPORAL_ADDRESS=temporal:7233 python -m workers run
+    """
+    from workers import logs
+    from workers.bootstrap import run_worker
+    from workers.settings import load_settings
+
+    settings = load_settings()
+    logs.configure(settings.log_format, settings.log_level)
+    asyncio.run(run_worker(settings))
+
+
+@app.command("paper-exchange")
+def paper_exchange(
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8101,
+    name: Annotated[str, typer.Option(help="The venue it stands in for.")] = "binance",
+    dialect: Annotated[str, typer.Option(help="The protocol it speaks.")] = "binance",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data: Annotated[Path | None, typer.Option(help="Data folder; default in DELTA_HOME.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="A trades CSV that moves its market.")] = None,
+    speed: Annotated[float, typer.Option(help="Pace of the replay; 1 is real time.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market.", min=0)] = 7,
+) -> None:
+    """Run one paper exchange until SIGTERM.
+
+    Example: python -m workers paper-exchange --dialect binance --port 8101 --seed 7
+    """
+    from activities.venues.simulator.config import PaperExchangeConfig
+    from activities.venues.simulator.server import serve
+    from workers import logs
+    from workers.paper import paper_accounts
+    from workers.settings import SettingsError, load_settings
+
+    settings = load_settings()
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        config = PaperExchangeConfig(
+            name=name,
+            host=host,
+            port=port,
+            dialect=dialect,
+            data_dir=data or settings.home.paper_data(name),
+            accounts=paper_accounts(settings, name),
+            seed=seed,
+            replay=replay,
+            speed=speed,
+        )
+    except ValueError as error:
+        raise SettingsError("paper-exchange", str(error)) from None
+    asyncio.run(serve(config))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the ledger's database to the newest version.
+
+    Example: DATABASE_URL=postgresql://... python -m workers migrate
+    """
+    from activities.ledger.migrate import upgrade
+    from workers import logs
+    from workers.settings import load_settings
+
+    settings = load_settings()
+    logs.configure(settings.log_format, settings.log_level)
+    upgrade(settings.dsn())
+
+
+@app.command()
+def doctor() -> None:
+    """Check every dependency and say what is wrong; exit code 1 if anything is.
+
+    Example: python -m workers doctor
+    """
+    from workers.doctor import examine, show
+    from workers.settings import load_settings
+
+    findings = asyncio.run(examine(load_settings()))
+    show(findings)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def clean() -> None:
+    """Delete the local stack's data: orders, ledger, logs, secrets. Refused while it runs.
+
+    Example: python -m workers clean
+    """
+    from workers.local_stack import delete_data
+    from workers.settings import load_settings
+
+    delete_data(load_settings())
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit code."""
+    if any(SECRET_ARGUMENT.search(argument) for argument in arguments):
+        _say("secrets are not taken as arguments: use a setting, or NAME_FILE to read a file")
+        return BAD_USAGE
+    try:
+        app(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last stop: one line for the user, not a trace
+        return _explain(error)
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    """One line for an error, and its exit code; a log at level DEBUG says where it came from."""
+    from workers.settings import SettingsError
+    from workers.stack_parts import PortTakenError
+
+    logging.getLogger(__name__).debug("the command failed", exc_info=error)
+    text = " ".join(str(error).split()) or type(error).__name__
+    _say(text[:1000])
+    return BAD_USAGE if isinstance(error, (SettingsError, PortTakenError)) else FAILED
+
+
+def _say(line: str) -> None:
+    print(f"error: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A Temporal client can crash the interpreter while that shuts down, and spoil the exit code.
+    os._exit(code)

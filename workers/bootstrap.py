@@ -1,0 +1,197 @@
+"""The composition root of a worker: builds every part once and hands each what it needs.
+
+A worker process holds one Temporal client, one database pool and one gateway per account. It
+polls `orders` (workflows and their ledger steps) and, for each account, one queue for calls that
+change something and one for reads. Killing it at any moment is allowed.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.worker import Worker
+
+from activities.account_feed import FeedActivities
+from activities.gateways import Gateways
+from activities.ledger.engine import open_engine
+from activities.ledger.store import LedgerStore
+from activities.ledger_activities import LedgerActivities
+from activities.orders import VenueActivities
+from activities.reads import ProofWindow, VenueDataActivities
+from activities.venues.ccxt_gateway import VenueConfig, open_gateway
+from activities.venues.gateway import VenueGateway
+from workers.connection import connect
+from workers.search_attributes import ensure_registered
+from workers.settings import Settings
+from workers.workflow_code import WORKFLOWS, sandbox
+from workflows import names
+from workflows.account_feed import AccountFeed
+from workflows.domain.risk import Limits
+from workflows.ports import EngineTerms, FollowAccount
+
+log = structlog.get_logger(__name__)
+
+GRACE = timedelta(seconds=15)
+"""Longer than the longest exchange call, shorter than the supervisor's patience."""
+STICKY_TIMEOUT = timedelta(seconds=2)
+"""How long a dead worker's cached workflows wait before another worker takes them."""
+
+
+def terms_of(settings: Settings) -> EngineTerms:
+    """The settings that an order carries with it."""
+    return EngineTerms(
+        accept_timeout_s=settings.accept_timeout,
+        order_timeout_s=settings.order_timeout,
+        twap_slices=settings.twap_default_slices,
+        twap_interval_s=settings.twap_default_interval,
+        schedule_to_start_s=settings.validity_window_s,
+        submit_timeout_s=settings.submit_timeout_s,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Default risk limits."""
+    return Limits(
+        max_order_value=settings.max_order_value, max_position_value=settings.max_position_size
+    )
+
+
+def proof_window_of(settings: Settings) -> ProofWindow:
+    """When a look-up that finds nothing is proof."""
+    return ProofWindow(
+        validity_ms=int(settings.validity_window_s * 1000),
+        read_lag_ms=int(settings.read_lag_s * 1000),
+    )
+
+
+def accounts_of(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Every configured (venue, account)."""
+    return tuple(
+        (venue, account) for venue in settings.exchanges for account in settings.accounts(venue)
+    )
+
+
+@asynccontextmanager
+async def open_gateways(settings: Settings) -> AsyncIterator[dict[tuple[str, str], VenueGateway]]:
+    """One gateway per account, closed at the end."""
+    async with AsyncExitStack() as stack:
+        gateways: dict[tuple[str, str], VenueGateway] = {}
+        for venue, account in accounts_of(settings):
+            gateway = open_gateway(venue_config(settings, venue, account))
+            stack.push_async_callback(gateway.close)
+            gateways[venue, account] = gateway
+        yield gateways
+
+
+def venue_config(settings: Settings, venue: str, account: str) -> VenueConfig:
+    """What the gateway of one account needs to know."""
+    known = settings.venue(venue, account)
+    return VenueConfig(
+        venue=venue,
+        account=account,
+        api_key=known.api_key.get_secret_value() if known.api_key else "",
+        secret=known.secret.get_secret_value() if known.secret else "",
+        passphrase=known.passphrase.get_secret_value() if known.passphrase else "",
+        paper_url=known.paper_url,
+        sandbox=known.sandbox,
+        validity_window_ms=int(settings.validity_window_s * 1000),
+        http_deadline_s=settings.http_deadline_s,
+    )
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; then finish what is running, within the grace."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runtime = Runtime(
+        telemetry=TelemetryConfig(
+            metrics=PrometheusConfig(bind_address=f"127.0.0.1:{settings.metrics_port}")
+        )
+    )
+    client = await connect(settings, runtime=runtime)
+    await ensure_registered(client, settings.temporal_target)
+    engine = open_engine(settings.dsn())
+    try:
+        async with open_gateways(settings) as gateways:
+            store = LedgerStore(engine, limits_of(settings))
+            await start_feeds(client, settings)
+            async with AsyncExitStack() as running:
+                for worker in build_workers(client, settings, gateways, store):
+                    await running.enter_async_context(worker)
+                log.info("worker_ready", accounts=[f"{v}/{a}" for v, a in gateways])
+                await stop.wait()
+    finally:
+        with contextlib.suppress(OSError):
+            await engine.dispose()
+
+
+async def start_feeds(client: Client, settings: Settings) -> None:
+    """Every account has its feed before anything is polled; a running one is left alone."""
+    for venue, account in accounts_of(settings):
+        await client.start_workflow(
+            AccountFeed.run,
+            FollowAccount(venue=venue, account=account),
+            id=names.account_feed_id(venue, account),
+            task_queue=names.ORDERS_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary=f"account feed of {account} at {venue}",
+        )
+
+
+def build_workers(
+    client: Client, settings: Settings, gateways: Gateways, store: LedgerStore
+) -> list[Worker]:
+    """One worker per queue."""
+    ledger = LedgerActivities(store, terms_of(settings), gateways.keys())
+    orders = VenueActivities(gateways, store)
+    reads = VenueDataActivities(gateways, store, proof_window_of(settings))
+    feed = FeedActivities(gateways, store, client, settings.symbols)
+    workers = [
+        Worker(
+            client,
+            task_queue=names.ORDERS_QUEUE,
+            workflows=WORKFLOWS,
+            activities=[
+                ledger.open_order,
+                ledger.accept_order,
+                ledger.reserve,
+                ledger.give_up,
+                ledger.save_order,
+            ],
+            workflow_runner=sandbox(),
+            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+            graceful_shutdown_timeout=GRACE,
+        )
+    ]
+    for venue, account in gateways:
+        rate_limit = settings.venue(venue, account).rate_limit
+        workers += [
+            Worker(
+                client,
+                task_queue=names.venue_queue(venue, account),
+                activities=[orders.submit, orders.cancel_child],
+                max_task_queue_activities_per_second=float(rate_limit) if rate_limit else None,
+                graceful_shutdown_timeout=GRACE,
+            ),
+            Worker(
+                client,
+                task_queue=names.venue_data_queue(venue, account),
+                activities=[
+                    reads.read_market,
+                    reads.resolve,
+                    reads.read_child,
+                    feed.follow_account,
+                ],
+                graceful_shutdown_timeout=GRACE,
+            ),
+        ]
+    return workers

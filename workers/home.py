@@ -1,0 +1,93 @@
+"""DELTA_HOME: where the local stack keeps its data, logs, process records and secrets.
+
+Rule: one place names every path. Secrets are random, made once, in files that only their owner
+may read, inside a folder that only its owner may enter. It knows no setting and no process.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The layout of one DELTA_HOME (absolute)."""
+
+    root: Path
+
+    @property
+    def logs(self) -> Path:
+        """One log file per part."""
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """The records of running processes."""
+        return self.root / "run"
+
+    @property
+    def secrets(self) -> Path:
+        """Secret files, one value each."""
+        return self.root / "secrets"
+
+    @property
+    def temporal_db(self) -> Path:
+        """The embedded Temporal server's durable file."""
+        return self.root / "temporal" / "temporal.db"
+
+    def paper_data(self, venue: str) -> Path:
+        """The data folder of one paper exchange."""
+        return self.root / "paper" / venue
+
+    def paper_journal(self, venue: str) -> Path:
+        """The append-only log of one paper exchange."""
+        return self.paper_data(venue) / "journal.jsonl"
+
+    def make(self) -> None:
+        """Create the folders; the secrets' folder is the owner's alone."""
+        for folder in (self.root, self.logs, self.run, self.temporal_db.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.secrets.mkdir(mode=0o700, exist_ok=True)
+
+    def secret_path(self, name: str) -> Path:
+        """The file of one secret, which may not exist yet."""
+        return self.secrets / name
+
+    def ensure_secret(self, name: str) -> Path:
+        """The file of one secret, made now where it is missing."""
+        path = self.secret_path(name)
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            # Written aside and renamed: a kill in between must not leave an empty secret.
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(SECRET_BYTES))
+            part.rename(path)
+        return path
+
+    def ensure_venue_secrets(self, venue: str, account: str = "main") -> tuple[Path, Path]:
+        """The files of an account's API key and secret at a paper exchange, made once."""
+        prefix = f"paper-{venue}-{account}"
+        return self.ensure_secret(f"{prefix}-api-key"), self.ensure_secret(f"{prefix}-secret")
+
+    def venue_secrets(self, venue: str, account: str) -> tuple[SecretStr, SecretStr] | None:
+        """API key and secret of an account at the embedded paper exchange, if they were made."""
+        key = self._read(f"paper-{venue}-{account}-api-key")
+        secret = self._read(f"paper-{venue}-{account}-secret")
+        return (SecretStr(key), SecretStr(secret)) if key and secret else None
+
+    def postgres_password(self) -> str | None:
+        """The embedded PostgreSQL's password, if it was made."""
+        return self._read("postgres-password")
+
+    def _read(self, name: str) -> str | None:
+        try:
+            return self.secret_path(name).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,275 @@
+"""What the local stack consists of: each part's command, environment, needs and health check.
+
+Rule: what TEMPORAL_ADDRESS, DATABASE_URL or a venue's credentials name is not embedded; everything
+else is a process of its own on loopback. Children get their settings through their environment, a
+secret never stands on a command line. The container set-up runs the same commands.
+"""
+
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from workers import embedded_postgres, embedded_temporal
+from workers.settings import DEFAULT_ACCOUNT, Settings, SettingsError, is_setting
+from workers.supervisor import Part
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+ALL_KINDS = ("postgres", "temporal", "paper", "migrate", "worker", "api")
+COMMANDS = {
+    "migrate": ("python", "-m", "workers", "migrate"),
+    "worker": ("python", "-m", "workers", "run"),
+    "api": ("python", "-m", "starters", "api"),
+    "paper": ("python", "-m", "workers", "paper-exchange"),
+}
+WORKER_GRACE_S = 30.0
+HTTP_CHECK_TIMEOUT_S = 2.0
+POLLING = re.compile(r"^temporal_num_pollers\{[^}]*\} [1-9]", re.MULTILINE)
+
+
+class PortTakenError(Exception):
+    """A port is in use: one line with the port, its setting and the part that wants it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPort:
+    """A port that a part will listen on."""
+
+    port: int
+    setting: str
+    part: str
+    host: str = "127.0.0.1"
+
+
+class StackParts:
+    """Builds the parts for one set of settings; `kinds` limits which kinds of them."""
+
+    def __init__(self, settings: Settings, kinds: Collection[str] = ALL_KINDS) -> None:
+        self._settings = settings
+        self._home = settings.home
+        self._postgres_wanted = "postgres" in kinds and settings.database_url is None
+        self._temporal_wanted = "temporal" in kinds and settings.temporal_address is None
+        self._papers = embedded_venues(settings) if "paper" in kinds else ()
+        self._kinds = frozenset(kinds)
+        self.notes: list[str] = []
+        """Lines that the operator should read; filled by `parts`."""
+
+    def ports(self) -> list[WantedPort]:
+        """All ports that the parts will listen on."""
+        settings, ports = self._settings, []
+        if self._postgres_wanted:
+            name = "POSTGRES_PORT"
+            ports.append(WantedPort(port=settings.postgres_port, setting=name, part="PostgreSQL"))
+        if self._temporal_wanted:
+            ports += [
+                WantedPort(port=settings.temporal_port, setting="TEMPORAL_PORT", part="Temporal"),
+                WantedPort(
+                    port=settings.temporal_ui_port, setting="TEMPORAL_UI_PORT", part="Temporal UI"
+                ),
+            ]
+        for venue in self._papers:
+            port = settings.paper_port_of(venue)
+            ports.append(
+                WantedPort(port=port, setting="PAPER_PORT", part=f"paper exchange {venue}")
+            )
+        if "worker" in self._kinds:
+            first = settings.metrics_port
+            ports += [
+                WantedPort(port=first + n, setting="METRICS_PORT", part=f"worker {n}")
+                for n in range(settings.worker_count)
+            ]
+        if "api" in self._kinds:
+            host, port = settings.api_host, settings.api_port
+            ports.append(WantedPort(port=port, setting="API_PORT", part="API", host=host))
+        return ports
+
+    def parts(self, no_restart: Collection[str] = ()) -> list[Part]:
+        """The parts, each after those it needs; makes the secrets that they share."""
+        parts: list[Part] = []
+        if self._postgres_wanted:
+            parts.append(self._postgres())
+        if self._temporal_wanted:
+            parts.append(self._temporal())
+        env = self._child_env()
+        parts += [self._paper(venue, env) for venue in self._papers]
+        if "migrate" in self._kinds:
+            database = ("postgres",) if self._postgres_wanted else ()
+            parts.append(
+                _python("migrate", COMMANDS["migrate"], env, needs=database, runs_once=True)
+            )
+        needs = tuple(part.name for part in parts)
+        if "worker" in self._kinds:
+            parts += [self._worker(n, env, needs) for n in range(self._settings.worker_count)]
+        if "api" in self._kinds:
+            ready = _answers(f"{self._settings.api_url}/health/live")
+            parts.append(_python("api", COMMANDS["api"], env, needs=needs, ready=ready))
+        return [replace(p, auto_restart=p.name not in no_restart) for p in parts]
+
+    def _postgres(self) -> Part:
+        cluster = embedded_postgres.cluster(self._home, self._settings.postgres_port)
+        if cluster.note is not None:
+            self.notes.append(cluster.note)
+        return Part(
+            name="postgres",
+            argv=cluster.argv(),
+            env=cluster.env(),
+            cwd=Path("/"),
+            ready=cluster.ready,
+            before_start=cluster.before_start,
+            user=cluster.user,
+            stop_signal=signal.SIGINT,  # its fast shutdown, which does not wait for clients
+            stop_timeout_s=30,
+        )
+
+    def _temporal(self) -> Part:
+        settings, db = self._settings, self._home.temporal_db
+        namespace = settings.temporal_namespace
+        return Part(
+            name="temporal",
+            argv=embedded_temporal.argv(
+                port=settings.temporal_port,
+                ui_port=settings.temporal_ui_port,
+                namespace=namespace,
+                db=db,
+            ),
+            env=_inherited(),
+            cwd=CHECKOUT,
+            ready=partial(
+                embedded_temporal.ready,
+                address=settings.temporal_target,
+                namespace=namespace,
+                db=db,
+            ),
+            before_start=partial(embedded_temporal.forget_half_made, db),
+        )
+
+    def _paper(self, venue: str, env: dict[str, str]) -> Part:
+        settings = self._settings
+        port, seed = settings.paper_port_of(venue), settings.paper_seed_of(venue)
+        options = ["--name", venue, "--dialect", "binance", "--port", str(port)]
+        options += ["--data", str(self._home.paper_data(venue)), "--seed", str(seed)]
+        if settings.replay_trades is not None:
+            options += ["--replay", str(settings.replay_trades.absolute())]
+            options += ["--speed", str(settings.replay_speed)]
+        ready = _answers(f"http://127.0.0.1:{port}/api/v3/ping")
+        return _python(f"paper-{venue}", (*COMMANDS["paper"], *options), env, ready=ready)
+
+    def _worker(self, number: int, env: dict[str, str], needs: tuple[str, ...]) -> Part:
+        port = self._settings.metrics_port + number
+        part = _python(
+            f"worker-{number}",
+            COMMANDS["worker"],
+            {**env, "METRICS_PORT": str(port)},
+            needs=needs,
+            ready=_polls(f"http://127.0.0.1:{port}/metrics"),
+        )
+        return replace(part, stop_timeout_s=WORKER_GRACE_S)
+
+    def _child_env(self) -> dict[str, str]:
+        """All settings as variables, the embedded parts' addresses and secret files included."""
+        settings = self._settings
+        env = _inherited() | settings.as_environ()
+        env["DELTA_HOME"] = str(self._home.root)
+        env["TEMPORAL_ADDRESS"] = settings.temporal_target
+        env["TEMPORAL_UI_URL"] = settings.temporal_ui
+        if self._postgres_wanted:
+            env["DATABASE_URL"] = settings.dsn()
+        for venue in embedded_venues(settings):
+            key, secret = self._home.ensure_venue_secrets(venue, DEFAULT_ACCOUNT)
+            prefix = f"EXCHANGE_{venue.upper()}"
+            env[f"{prefix}_PAPER_URL"] = f"http://127.0.0.1:{settings.paper_port_of(venue)}"
+            env[f"{prefix}_API_KEY_FILE"] = str(key)
+            env[f"{prefix}_SECRET_FILE"] = str(secret)
+        return env
+
+
+def embedded_venues(settings: Settings) -> tuple[str, ...]:
+    """The venues whose exchange is the local stack's: no credentials, no address of their own."""
+    known = {name: settings.venues.get((name, DEFAULT_ACCOUNT)) for name in settings.exchanges}
+    return tuple(
+        name
+        for name, venue in known.items()
+        if venue is None or not (venue.api_key or venue.paper_url)
+    )
+
+
+def check_ports(wanted: list[WantedPort]) -> None:
+    """Raise PortTakenError for the first port that is in use or wanted twice.
+
+    Two settings with one port raise SettingsError.
+    """
+    seen: dict[int, WantedPort] = {}
+    for each in wanted:
+        if (other := seen.setdefault(each.port, each)) is not each:
+            raise SettingsError(
+                each.setting, f"port {each.port} of {each.part} is also that of {other.part}"
+            )
+    for each in wanted:
+        with socket.socket(socket.AF_INET6 if ":" in each.host else socket.AF_INET) as probe:
+            # As servers do: a port in TIME_WAIT is not taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((each.host, each.port))
+            except OSError:
+                raise PortTakenError(
+                    f"port {each.port} ({each.setting}, {each.part}) is taken"
+                ) from None
+
+
+def _python(
+    name: str,
+    command: tuple[str, ...],
+    env: dict[str, str],
+    *,
+    needs: tuple[str, ...] = (),
+    ready: Callable[[], Awaitable[bool]] | None = None,
+    runs_once: bool = False,
+) -> Part:
+    return Part(
+        name=name,
+        argv=(sys.executable, *command[1:]),
+        env=env,
+        cwd=CHECKOUT,
+        needs=needs,
+        ready=ready,
+        runs_once=runs_once,
+    )
+
+
+def _inherited() -> dict[str, str]:
+    """Our environment without any setting: a child gets those from our settings object."""
+    return {name: value for name, value in os.environ.items() if not is_setting(name)}
+
+
+def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+    """A check that is true once the address answers 200."""
+
+    async def check() -> bool:
+        return (await _get(url)).status_code == httpx.codes.OK
+
+    return check
+
+
+def _polls(url: str) -> Callable[[], Awaitable[bool]]:
+    """A check that is true once a worker's metrics say that it polls its task queues."""
+
+    async def check() -> bool:
+        return POLLING.search((await _get(url)).text) is not None
+
+    return check
+
+
+async def _get(url: str) -> httpx.Response:
+    """One request; raises ConnectionError for whatever goes wrong."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=HTTP_CHECK_TIMEOUT_S) as client:
+            return await client.get(url)
+    except httpx.HTTPError as error:
+        raise ConnectionError(str(error)) from error

@@ -1,0 +1,155 @@
+"""The settings of venues: EXCHANGE_<NAME>_<WHAT> and EXCHANGE_<NAME>_<ACCOUNT>_<WHAT>.
+
+Rule: a variable that begins with the name of a configured venue and is not understood is refused,
+since a misspelled credential would silently trade on paper. EXCHANGE_API_KEY, EXCHANGE_SECRET and
+EXCHANGE_PASSPHRASE belong to the first venue of EXCHANGES. It knows no process and no connection.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+DEFAULT_ACCOUNT = "main"
+CREDENTIALS = ("api_key", "secret", "passphrase")
+_PLAIN = ("rate_limit", "sandbox", "paper_url")
+_WHAT = "|".join([f"{name}(?:_file)?" for name in CREDENTIALS] + list(_PLAIN))
+
+
+class SettingsError(Exception):
+    """A setting is wrong or missing: one line with the variable and the reason."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(f"{variable}: {reason}")
+        self.variable = variable
+
+
+class VenueSettings(BaseModel):
+    """One account of one venue; secrets print as asterisks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    account: str = DEFAULT_ACCOUNT
+    api_key: SecretStr | None = None
+    secret: SecretStr | None = None
+    passphrase: SecretStr | None = None
+    rate_limit: Decimal | None = Field(default=None, gt=0, le=10_000)
+    """Order calls per second for the whole fleet; None: the venue's own default."""
+    sandbox: bool = False
+    """Use the venue's public test network."""
+    paper_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+$")
+    """Base URL of a paper exchange that stands in for the venue."""
+
+    @property
+    def is_live(self) -> bool:
+        """True when orders go to the real exchange (or to its test network)."""
+        return self.api_key is not None and self.paper_url is None
+
+    @property
+    def prefix(self) -> str:
+        """How the names of this account's variables begin."""
+        return _prefix(self.name, self.account).upper()
+
+    def as_environ(self) -> dict[str, str]:
+        """The variables that would give this object again."""
+        names = [name for name in VenueSettings.model_fields if name not in ("name", "account")]
+        values = {f"{self.prefix}_{name.upper()}": as_text(getattr(self, name)) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def on_paper(self, url: str, secrets: tuple[SecretStr, SecretStr] | None) -> "VenueSettings":
+        """The same account at a paper exchange; what is configured wins over `url`, `secrets`."""
+        update: dict[str, object] = {"paper_url": self.paper_url or url}
+        if self.api_key is None and secrets is not None:
+            update |= {"api_key": secrets[0], "secret": secrets[1]}
+        return self.model_copy(update=update)
+
+
+def as_text(value: object) -> str | None:
+    """A setting's value the way a variable writes it; None where it is unset."""
+    if value is None:
+        return None
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def file_secret(name: str, found: Mapping[str, str]) -> str | None:
+    """The value of `name`, read from the file that NAME_FILE names where that is set."""
+    path = found.get(f"{name}_file")
+    if path is None:
+        return found.get(name)
+    variable = f"{name}_file".upper()
+    if name in found:
+        raise SettingsError(variable, f"and {name.upper()} are both set")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(variable, "cannot be read as a text file") from None
+
+
+def parse_venues(
+    exchanges: tuple[str, ...], found: Mapping[str, str]
+) -> dict[tuple[str, str], VenueSettings]:
+    """All venues and accounts that `found` (lower-case names) configures.
+
+    Raises SettingsError for an unknown variable of a configured venue and for half a credential.
+    """
+    values: dict[tuple[str, str], dict[str, str]] = {}
+    for name in exchanges:
+        for variable in sorted(found):
+            if variable.startswith(f"exchange_{name}_"):
+                account, what = _split(variable, name)
+                values.setdefault((name, account), {})[what] = found[variable]
+    _add_default_venue(values, exchanges[0], found)
+    for (name, account), given in values.items():
+        if account != DEFAULT_ACCOUNT:  # a venue's plain settings hold for all of its accounts
+            main = values.get((name, DEFAULT_ACCOUNT), {})
+            given.update({w: main[w] for w in _PLAIN if w in main and w not in given})
+    return {key: _venue(key, given) for key, given in values.items()}
+
+
+def _prefix(name: str, account: str) -> str:
+    return f"exchange_{name}" + ("" if account == DEFAULT_ACCOUNT else f"_{account}")
+
+
+def _split(variable: str, name: str) -> tuple[str, str]:
+    match = re.fullmatch(rf"exchange_{name}_(?:([a-z0-9_]+?)_)?({_WHAT})", variable)
+    if match is None:
+        raise SettingsError(variable.upper(), "is not a setting")
+    return match.group(1) or DEFAULT_ACCOUNT, match.group(2)
+
+
+def _add_default_venue(
+    values: dict[tuple[str, str], dict[str, str]], first: str, found: Mapping[str, str]
+) -> None:
+    for what in [*CREDENTIALS, *(f"{name}_file" for name in CREDENTIALS)]:
+        if (variable := f"exchange_{what}") in found:
+            values.setdefault((first, DEFAULT_ACCOUNT), {}).setdefault(what, found[variable])
+
+
+def _venue(key: tuple[str, str], given: dict[str, str]) -> VenueSettings:
+    name, account = key
+    prefix = _prefix(name, account)
+    full = {f"{prefix}_{what}": value for what, value in given.items()}
+    fields: dict[str, object] = {what: given[what] for what in _PLAIN if what in given}
+    for what in CREDENTIALS:
+        fields[what] = file_secret(f"{prefix}_{what}", full)
+    try:
+        venue = VenueSettings.model_validate({"name": name, "account": account, **fields})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        variable = f"{prefix}_{first['loc'][0]}".upper()
+        raise SettingsError(variable, first["msg"].removeprefix("Input ")) from None
+    if (venue.api_key is None) != (venue.secret is None):
+        missing = "api_key" if venue.api_key is None else "secret"
+        raise SettingsError(f"{prefix}_{missing}".upper(), "is not set, but its counterpart is")
+    if venue.sandbox and not venue.is_live:
+        raise SettingsError(f"{prefix}_sandbox".upper(), "needs credentials and no paper URL")
+    if account != DEFAULT_ACCOUNT and venue.api_key is None:
+        raise SettingsError(f"{prefix}_api_key".upper(), "is not set: an account needs its own")
+    return venue

@@ -1,0 +1,139 @@
+"""Acceptance: from the raw input to an accepted, denied or already finished order.
+
+Everything here comes before the first reservation and has a time limit: an order that could not
+be accepted within the accept timeout ends denied, so that it never trades late.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError
+
+from workflows import ports
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.instruments import Instrument
+from workflows.domain.orders import OrderType
+from workflows.domain.risk import check_filters
+from workflows.durations import seconds
+from workflows.messages import OrderRequest, OrderSnapshot, parse_order
+
+Plan = Callable[[OrderRequest, ports.EngineTerms, Instrument, Decimal], Denied | None]
+"""A strategy's own check and preparation: (request, terms, instrument, reference price)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What acceptance came to.
+
+    Accepted: `market` is set. Denied: `denied`, and `is_registered` when the ledger holds the
+    order under this id. Finished before: `stored`.
+    """
+
+    request: OrderRequest | None = None
+    terms: ports.EngineTerms | None = None
+    market: ports.MarketSnapshot | None = None
+    stored: OrderSnapshot | None = None
+    denied: Denied | None = None
+    is_registered: bool = False
+
+
+def parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | Denied:
+    """The workflow's input as an order of this type; the id in it must be the workflow's."""
+    if raw is None:
+        return Denied(code=DenialCode.INVALID_INPUT, detail="the order is missing")
+    parsed = parse_order(raw.payload.data, order_type=order_type)
+    if isinstance(parsed, Denied) or parsed.order_id in (None, workflow.info().workflow_id):
+        return parsed
+    return Denied(
+        code=DenialCode.FIELD_NOT_ALLOWED,
+        field="order_id",
+        detail="order_id must equal the workflow id",
+    )
+
+
+async def admit(
+    raw: RawValue | None, order_type: OrderType, created_at: datetime, plan: Plan
+) -> Admission:
+    """Validate, register under the id, then check market, plan and ledger, in this order."""
+    request = parse_input(raw, order_type)
+    if isinstance(request, Denied):
+        return Admission(denied=request)
+    info = workflow.info()
+    opened = await ports.open_order(
+        ports.OpenOrder(
+            order_id=info.workflow_id, run_chain=info.first_execution_run_id, request=request
+        )
+    )
+    if opened.kind is not ports.OpenKind.NEW:
+        return Admission(
+            request=request, terms=opened.terms, stored=opened.stored, denied=opened.denied
+        )
+    accept_by = created_at + seconds(opened.terms.accept_timeout_s)
+    market = await read_market(request, accept_by - workflow.now())
+    denied = _judge(request, opened.terms, market, plan)
+    if denied is None and market is not None and market.quote is not None:
+        denied = await _ask_ledger(request, market.quote.mid, accept_by)
+    if denied is None and (market is None or workflow.now() >= accept_by):
+        denied = _late(opened.terms)
+    return Admission(
+        request=request, terms=opened.terms, market=market, denied=denied, is_registered=True
+    )
+
+
+def _judge(
+    request: OrderRequest,
+    terms: ports.EngineTerms,
+    market: ports.MarketSnapshot | None,
+    plan: Plan,
+) -> Denied | None:
+    if market is None:
+        return _late(terms)
+    if market.instrument is None:
+        return Denied(
+            code=DenialCode.UNKNOWN_SYMBOL, field="symbol", detail=f"exchange={request.exchange}"
+        )
+    if market.quote is None:
+        return Denied(code=DenialCode.RISK_STALE_REF, detail="reference=absent")
+    reference = market.quote.mid
+    return check_filters(market.instrument, request.quantity, request.price, reference) or plan(
+        request, terms, market.instrument, reference
+    )
+
+
+async def _ask_ledger(
+    request: OrderRequest, reference_price: Decimal, accept_by: datetime
+) -> Denied | None:
+    if workflow.now() >= accept_by:
+        return None  # too late: the caller says so
+    verdict = await ports.accept_order(
+        ports.AcceptOrder(
+            order_id=workflow.info().workflow_id, request=request, reference_price=reference_price
+        )
+    )
+    return verdict.denied
+
+
+def _late(terms: ports.EngineTerms) -> Denied:
+    return Denied(
+        code=DenialCode.NOT_ACCEPTED_IN_TIME,
+        detail=f"accept_timeout_s={terms.accept_timeout_s:f}",
+    )
+
+
+async def read_market(request: OrderRequest, within: timedelta) -> ports.MarketSnapshot | None:
+    """Rules and touch, or None when the venue could not tell within the time."""
+    if within <= timedelta(0):
+        return None
+    try:
+        return await ports.read_market(
+            ports.MarketRequest(
+                venue=request.exchange, account=request.account, symbol=request.symbol
+            ),
+            within=within,
+        )
+    except ActivityError:
+        return None

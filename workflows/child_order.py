@@ -1,0 +1,353 @@
+"""The one place where a child order is worked: reserve, submit, resolve, wait, cancel, settle.
+
+A resumable state machine. Its whole state is `ChildState`, plain data inside the parent's state,
+and `work` may enter at any status: continue-as-new and replay need no coroutine's local
+variables. Each step asks one activity and applies one event of `lifecycle.CHILD_TRANSITIONS`.
+
+What makes it safe:
+
+* The client order id is a pure function of its name, so every attempt carries the same one.
+* `submit` runs at most once per attempt. Whatever is not a trustworthy answer makes the child
+  UNKNOWN, and only `resolve` leads out: adopted, or proven absent and then a new attempt.
+* A cancel is a request. The child ends by the venue's terminal state, so a fill that won the
+  race is counted.
+* Execution reports are totals that only grow: repeated, late or reordered ones change nothing.
+
+It must not know strategies: the parent prices, sizes and decides what comes next.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, TimeoutType
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+
+from workflows import ports
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.lifecycle import ChildEvent, ChildStatus, apply
+from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
+from workflows.domain.reports import (
+    ChildReport,
+    RejectionFamily,
+    SubmitKind,
+    SubmitOutcome,
+    VenueStatus,
+)
+
+_RETRY_FIRST, _RETRY_LONGEST = timedelta(milliseconds=500), timedelta(seconds=30)
+_POLL_IMMEDIATE, _POLL_IMMEDIATE_LONGEST = timedelta(milliseconds=200), timedelta(seconds=5)
+_POLL_RESTING, _POLL_RESTING_LONGEST = timedelta(seconds=10), timedelta(minutes=15)
+_MAX_DOUBLINGS = 16
+
+_HALTED = {DenialCode.TRADING_HALTED, DenialCode.TRADING_REDUCING}
+_SETTLED = {
+    VenueStatus.FILLED: ChildEvent.SETTLED_FILLED,
+    VenueStatus.CANCELLED: ChildEvent.SETTLED_CANCELLED,
+    VenueStatus.EXPIRED: ChildEvent.SETTLED_EXPIRED,
+    VenueStatus.REJECTED: ChildEvent.SETTLED_REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildState:
+    """Everything there is to know about one child order. `reference_price` is its last touch."""
+
+    intent: ChildIntent
+    reference_price: Decimal
+    status: ChildStatus = ChildStatus.NEW
+    attempt: int = 1
+    epoch: str = ""
+    waits: int = 0
+    report: ChildReport | None = None
+    code: str = ""
+    reason: str = ""
+    family: RejectionFamily | None = None
+    denied: Denied | None = None
+
+    @property
+    def executed_quantity(self) -> Decimal:
+        """Base units: the larger of the venue's word and the booked fills."""
+        if self.report is None:
+            return Decimal(0)
+        return max(self.report.executed_quantity, self.report.filled_quantity)
+
+    @property
+    def is_off_venue(self) -> bool:
+        """True when nothing of it can execute any more, although fills may still be missing."""
+        return self.status.is_final or self.status is ChildStatus.SETTLING
+
+    @property
+    def is_immediate(self) -> bool:
+        """True for orders that the venue ends by itself at once."""
+        intent = self.intent
+        return intent.child_type is ChildType.MARKET or intent.time_in_force is not TimeInForce.GTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """An intent with the price it should carry now, and the touch that it was derived from."""
+
+    intent: ChildIntent
+    reference_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildContext:
+    """What the parent lends to its child.
+
+    `reprice` answers None when there is no price now. `is_cancelled` and `should_hand_over` are
+    asked again and again; `expires_at` is when the child must be taken off the venue.
+    """
+
+    terms: ports.EngineTerms
+    parent_quantity: Decimal
+    reprice: Callable[[ChildIntent], Awaitable[Priced | None]]
+    is_cancelled: Callable[[], bool]
+    should_hand_over: Callable[[], bool]
+    expires_at: datetime | None = None
+
+
+class ChildOrder:
+    """Works one child order; `state` is always the whole truth."""
+
+    def __init__(self, state: ChildState, context: ChildContext) -> None:
+        self.state = state
+        self._context = context
+
+    def on_report(self, report: ChildReport) -> None:
+        """Take in an execution report of the account feed: a hint that wakes this child up."""
+        if report.client_order_id == self.state.intent.client_order_id:
+            self._learn(report)
+
+    async def work(self) -> ChildState:
+        """Work until nothing can execute any more, or until the parent wants to hand over.
+
+        The result is off the venue, or NEW or WORKING when handed over. SETTLING means that
+        fills are missing: the parent may go on, and calls `settle` before it ends.
+        """
+        steps = {
+            ChildStatus.NEW: self._reserve,
+            ChildStatus.READY: self._submit,
+            ChildStatus.SENDING: self._lost,
+            ChildStatus.UNKNOWN: self._resolve,
+            ChildStatus.WORKING: self._wait,
+            ChildStatus.CANCELLING: self._cancel,
+        }
+        while not self.state.is_off_venue:
+            await steps[self.state.status]()
+            self._conclude()
+            resting = self.state.status in (ChildStatus.NEW, ChildStatus.WORKING)
+            if resting and self._context.should_hand_over():
+                break
+        return self.state
+
+    async def settle(self) -> ChildState:
+        """Wait for the missing fills of a child that is terminal at its venue."""
+        while self.state.status is ChildStatus.SETTLING:
+            self._learn(await self._read(ports.ReadUntil.SETTLED))
+            self._conclude()
+        return self.state
+
+    # --- steps: one activity, one event ---------------------------------------------------------
+
+    async def _reserve(self) -> None:
+        state = self.state
+        if self._must_stop():
+            await self._give_up("stopped before it was sent")
+            return
+        if state.attempt > 1 and not await self._refresh_price():
+            return
+        state = self.state
+        answer = await ports.reserve(
+            ports.Reserve(
+                intent=state.intent,
+                attempt=state.attempt,
+                reference_price=state.reference_price,
+                parent_quantity=self._context.parent_quantity,
+            )
+        )
+        if answer.denied is not None:
+            self._deny(answer.denied)
+        else:
+            self._move(ChildEvent.RESERVED, epoch=answer.epoch)
+
+    async def _submit(self) -> None:
+        if self._must_stop():
+            await self._give_up("stopped before it was sent")
+            return
+        self._move(ChildEvent.SUBMIT)
+        request = ports.Submit(intent=self.state.intent, attempt=self.state.attempt)
+        try:
+            outcome = await ports.submit(request, self._context.terms)
+        except ActivityError as error:
+            outcome = _outcome_of_failure(error)
+        await self._apply_outcome(outcome)
+
+    async def _apply_outcome(self, outcome: SubmitOutcome) -> None:
+        told = {"code": outcome.code, "reason": outcome.reason}
+        if outcome.kind is SubmitKind.ACKED:
+            self._move(ChildEvent.ACKED, waits=0)
+            if outcome.report is not None:
+                self._learn(outcome.report)
+        elif outcome.kind is SubmitKind.UNKNOWN:
+            self._move(ChildEvent.ANSWER_UNKNOWN, **told)
+        elif outcome.kind is SubmitKind.REJECTED and outcome.family is not RejectionFamily.CLOCK:
+            self._move(ChildEvent.REJECTED, family=outcome.family, **told)
+        elif outcome.code in _HALTED:
+            denied = Denied(code=DenialCode(outcome.code), detail=outcome.reason)
+            await ports.give_up(self._giving_up(outcome.code))
+            self._deny(denied)
+        else:
+            self._again(ChildEvent.PROVEN_UNSENT, **told)
+
+    async def _lost(self) -> None:
+        """Entered as SENDING: its answer was lost with an earlier run."""
+        self._move(ChildEvent.ANSWER_UNKNOWN, reason="the answer was lost")
+
+    async def _resolve(self) -> None:
+        state = self.state
+        resolved = await ports.resolve(
+            ports.Resolve(intent=state.intent, attempt=state.attempt, epoch=state.epoch)
+        )
+        if resolved.kind is ports.ResolveKind.PROVEN_ABSENT:
+            self._again(ChildEvent.PROVEN_ABSENT, reason="proven absent at the venue")
+        elif resolved.kind is ports.ResolveKind.REJECTED:
+            self._move(ChildEvent.REJECTED, reason=resolved.reason)
+        else:
+            self._move(ChildEvent.ADOPTED, reason="", code="", waits=0)
+            if resolved.report is not None:
+                self._learn(resolved.report)
+
+    async def _wait(self) -> None:
+        """Sleep until something happened; a slow timer re-reads in case a report was missed."""
+        if self._must_stop():
+            self._move(ChildEvent.CANCEL, waits=0)
+            return
+        state = self.state
+        if state.is_immediate:
+            pause = _doubled(_POLL_IMMEDIATE, _POLL_IMMEDIATE_LONGEST, state.waits)
+        else:
+            pause = _doubled(_POLL_RESTING, _POLL_RESTING_LONGEST, state.waits)
+        if await self._sleep(pause, "wait for an execution report"):
+            return
+        self._change(waits=state.waits + 1)
+        if not self._must_stop():
+            self._learn(await self._read(ports.ReadUntil.NOW))
+
+    async def _cancel(self) -> None:
+        """Ask, then read. Repeat with backoff while the venue still shows it open."""
+        state = self.state
+        if state.waits:
+            pause = _doubled(_RETRY_FIRST, _RETRY_LONGEST, state.waits)
+            await wait_until(self._is_terminal, pause, "before cancelling again")
+        if not self._is_terminal():
+            venue_order_id = self._venue_order_id()
+            await ports.cancel_child(
+                ports.CancelChild(intent=state.intent, venue_order_id=venue_order_id)
+            )
+        self._change(waits=state.waits + 1)
+        self._learn(await self._read(ports.ReadUntil.NOW))
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    async def _refresh_price(self) -> bool:
+        """Back off, then price the next attempt. False: not now, look around again."""
+        pause = _doubled(_RETRY_FIRST, _RETRY_LONGEST, self.state.waits)
+        self._change(waits=self.state.waits + 1)
+        if await self._sleep(pause, f"before attempt {self.state.attempt}"):
+            return False
+        priced = await self._context.reprice(self.state.intent)
+        if priced is None or self._must_stop():
+            return False
+        self._change(intent=priced.intent, reference_price=priced.reference_price)
+        return True
+
+    async def _sleep(self, pause: timedelta, why: str) -> bool:
+        """Sleep until `pause` is over (False) or something needs attention (True)."""
+        if self._context.expires_at is not None:
+            left = self._context.expires_at - workflow.now()
+            pause = max(timedelta(0), min(pause, left))
+        return await wait_until(
+            lambda: self._is_terminal() or self._context.is_cancelled(), pause, why
+        )
+
+    async def _read(self, until: ports.ReadUntil) -> ChildReport:
+        return await ports.read_child(
+            ports.ReadChild(
+                intent=self.state.intent, venue_order_id=self._venue_order_id(), until=until
+            )
+        )
+
+    async def _give_up(self, reason: str) -> None:
+        if self.state.status is not ChildStatus.NEW or self.state.attempt > 1:
+            await ports.give_up(self._giving_up(reason))
+        self._move(ChildEvent.GIVE_UP, reason=self.state.reason or reason)
+
+    def _giving_up(self, reason: str) -> ports.GiveUp:
+        return ports.GiveUp(client_order_id=self.state.intent.client_order_id, reason=reason)
+
+    def _venue_order_id(self) -> str:
+        assert self.state.report is not None, "a working child has the venue's order id"
+        return self.state.report.venue_order_id
+
+    def _must_stop(self) -> bool:
+        expires_at = self._context.expires_at
+        expired = expires_at is not None and workflow.now() >= expires_at
+        return expired or self._context.is_cancelled()
+
+    def _is_terminal(self) -> bool:
+        return self.state.report is not None and self.state.report.status.is_terminal
+
+    def _learn(self, report: ChildReport) -> None:
+        known = self.state.report
+        self._change(report=report if known is None else known.merged(report))
+
+    def _conclude(self) -> None:
+        """Draw the consequence of a terminal report, wherever it came from."""
+        report = self.state.report
+        if report is None or not report.status.is_terminal:
+            return
+        if self.state.status in (ChildStatus.WORKING, ChildStatus.CANCELLING):
+            self._move(ChildEvent.TERMINAL)
+        if self.state.status is ChildStatus.SETTLING and report.is_settled:
+            self._move(_SETTLED[report.status])
+
+    def _again(self, event: ChildEvent, *, code: str = "", reason: str) -> None:
+        self._move(event, attempt=self.state.attempt + 1, code=code, reason=reason)
+
+    def _deny(self, denied: Denied) -> None:
+        self._move(ChildEvent.DENIED, denied=denied, code=denied.code, reason=denied.detail)
+
+    def _move(self, event: ChildEvent, **changes: object) -> None:
+        self._change(status=apply(self.state.status, event), **changes)
+
+    def _change(self, **changes: object) -> None:
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # checked by tests
+
+
+async def wait_until(condition: Callable[[], bool], pause: timedelta, why: str) -> bool:
+    """Wait for the condition on a durable timer; False when the time was up first."""
+    if condition():
+        return True
+    if pause <= timedelta(0):
+        return False
+    try:
+        await workflow.wait_condition(condition, timeout=pause, timeout_summary=why)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _doubled(first: timedelta, longest: timedelta, times: int) -> timedelta:
+    return min(longest, first * (1 << min(times, _MAX_DOUBLINGS)))
+
+
+def _outcome_of_failure(error: ActivityError) -> SubmitOutcome:
+    """Only a schedule-to-start timeout proves that nothing ran."""
+    cause = error.cause
+    if isinstance(cause, TemporalTimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START:
+        return SubmitOutcome(kind=SubmitKind.NOT_SENT, code="NO_WORKER", reason="no worker took it")
+    return SubmitOutcome(kind=SubmitKind.UNKNOWN, reason="no outcome was reported")

@@ -1,0 +1,70 @@
+"""What a venue lets us trade: grid, minimums and the rounding that respects them.
+
+Quantities are floored to the step, never rounded up; limit prices are never moved for the user
+(an off-tick price is refused); prices that we derive are rounded to the safe side.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from workflows.domain.orders import Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One symbol at one venue. Quantities in base units, notionals in quote units."""
+
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+    tick: Decimal
+    step: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal | None
+    min_notional: Decimal
+    is_trading: bool
+
+    @property
+    def has_valid_rules(self) -> bool:
+        """False when the venue published a grid that would divide by zero."""
+        return self.tick > 0 and self.step > 0
+
+    def lots(self, quantity: Decimal) -> int:
+        """Whole steps in `quantity` (base units), floored."""
+        return int((quantity / self.step).to_integral_value(ROUND_FLOOR))
+
+    def quantity(self, lots: int) -> Decimal:
+        """Base quantity of `lots` steps."""
+        return self.step * lots
+
+    def is_on_step(self, quantity: Decimal) -> bool:
+        """True when the venue would accept the quantity without rounding it."""
+        return quantity % self.step == 0
+
+    def is_on_tick(self, price: Decimal) -> bool:
+        """True when the venue would accept the price without rounding it."""
+        return price % self.tick == 0
+
+    def round_price(self, price: Decimal, side: Side) -> Decimal:
+        """`price` on the tick grid, never worse for the given side (buy down, sell up)."""
+        rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
+        return (price / self.tick).to_integral_value(rounding) * self.tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The touch of one symbol, with the age that it had when it was read."""
+
+    bid: Decimal
+    ask: Decimal
+    read_at_ms: int
+
+    @property
+    def mid(self) -> Decimal:
+        """The middle of the touch, in quote units."""
+        return (self.bid + self.ask) / 2
+
+    def touch(self, side: Side) -> Decimal:
+        """The price at which an order of `side` would trade now."""
+        return self.ask if side is Side.BUY else self.bid

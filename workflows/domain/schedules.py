@@ -1,0 +1,366 @@
+"""TWAP schedules: how much to trade in which slice, and when.
+
+Rule: a schedule is a pure function of its parameters and of the minimum child at planning time,
+so a workflow keeps those two and plans again instead of storing thousands of numbers. Quantities
+are whole lots, times are exact fractions of a second after the start t0, and every random-looking
+draw is sha256 of the seed: the same order id gives the same plan on every machine and replay.
+
+The cumulative target is rounded, never a single slice: C_k = round_half_up(q * W_k / W_N). So the
+line is never left by more than half a lot, the sum is exact, and no remainder is dumped at the end.
+
+It must not know clocks, venues, prices that move, or how a child is worked. It is told what has
+been confirmed as executed and answers with the next size; only confirmed lots may be passed in.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from enum import StrEnum
+from fractions import Fraction
+from itertools import accumulate
+
+from workflows.domain.denials import DenialCode, Denied
+
+# Each slice costs events and at least one order: beyond this a plan is a mistake, not a wish.
+MAX_SLICES = 5_000
+# An order works for at most 365 days.
+MAX_DURATION_S = 31_536_000
+MAX_JITTER = Decimal("0.5")
+
+# Digits allowed on either side of the point; without a bound 1E+999999 would expand in memory.
+_MAX_DIGITS = 40
+_DRAW_BITS = 64
+
+
+class CatchUp(StrEnum):
+    """What happens to a deficit: shared among the slices left, or taken by the next one."""
+
+    SPREAD = "spread"
+    IMMEDIATE = "immediate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwapParameters:
+    """What the user asked for, in base quantity and seconds.
+
+    weights: None for equal slices, or one non-negative number per planned slice (a volume curve).
+    seed: the order id; only the two jitters read it.
+    """
+
+    total: Decimal
+    step: Decimal
+    duration_s: Decimal
+    interval_s: Decimal
+    size_jitter: Decimal = Decimal(0)
+    time_jitter: Decimal = Decimal(0)
+    catch_up: CatchUp = CatchUp.SPREAD
+    cap_multiple: int = 3
+    end_sweep: bool = True
+    seed: str
+    weights: tuple[Decimal, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwapSchedule:
+    """A plan: slice k = 0..slices-1 owns the window [boundaries[k], boundaries[k+1]).
+
+    cumulative_lots: C_0..C_N; slice k is planned to trade C_{k+1} - C_k.
+    offsets: start of each slice in seconds after t0, time jitter included. Round them up, never
+        down, when a timer needs a coarser unit: a timer that fires early is in the slice before.
+    boundaries: N+1 window edges in seconds after t0; the last one is the duration.
+    dust: base quantity below one lot, which this order will never trade.
+    min_child_lots: the minimum used for planning; with parameters it recomputes this schedule.
+    """
+
+    parameters: TwapParameters
+    min_child_lots: int
+    total_lots: int
+    step: Decimal
+    dust: Decimal
+    slices_requested: int
+    slices: int
+    spacing_s: Fraction
+    cumulative_lots: tuple[int, ...]
+    offsets: tuple[Fraction, ...]
+    boundaries: tuple[Fraction, ...]
+
+
+def minimum_child_lots(
+    *,
+    step: Decimal,
+    min_qty: Decimal,
+    min_notional: Decimal,
+    price: Decimal,
+    buffer: Decimal = Decimal("0.05"),
+) -> int:
+    """Smallest child in lots that the venue takes: mc = max(1, minQty, minNotional with buffer).
+
+    step and min_qty are base quantities, min_notional is in quote, price is quote per base, and
+    buffer is the fraction by which the price may move before the order arrives.
+    Raises ValueError for a step or price that is not positive, or any other value below zero.
+    """
+    if not (_is_plain(step) and step > 0 and _is_plain(price) and price > 0):
+        raise ValueError(f"step and price must be positive: step={step} price={price}")
+    if not all(_is_plain(value) and value >= 0 for value in (min_qty, min_notional, buffer)):
+        raise ValueError(
+            "minimums must not be negative: "
+            f"min_qty={min_qty} min_notional={min_notional} buffer={buffer}"
+        )
+    notional = Fraction(min_notional) * (1 + Fraction(buffer))
+    return max(
+        1,
+        math.ceil(Fraction(min_qty) / Fraction(step)),
+        math.ceil(notional / Fraction(price) / Fraction(step)),
+    )
+
+
+def plan_twap(parameters: TwapParameters, *, min_child_lots: int) -> TwapSchedule | Denied:
+    """Plan the slices, or say why there is no plan.
+
+    A total below the minimum child is denied MIN_NOTIONAL: the venue's own quantity filter has
+    been checked before, what is left is the notional with its buffer.
+    Raises ValueError if min_child_lots is below one.
+    """
+    _require_minimum(min_child_lots)
+    denied = _deny_quantity(parameters) or _deny_timing(parameters) or _deny_options(parameters)
+    if denied is not None:
+        return denied
+    lots, dust = _lots_and_dust(parameters)
+    if lots < min_child_lots:
+        minimum = quantity_of(min_child_lots, step=parameters.step)
+        code = DenialCode.MIN_NOTIONAL
+        return _deny(code, "quantity", quantity=parameters.total, minimum=minimum)
+    slices = _slice_count(parameters, lots, min_child_lots)
+    denied = _deny_weights(parameters.weights, slices)
+    if denied is not None:
+        return denied
+    spacing_s = Fraction(parameters.duration_s) / slices
+    return TwapSchedule(
+        parameters=parameters,
+        min_child_lots=min_child_lots,
+        total_lots=lots,
+        step=parameters.step,
+        dust=dust,
+        slices_requested=_slices_requested(parameters),
+        slices=slices,
+        spacing_s=spacing_s,
+        cumulative_lots=_cumulative_lots(lots, _weights(parameters, slices)),
+        offsets=_offsets(parameters, slices, spacing_s),
+        boundaries=tuple(k * spacing_s for k in range(slices + 1)),
+    )
+
+
+def slice_at(schedule: TwapSchedule, elapsed_s: Fraction | Decimal | int) -> int:
+    """Index of the slice whose window holds this moment; `slices` once the duration is over.
+
+    elapsed_s is in seconds since t0. A worker that wakes up late goes on here and skips what it
+    missed; next_child catches up under the cap. Raises ValueError for a moment before t0.
+    """
+    if elapsed_s < 0:
+        raise ValueError(f"the schedule has not started: elapsed_s={elapsed_s}")
+    return min(schedule.slices, math.floor(Fraction(elapsed_s) / schedule.spacing_s))
+
+
+def next_child(schedule: TwapSchedule, *, k: int, executed_lots: int, min_child_lots: int) -> int:
+    """Lots to trade in slice k; 0 means: trade nothing now, the amount is carried.
+
+    executed_lots counts confirmed execution with nothing outstanding. min_child_lots is the
+    minimum at the present price, which may differ from the one at planning.
+    Raises ValueError if k is no slice of the schedule, executed_lots is below zero or
+    min_child_lots below one.
+    """
+    _require_minimum(min_child_lots)
+    if not 0 <= k < schedule.slices:
+        raise ValueError(f"no such slice: k={k} slices={schedule.slices}")
+    remaining = residual_lots(schedule, executed_lots=executed_lots)
+    want = min(_wanted_lots(schedule, k, executed_lots), remaining)
+    is_last = k == schedule.slices - 1
+    if not (is_last and schedule.parameters.end_sweep):
+        want = min(want, _cap_lots(schedule, min_child_lots))
+    # In the last slice want is all that remains, or the cap, which is never below the minimum:
+    # what is refused here is then truly untradable.
+    if want < min_child_lots:
+        return 0
+    # Last step, and stronger than the cap: never leave a tail that nobody can trade.
+    if remaining - want < min_child_lots:
+        return remaining
+    return want
+
+
+def residual_lots(schedule: TwapSchedule, *, executed_lots: int) -> int:
+    """Lots still to trade, 0 if the venue executed more than was asked.
+
+    Raises ValueError for executed_lots below zero.
+    """
+    if executed_lots < 0:
+        raise ValueError(f"execution cannot be negative: executed_lots={executed_lots}")
+    return max(0, schedule.total_lots - executed_lots)
+
+
+def executed_lots_of(quantity: Decimal, *, step: Decimal) -> int:
+    """Lots used up by an executed base quantity, a broken lot counted as a whole one.
+
+    Counting up is the safe side: what has been traded must not become tradable again.
+    """
+    return math.ceil(Fraction(quantity) / Fraction(step))
+
+
+def quantity_of(lots: int, *, step: Decimal) -> Decimal:
+    """Exact base quantity of so many lots, whatever the decimal context of the caller."""
+    return _exact_context().multiply(Decimal(lots), step)
+
+
+def _wanted_lots(schedule: TwapSchedule, k: int, executed_lots: int) -> int:
+    """Nominal size plus what the catch-up rule adds, before cap and minimum."""
+    nominal = schedule.cumulative_lots[k + 1] - schedule.cumulative_lots[k]
+    deficit = schedule.cumulative_lots[k] - executed_lots
+    # Being ahead of the line always counts in full: it must never turn into over-trading.
+    if deficit < 0 or schedule.parameters.catch_up is CatchUp.IMMEDIATE:
+        return nominal + deficit
+    return nominal + _divide_half_up(deficit, schedule.slices - k)
+
+
+def _cap_lots(schedule: TwapSchedule, min_child_lots: int) -> int:
+    even_share = -(-schedule.total_lots // schedule.slices)
+    return max(min_child_lots, schedule.parameters.cap_multiple * even_share)
+
+
+def _slices_requested(parameters: TwapParameters) -> int:
+    return math.floor(Fraction(parameters.duration_s) / Fraction(parameters.interval_s))
+
+
+def _slice_count(parameters: TwapParameters, lots: int, min_child_lots: int) -> int:
+    """As many slices as asked for, but so few that the smallest draw still is a valid child."""
+    jitter = Fraction(parameters.size_jitter)
+    affordable = math.floor(lots * (1 - jitter) / (min_child_lots * (1 + jitter)))
+    return max(1, min(_slices_requested(parameters), affordable))
+
+
+def _lots_and_dust(parameters: TwapParameters) -> tuple[int, Decimal]:
+    lots = math.floor(Fraction(parameters.total) / Fraction(parameters.step))
+    traded = quantity_of(lots, step=parameters.step)
+    return lots, _exact_context().subtract(parameters.total, traded)
+
+
+def _weights(parameters: TwapParameters, slices: int) -> list[int]:
+    """Weights as integers on one common scale: only their ratios matter, and integers are fast."""
+    if parameters.weights is not None:
+        exact = [Fraction(weight) for weight in parameters.weights]
+        scale = math.lcm(*(weight.denominator for weight in exact))
+        return [weight.numerator * (scale // weight.denominator) for weight in exact]
+    jitter = Fraction(parameters.size_jitter)
+    if jitter == 0:
+        return [1] * slices
+    # 1 - r + 2*r*u, multiplied by the denominators of r and u.
+    lowest = (jitter.denominator - jitter.numerator) << _DRAW_BITS
+    return [
+        lowest + 2 * jitter.numerator * _draw(parameters.seed, "size", k) for k in range(slices)
+    ]
+
+
+def _cumulative_lots(lots: int, weights: Sequence[int]) -> tuple[int, ...]:
+    running = list(accumulate(weights, initial=0))
+    return tuple(_divide_half_up(lots * weight, running[-1]) for weight in running)
+
+
+def _offsets(parameters: TwapParameters, slices: int, spacing_s: Fraction) -> tuple[Fraction, ...]:
+    jitter = Fraction(parameters.time_jitter)
+    if jitter == 0:
+        return tuple(k * spacing_s for k in range(slices))
+    unit_s = jitter * spacing_s / (1 << _DRAW_BITS)
+    return tuple(k * spacing_s + unit_s * _draw(parameters.seed, "time", k) for k in range(slices))
+
+
+def _draw(seed: str, purpose: str, index: int) -> int:
+    """Uniform draw u in [0, 1) of this seed, as the integer u * 2**64.
+
+    u = the first 8 bytes of sha256("<purpose>:<index>:<seed>"), big-endian, over 2**64. The seed
+    comes last so that no two (purpose, index, seed) share a text.
+    """
+    digest = hashlib.sha256(f"{purpose}:{index}:{seed}".encode()).digest()
+    return int.from_bytes(digest[: _DRAW_BITS // 8], "big")
+
+
+def _divide_half_up(numerator: int, denominator: int) -> int:
+    """floor(numerator / denominator + 1/2) for a positive denominator."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _exact_context() -> Context:
+    # Money may not depend on the caller's precision: what would need rounding raises instead.
+    return Context(prec=4 * _MAX_DIGITS, traps=[Inexact, InvalidOperation])
+
+
+def _is_plain(value: Decimal) -> bool:
+    """Finite, and short enough to be expanded to all its digits."""
+    if not value.is_finite():
+        return False
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int)  # only NaN and infinities have a letter here
+    return exponent >= -_MAX_DIGITS and value.adjusted() < _MAX_DIGITS
+
+
+def _require_minimum(min_child_lots: int) -> None:
+    if min_child_lots < 1:
+        raise ValueError(f"the minimum child is at least one lot: {min_child_lots}")
+
+
+def _deny(code: DenialCode, field: str, **facts: object) -> Denied:
+    detail = " ".join(f"{key}={value}" for key, value in facts.items())
+    return Denied(code=code, field=field, detail=detail)
+
+
+def _deny_quantity(parameters: TwapParameters) -> Denied | None:
+    code, total, step = DenialCode, parameters.total, parameters.step
+    if not _is_plain(total):
+        return _deny(code.INVALID_DECIMAL, "quantity", quantity=total)
+    if total <= 0:
+        return _deny(code.NOT_POSITIVE, "quantity", quantity=total)
+    if not (_is_plain(step) and step > 0):
+        return _deny(code.SYMBOL_RULES_INVALID, "symbol", step=step)
+    return None
+
+
+def _deny_timing(parameters: TwapParameters) -> Denied | None:
+    code = DenialCode.OUT_OF_RANGE
+    duration_s, interval_s = parameters.duration_s, parameters.interval_s
+    if not (_is_plain(interval_s) and 0 < interval_s <= MAX_DURATION_S):
+        return _deny(code, "twap_interval", interval_s=interval_s, maximum_s=MAX_DURATION_S)
+    if not _is_plain(duration_s):
+        return _deny(code, "duration_s", duration_s=duration_s)
+    # A duration shorter than one interval is a schedule of no slices.
+    requested = _slices_requested(parameters)
+    if not 1 <= requested <= MAX_SLICES:
+        return _deny(code, "twap_slices", slices=requested, minimum=1, maximum=MAX_SLICES)
+    if duration_s > MAX_DURATION_S:
+        return _deny(code, "duration_s", duration_s=duration_s, maximum_s=MAX_DURATION_S)
+    return None
+
+
+def _deny_options(parameters: TwapParameters) -> Denied | None:
+    code = DenialCode
+    jitters = {"size_jitter": parameters.size_jitter, "time_jitter": parameters.time_jitter}
+    for field, jitter in jitters.items():
+        if not (_is_plain(jitter) and 0 <= jitter <= MAX_JITTER):
+            return _deny(code.OUT_OF_RANGE, field, **{field: jitter}, maximum=MAX_JITTER)
+    if parameters.cap_multiple < 1:
+        return _deny(code.OUT_OF_RANGE, "catch_up_cap", catch_up_cap=parameters.cap_multiple)
+    if parameters.weights is not None and parameters.size_jitter != 0:
+        # A weight is drawn or given, not both; to ignore one of the two would be a silent surprise.
+        return _deny(code.FIELD_NOT_ALLOWED, "size_jitter", weights=len(parameters.weights))
+    return None
+
+
+def _deny_weights(weights: tuple[Decimal, ...] | None, slices: int) -> Denied | None:
+    code = DenialCode.OUT_OF_RANGE
+    if weights is None:
+        return None
+    if len(weights) != slices:
+        return _deny(code, "weights", weights=len(weights), slices=slices)
+    if not all(_is_plain(weight) and weight >= 0 for weight in weights):
+        return _deny(code, "weights", minimum=0)
+    if not any(weights):
+        return _deny(code, "weights", sum=0)
+    return None

@@ -1,0 +1,171 @@
+"""The state of a parent order as data, and how it is shown.
+
+Continue-as-new carries `ParentState` and nothing else. The functions are pure: state in,
+snapshot or text out.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from workflows import ports
+from workflows.child_order import ChildState
+from workflows.domain.denials import DenialCode
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import OrderType
+from workflows.domain.reports import ChildReport
+from workflows.messages import (
+    MAX_CHILDREN_SHOWN,
+    ChildView,
+    OrderRequest,
+    OrderSnapshot,
+    TwapProgress,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over child orders: base units, quote units, and fees by asset."""
+
+    executed: Decimal = Decimal(0)
+    filled: Decimal = Decimal(0)
+    filled_quote: Decimal = Decimal(0)
+    fees: dict[str, Decimal] = field(default_factory=dict)
+
+    def plus(self, report: ChildReport | None) -> "Totals":
+        """These totals with one more child order."""
+        if report is None:
+            return self
+        fees = dict(self.fees)
+        for asset, amount in report.fees.items():
+            fees[asset] = fees.get(asset, Decimal(0)) + amount
+        return Totals(
+            executed=self.executed + max(report.executed_quantity, report.filled_quantity),
+            filled=self.filled + report.filled_quantity,
+            filled_quote=self.filled_quote + report.filled_quote,
+            fees=fees,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwapState:
+    """Where a TWAP is. The schedule itself is recomputed from the request and `min_child_lots`."""
+
+    started_at: datetime
+    step: Decimal
+    min_child_lots: int
+    next_slice: int = 0
+    sent: int = 0
+    filled: int = 0
+    late: int = 0
+    residual_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentState:
+    """Everything that continue-as-new carries. `settled` are the totals of finished children."""
+
+    request: OrderRequest | None = None
+    terms: ports.EngineTerms | None = None
+    status: OrderStatus = OrderStatus.PENDING
+    code: DenialCode | None = None
+    field: str | None = None
+    reason: str = ""
+    cancelled_because: str | None = None
+    created_at: datetime = EPOCH
+    deadline: datetime | None = None
+    child: ChildState | None = None
+    unsettled: tuple[ChildState, ...] = ()
+    settled: Totals = Totals()
+    children_total: int = 0
+    recent: tuple[ChildView, ...] = ()
+    twap: TwapState | None = None
+
+
+def totals_of(state: ParentState, live: ChildState | None) -> Totals:
+    """Sums over all children: finished, waiting for fills, and live."""
+    totals = state.settled
+    for child in state.unsettled:
+        totals = totals.plus(child.report)
+    return totals.plus(live.report if live else None)
+
+
+def view_of(child: ChildState) -> ChildView:
+    """One child order as shown to people and services."""
+    report, intent = child.report, child.intent
+    filled = report.filled_quantity if report else Decimal(0)
+    return ChildView(
+        index=intent.child_index,
+        client_order_id=intent.client_order_id,
+        venue_order_id=report.venue_order_id if report else None,
+        status=child.status,
+        child_type=intent.child_type,
+        quantity=intent.quantity,
+        price=intent.price,
+        filled_quantity=child.executed_quantity,
+        average_price=report.filled_quote / filled if report and filled else None,
+        attempt=child.attempt,
+        reason=child.reason,
+    )
+
+
+def snapshot_of(
+    state: ParentState,
+    *,
+    order_id: str,
+    order_type: OrderType,
+    live: ChildState | None,
+    twap: TwapProgress | None,
+    updated_at: datetime,
+) -> OrderSnapshot:
+    """The order as the public message; only its id and verdict while it could not be read."""
+    request, totals = state.request, totals_of(state, live)
+    children = (*state.recent, view_of(live)) if live else state.recent
+    known = OrderSnapshot(
+        order_id=order_id,
+        status=state.status,
+        order_type=order_type,
+        code=state.code,
+        field=state.field,
+        reason=state.reason,
+        created_at=state.created_at.isoformat(),
+        updated_at=updated_at.isoformat(),
+    )
+    if request is None:
+        return known
+    return known.model_copy(
+        update={
+            "strategy_id": request.strategy_id,
+            "account": request.account,
+            "exchange": request.exchange,
+            "symbol": request.symbol,
+            "side": request.side,
+            "quantity": request.quantity,
+            "price": request.price,
+            "filled_quantity": totals.executed,
+            "remaining_quantity": request.quantity - totals.executed,
+            "average_price": totals.filled_quote / totals.filled if totals.filled else None,
+            "fees": totals.fees,
+            "children": children[-MAX_CHILDREN_SHOWN:],
+            "children_total": state.children_total,
+            "twap": twap,
+        }
+    )
+
+
+def details_of(now: OrderSnapshot) -> str:
+    """The order in Markdown, for the current details in Temporal's UI."""
+    lines = [f"**{now.status}**" + (f" ({now.reason})" if now.reason else "")]
+    if now.quantity is not None:
+        average = f" at {now.average_price:.8f}" if now.average_price is not None else ""
+        lines.append(
+            f"{now.side} {now.symbol} on {now.exchange}: "
+            f"{now.filled_quantity:f} of {now.quantity:f} filled{average}"
+        )
+    if now.twap is not None:
+        lines.append(f"slice {now.twap.slices_done} of {now.twap.slices_planned}")
+    if now.code is not None:
+        lines.append(f"`{now.code}`")
+    return "\n\n".join(lines)

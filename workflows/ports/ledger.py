@@ -1,0 +1,187 @@
+"""The ledger's port: local activities, idempotent, a few milliseconds each."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
+
+from workflows.domain.denials import Denied
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import ChildIntent
+from workflows.messages import OrderRequest, OrderSnapshot
+
+
+class OpenKind(StrEnum):
+    NEW = "new"
+    """First sight of this order id, or the same run chain again: go on."""
+    FINISHED = "finished"
+    """The id was started again after it closed, with the same body: answer the stored result."""
+    DENIED = "denied"
+    """Another body under a known id, or an exchange or account that is not configured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTerms:
+    """Settings that decide how an order runs, read once per order so that replay agrees."""
+
+    accept_timeout_s: Decimal
+    order_timeout_s: Decimal
+    twap_slices: int
+    twap_interval_s: Decimal
+    schedule_to_start_s: Decimal
+    submit_timeout_s: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """Register the order under its id. `run_chain` is Temporal's first execution run id."""
+
+    order_id: str
+    run_chain: str
+    request: OrderRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedOrder:
+    kind: OpenKind
+    terms: EngineTerms
+    stored: OrderSnapshot | None = None
+    denied: Denied | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptOrder:
+    """Check the parent against trading state, readiness and limits, and mark it accepted."""
+
+    order_id: str
+    request: OrderRequest
+    reference_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`denied` is None when approved."""
+
+    denied: Denied | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """Check one attempt of a child and book its reservation, in one transaction.
+
+    Idempotent by (client order id, attempt): the stored answer is returned. A higher attempt
+    closes the one before it, so that its claim can no longer succeed.
+    """
+
+    intent: ChildIntent
+    attempt: int
+    reference_price: Decimal
+    parent_quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """`epoch` names the ledger's incarnation: another one means that it was restored."""
+
+    epoch: str
+    denied: Denied | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """Release a child that was never sent."""
+
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveOrder:
+    """Store the parent's state as its workflow knows it; terminal states are final."""
+
+    snapshot: OrderSnapshot
+    status: OrderStatus
+
+
+class LedgerPort(ABC):
+    """Idempotent steps that touch only the ledger."""
+
+    @activity.defn(name="open_order")
+    @abstractmethod
+    async def open_order(self, order: OpenOrder) -> OpenedOrder: ...
+
+    @activity.defn(name="accept_order")
+    @abstractmethod
+    async def accept_order(self, order: AcceptOrder) -> Verdict: ...
+
+    @activity.defn(name="reserve")
+    @abstractmethod
+    async def reserve(self, request: Reserve) -> Reserved: ...
+
+    @activity.defn(name="give_up")
+    @abstractmethod
+    async def give_up(self, request: GiveUp) -> None: ...
+
+    @activity.defn(name="save_order")
+    @abstractmethod
+    async def save_order(self, request: SaveOrder) -> None: ...
+
+
+_LEDGER_TIMEOUT = timedelta(seconds=2)
+_LEDGER_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5)
+)
+
+
+async def open_order(order: OpenOrder) -> OpenedOrder:
+    return await workflow.execute_local_activity_method(
+        LedgerPort.open_order,
+        order,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
+        summary="register the order under its id",
+    )
+
+
+async def accept_order(order: AcceptOrder) -> Verdict:
+    return await workflow.execute_local_activity_method(
+        LedgerPort.accept_order,
+        order,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
+        summary="check the order against state and limits",
+    )
+
+
+async def reserve(request: Reserve) -> Reserved:
+    return await workflow.execute_local_activity_method(
+        LedgerPort.reserve,
+        request,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
+        summary=f"reserve child {request.intent.child_index}, attempt {request.attempt}",
+    )
+
+
+async def give_up(request: GiveUp) -> None:
+    await workflow.execute_local_activity_method(
+        LedgerPort.give_up,
+        request,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
+        summary=f"release the reservation: {request.reason}",
+    )
+
+
+async def save_order(request: SaveOrder) -> None:
+    await workflow.execute_local_activity_method(
+        LedgerPort.save_order,
+        request,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
+        summary=f"store the order as {request.status}",
+    )

@@ -1,0 +1,158 @@
+"""The venue's port for reads, and the account feed's long activity; both on the data queue."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from temporalio import activity, workflow
+
+from workflows.domain.instruments import Instrument, Quote
+from workflows.domain.orders import ChildIntent
+from workflows.domain.reports import ChildReport
+from workflows.names import venue_data_queue
+from workflows.ports.venue import NETWORK_RETRY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketRequest:
+    venue: str
+    account: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSnapshot:
+    """`instrument` is None when the venue does not list the symbol."""
+
+    instrument: Instrument | None
+    quote: Quote | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Find the truth about an attempt whose outcome is unknown. `epoch` as reserved."""
+
+    intent: ChildIntent
+    attempt: int
+    epoch: str
+
+
+class ResolveKind(StrEnum):
+    ADOPTED = "adopted"
+    REJECTED = "rejected"
+    PROVEN_ABSENT = "proven_absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    kind: ResolveKind
+    report: ChildReport | None = None
+    reason: str = ""
+
+
+class ReadUntil(StrEnum):
+    NOW = "now"
+    """Answer what the venue says at once."""
+    SETTLED = "settled"
+    """Wait until the order is terminal and all its fills are booked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadChild:
+    intent: ChildIntent
+    venue_order_id: str
+    until: ReadUntil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedCursor:
+    """Last trade id that was booked and signalled, by symbol: the feed's durable memory."""
+
+    trade_ids: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowAccount:
+    venue: str
+    account: str
+    cursor: FeedCursor | None = None
+
+
+class VenueDataPort(ABC):
+    """Reads. What is read about an order of ours is booked before it is answered."""
+
+    @activity.defn(name="read_market")
+    @abstractmethod
+    async def read_market(self, request: MarketRequest) -> MarketSnapshot: ...
+
+    @activity.defn(name="resolve")
+    @abstractmethod
+    async def resolve(self, request: Resolve) -> Resolved: ...
+
+    @activity.defn(name="read_child")
+    @abstractmethod
+    async def read_child(self, request: ReadChild) -> ChildReport: ...
+
+
+class FeedPort(ABC):
+    """The long activity behind the account feed; it runs on the data queue too."""
+
+    @activity.defn(name="follow_account")
+    @abstractmethod
+    async def follow_account(self, request: FollowAccount) -> FeedCursor: ...
+
+
+_READ_TIMEOUT = timedelta(seconds=15)
+FEED_HEARTBEAT = timedelta(seconds=5)
+FEED_TURN = timedelta(hours=1)
+"""How long one feed activity follows before it hands its cursor back to the workflow."""
+
+
+async def read_market(request: MarketRequest, *, within: timedelta | None = None) -> MarketSnapshot:
+    """Rules and touch. `within` bounds all attempts; then an ActivityError is raised."""
+    return await workflow.execute_activity_method(
+        VenueDataPort.read_market,
+        request,
+        task_queue=venue_data_queue(request.venue, request.account),
+        start_to_close_timeout=_READ_TIMEOUT,
+        schedule_to_close_timeout=within,
+        retry_policy=NETWORK_RETRY,
+        summary=f"rules and touch of {request.symbol}",
+    )
+
+
+async def resolve(request: Resolve) -> Resolved:
+    intent = request.intent
+    return await workflow.execute_activity_method(
+        VenueDataPort.resolve,
+        request,
+        task_queue=venue_data_queue(intent.venue, intent.account),
+        start_to_close_timeout=_READ_TIMEOUT,
+        retry_policy=NETWORK_RETRY,
+        summary=f"is child {intent.child_index} at the venue?",
+    )
+
+
+async def read_child(request: ReadChild) -> ChildReport:
+    intent = request.intent
+    return await workflow.execute_activity_method(
+        VenueDataPort.read_child,
+        request,
+        task_queue=venue_data_queue(intent.venue, intent.account),
+        start_to_close_timeout=_READ_TIMEOUT,
+        retry_policy=NETWORK_RETRY,
+        summary=f"read child {intent.child_index} ({request.until})",
+    )
+
+
+async def follow_account(request: FollowAccount) -> FeedCursor:
+    return await workflow.execute_activity_method(
+        FeedPort.follow_account,
+        request,
+        task_queue=venue_data_queue(request.venue, request.account),
+        start_to_close_timeout=FEED_TURN * 2,
+        heartbeat_timeout=FEED_HEARTBEAT,
+        retry_policy=NETWORK_RETRY,
+        summary=f"follow {request.account} at {request.venue}",
+    )
