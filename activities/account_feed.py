@@ -38,6 +38,7 @@ from activities.venues.gateway import (
 from workflows import names
 from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
 from workflows.domain.reports import ChildReport, ExecutionReport, VenueStatus
+from workflows.durations import in_seconds
 from workflows.ports import FEED_TURN, FeedCursor, FeedPort, FollowAccount
 
 log = structlog.get_logger(__name__)
@@ -105,6 +106,7 @@ class _Follower:
         self._symbols = symbols
         self._venue, self._account = gateway.venue, gateway.account
         self.cursor: dict[str, str] = {}
+        self._saved: dict[str, str] = {}
         self._told: set[tuple[str, str]] = set()
         self._pending_since: dict[tuple[str, str], float] = {}
 
@@ -152,15 +154,18 @@ class _Follower:
                     break  # its order could not be named yet: the cursor stays before it
                 self.cursor[symbol] = trade.fill.trade_id
         await self._look_after_silent_orders()
-        await self._store.save_cursors(self._venue, self._account, self.cursor)
+        for symbol, trade_id in self.cursor.items():
+            if self._saved.get(symbol) != trade_id:
+                await self._store.save_cursor(self._venue, self._account, symbol, trade_id)
+                self._saved[symbol] = trade_id
         await self._store.set_readiness(
-            self._venue, self._account, ready=True, valid_s=int(READY_FOR.total_seconds())
+            self._venue, self._account, True, in_seconds(READY_FOR), "caught up"
         )
 
     async def _look_after_silent_orders(self) -> None:
         """Orders that the ledger holds open and the venue does not: their end was missed."""
         working = await self._store.working_children(
-            self._venue, self._account, older_than_s=int(MISSED_AFTER.total_seconds())
+            self._venue, self._account, older_than_s=in_seconds(MISSED_AFTER)
         )
         symbols = sorted({child.intent.symbol for child in working})
         open_ids = {
@@ -237,10 +242,11 @@ class _Follower:
             self._venue,
             self._account,
             trade.symbol,
+            trade.venue_order_id,
             trade.side,
-            trade.fill,
-            instrument.base,
-            instrument.quote,
+            [trade.fill],
+            base=instrument.base,
+            quote=instrument.quote,
         )
 
     async def _book_and_tell(self, intent: ChildIntent, report: ExecutionReport) -> None:

@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     """Say what is wrong in one line; returns the exit code."""
     from starters.cli_actions import InvalidInputError
-    from starters.client import DeltaError, OrderNotFound, Unavailable
+    from starters.client import DeltaError, OrderNotFound, OutcomeUnknown, Unavailable
     from workers.settings import SettingsError
 
     text = " ".join(str(error).split())
@@ -90,8 +90,11 @@ def _explain(error: Exception) -> int:
         return _say(f"UNAVAILABLE: {text} (is the stack up? make up)", FAILED)
     if isinstance(error, OrderNotFound):
         return _say(f"NOT_FOUND: {text}", FAILED)
+    if isinstance(error, OutcomeUnknown):
+        command = f"python -m starters orders show {error.order_id}"
+        return _say(f"OUTCOME_UNKNOWN: {text}: {command}", FAILED)
     if isinstance(error, DeltaError):
-        return _say(text, FAILED)
+        return _say(f"FAILED: {text}", FAILED)
     if isinstance(error, asyncio.CancelledError | OSError):
         return _say(f"{type(error).__name__}: {text}", FAILED)
     return _say(f"INTERNAL: {type(error).__name__}: {text}", FAILED)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from workers.settings import Settings
@@ -21,7 +21,7 @@ from workflows.fields import plain
 from workflows.messages import ChildView, OrderSnapshot
 
 SHOWN_DECIMALS = Decimal("1e-8")
-_out = Console(highlight=False, soft_wrap=True)
+WIDTH_OF_A_PIPE = 200
 _COLOURS = {
     OrderStatus.FILLED: "green",
     OrderStatus.DENIED: "red",
@@ -32,6 +32,12 @@ _COLOURS = {
 }
 
 Show = Callable[[OrderSnapshot], None]
+
+
+def _out() -> Console:
+    """Stdout as it is now; a pipe has no width, so nothing is cut there."""
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    return Console(highlight=False, width=width)
 
 
 def complain(message: str) -> None:
@@ -56,7 +62,7 @@ def progress(snapshot: OrderSnapshot, *, as_json: bool) -> None:
     if as_json:
         _json(snapshot)
     else:
-        _out.print(Text(_line(snapshot)))
+        _out().print(Text(_line(snapshot)))
 
 
 def outcome(snapshot: OrderSnapshot) -> None:
@@ -66,9 +72,9 @@ def outcome(snapshot: OrderSnapshot) -> None:
         return
     text = Text(f"{snapshot.status}", style=_COLOURS.get(snapshot.status, ""))
     text.append(f"  {_line(snapshot)}", style="default")
-    _out.print(text)
+    _out().print(text)
     for asset, amount in snapshot.fees.items():
-        _out.print(Text(f"fee {_number(amount)} {asset}"))
+        _out().print(Text(f"fee {_number(amount)} {asset}"))
 
 
 def page(found: Sequence[OrderSnapshot], following: str | None, *, as_json: bool) -> None:
@@ -77,7 +83,8 @@ def page(found: Sequence[OrderSnapshot], following: str | None, *, as_json: bool
         orders = [each.model_dump(mode="json") for each in found]
         sys.stdout.write(json.dumps({"orders": orders, "next_cursor": following}) + "\n")
         return
-    table = Table("order", "status", "type", "side", "symbol", "filled", "of", "average", "created")
+    names = ("status", "type", "side", "symbol", "filled", "of", "average", "created")
+    table = Table(Column("order", no_wrap=True, overflow="fold"), *names)
     for each in found:
         kinds = (each.order_type, each.side, each.symbol)
         numbers = (each.filled_quantity, each.quantity, each.average_price)
@@ -88,9 +95,9 @@ def page(found: Sequence[OrderSnapshot], following: str | None, *, as_json: bool
             *(Text(_number(number)) for number in numbers),
             Text((each.created_at or "")[:19]),
         )
-    _out.print(table if found else Text("no orders"))
+    _out().print(table if found else Text("no orders"))
     if following:
-        _out.print(Text(f"more: --cursor {following}"))
+        _out().print(Text(f"more: --cursor {following}"))
 
 
 @contextmanager
@@ -98,12 +105,26 @@ def following(*, as_json: bool) -> Iterator[Show]:
     """A function that shows each state of one order: JSON lines, a live bar, or plain lines."""
     if as_json:
         yield _json
-    elif not _out.is_terminal:
-        yield lambda snapshot: _out.print(Text(f"{snapshot.status}  {_line(snapshot)}"))
+    elif not sys.stdout.isatty():
+        yield _lines()
     else:
         with _bar() as bar:
             task = bar.add_task("", total=1, text="")
             yield lambda snapshot: _advance(bar, task, snapshot)
+
+
+def _lines() -> Show:
+    """One plain line for each change that a reader would see; the end has its own."""
+    last = ""
+
+    def show(snapshot: OrderSnapshot) -> None:
+        nonlocal last
+        line = f"{snapshot.status}  {_line(snapshot)}"
+        if line != last and not snapshot.status.is_terminal:
+            _out().print(Text(line))
+        last = line
+
+    return show
 
 
 def _bar() -> Progress:
@@ -113,7 +134,7 @@ def _bar() -> Progress:
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=_out)
+    return Progress(*columns, console=_out())
 
 
 def _advance(bar: Progress, task: TaskID, snapshot: OrderSnapshot) -> None:
@@ -163,7 +184,7 @@ def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
     for name, value in rows.items():
         if value:
             table.add_row(name, Text(value))
-    _out.print(table)
+    _out().print(table)
 
 
 def _children(children: Sequence[ChildView]) -> None:
@@ -177,7 +198,7 @@ def _children(children: Sequence[ChildView]) -> None:
             *(_number(number) for number in numbers),
             Text(each.venue_order_id or ""),
         )
-    _out.print(table)
+    _out().print(table)
 
 
 def _denial(snapshot: OrderSnapshot) -> str:

@@ -114,7 +114,9 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     runtime = Runtime(
         telemetry=TelemetryConfig(
-            metrics=PrometheusConfig(bind_address=f"127.0.0.1:{settings.metrics_port}")
+            metrics=PrometheusConfig(
+                bind_address=f"{settings.metrics_host}:{settings.metrics_port}"
+            )
         )
     )
     client = await connect(settings, runtime=runtime)

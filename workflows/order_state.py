@@ -22,6 +22,7 @@ from workflows.messages import (
     TwapProgress,
 )
 
+AVERAGE_DECIMALS = 12
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -92,6 +93,11 @@ def totals_of(state: ParentState, live: ChildState | None) -> Totals:
     return totals.plus(live.report if live else None)
 
 
+def average_price(value: Decimal, quantity: Decimal) -> Decimal | None:
+    """Quote units per base unit, to 12 decimals; None while nothing is filled."""
+    return round(value / quantity, AVERAGE_DECIMALS) if quantity else None
+
+
 def view_of(child: ChildState) -> ChildView:
     """One child order as shown to people and services."""
     report, intent = child.report, child.intent
@@ -105,7 +111,7 @@ def view_of(child: ChildState) -> ChildView:
         quantity=intent.quantity,
         price=intent.price,
         filled_quantity=child.executed_quantity,
-        average_price=report.filled_quote / filled if report and filled else None,
+        average_price=average_price(report.filled_quote, filled) if report else None,
         attempt=child.attempt,
         reason=child.reason,
     )
@@ -146,7 +152,7 @@ def snapshot_of(
             "price": request.price,
             "filled_quantity": totals.executed,
             "remaining_quantity": request.quantity - totals.executed,
-            "average_price": totals.filled_quote / totals.filled if totals.filled else None,
+            "average_price": average_price(totals.filled_quote, totals.filled),
             "fees": totals.fees,
             "children": children[-MAX_CHILDREN_SHOWN:],
             "children_total": state.children_total,

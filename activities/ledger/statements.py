@@ -19,7 +19,6 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
-    and_,
     any_,
     bindparam,
     cast,
@@ -98,43 +97,50 @@ async def lock_position(connection: AsyncConnection, key: PositionKey) -> Decima
 
 _CHILD_COLUMNS: list[Any] = [
     *ChildOrder.__table__.columns,
+    select(LedgerMeta.epoch).scalar_subquery().label("epoch"),
+]
+_ATTEMPT_COLUMNS: list[Any] = [
     Attempt.state.label("attempt_state"),
     Attempt.signed_at_ms,
     Attempt.outcome_code,
     Attempt.outcome_reason,
-    select(LedgerMeta.epoch).scalar_subquery().label("epoch"),
 ]
 _CHILD = (
     select(*_CHILD_COLUMNS)
-    .outerjoin(
-        Attempt,
-        and_(
-            Attempt.client_order_id == ChildOrder.client_order_id,
-            Attempt.attempt == bindparam("attempt"),
-        ),
-    )
     .where(ChildOrder.client_order_id == bindparam("client_order_id"))
-    .with_for_update(key_share=True, of=ChildOrder)
+    .with_for_update(key_share=True)
 )
-_CHILD_FOR_CLAIM = _CHILD.add_columns(
+# Both rows are locked: after a wait PostgreSQL reads only locked rows anew, and an attempt that
+# was merely joined would be shown as it was before the wait.
+_CHILD_WITH_ATTEMPT = (
+    select(*_CHILD_COLUMNS, *_ATTEMPT_COLUMNS)
+    .join(Attempt, Attempt.client_order_id == ChildOrder.client_order_id)
+    .where(
+        ChildOrder.client_order_id == bindparam("client_order_id"),
+        Attempt.attempt == bindparam("attempt"),
+    )
+    .with_for_update(key_share=True)
+)
+_CHILD_FOR_CLAIM = _CHILD_WITH_ATTEMPT.add_columns(
     func.pg_advisory_xact_lock_shared(cast(TRADING_LOCK, BigInteger))
 )
 
 
-async def lock_child(
-    connection: AsyncConnection, client_order_id: str, attempt: int = 0
-) -> Row[Any] | None:
-    """The child with one of its attempts (and the ledger's epoch), held until the end."""
-    names = {"client_order_id": client_order_id, "attempt": attempt}
-    return (await connection.execute(_CHILD, names)).one_or_none()
+async def lock_child(connection: AsyncConnection, client_order_id: str) -> Row[Any] | None:
+    """The child order and the ledger's epoch, held until the end."""
+    return (await connection.execute(_CHILD, {"client_order_id": client_order_id})).one_or_none()
 
 
-async def lock_child_for_claim(
-    connection: AsyncConnection, client_order_id: str, attempt: int
+async def lock_attempt(
+    connection: AsyncConnection, client_order_id: str, attempt: int, *, to_claim: bool = False
 ) -> Row[Any] | None:
-    """As lock_child, and the trading state cannot change until the transaction ends."""
+    """As lock_child, with one attempt of the child; None where there is no such attempt.
+
+    `to_claim`: the trading state cannot change either until the transaction ends.
+    """
     names = {"client_order_id": client_order_id, "attempt": attempt}
-    return (await connection.execute(_CHILD_FOR_CLAIM, names)).one_or_none()
+    query = _CHILD_FOR_CLAIM if to_claim else _CHILD_WITH_ATTEMPT
+    return (await connection.execute(query, names)).one_or_none()
 
 
 # --- facts for checks ---------------------------------------------------------------------------

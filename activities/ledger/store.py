@@ -37,6 +37,8 @@ from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueSt
 from workflows.domain.risk import Limits
 from workflows.messages import OrderRequest, OrderSnapshot
 
+LIVE_AT_VENUE = (ChildStatus.WORKING, ChildStatus.CANCELLING, ChildStatus.SETTLING)
+
 
 class LedgerStore:
     """Writes orders, attempts, fills and what the feed knows."""
@@ -227,6 +229,34 @@ class LedgerStore:
         async with self._reader.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _stored_child(row)
+
+    async def working_children(
+        self, exchange: str, account: str, *, older_than_s: Decimal
+    ) -> list[StoredChild]:
+        """Children that the ledger holds live at the venue and nobody touched for a while."""
+        query = (
+            select(*ChildOrder.__table__.columns)
+            .where(
+                ChildOrder.exchange == exchange,
+                ChildOrder.account == account,
+                ChildOrder.status.in_(LIVE_AT_VENUE),
+                ChildOrder.updated_at < store_feed.seconds_ago(older_than_s),
+            )
+            .order_by(ChildOrder.created_at)
+        )
+        async with self._reader.connect() as connection:
+            return [_stored_child(row) for row in await connection.execute(query)]
+
+    async def symbols_with_intents(self, exchange: str, account: str) -> list[str]:
+        """Symbols in which we ever meant to trade there."""
+        query = (
+            select(ChildOrder.symbol)
+            .where(ChildOrder.exchange == exchange, ChildOrder.account == account)
+            .distinct()
+            .order_by(ChildOrder.symbol)
+        )
+        async with self._reader.connect() as connection:
+            return list((await connection.execute(query)).scalars())
 
     # --- the feed and the operators ---
 

@@ -49,8 +49,8 @@ from activities.ledger.results import (
 )
 from activities.ledger.statements import (
     in_one_trip,
+    lock_attempt,
     lock_child,
-    lock_child_for_claim,
     strictest_state,
     working,
 )
@@ -148,7 +148,7 @@ async def claim(
     connection: AsyncConnection, client_order_id: str, attempt: int, signed_at_ms: int
 ) -> ClaimRefused | None:
     """See LedgerStore.claim."""
-    child = await lock_child_for_claim(connection, client_order_id, attempt)
+    child = await lock_attempt(connection, client_order_id, attempt, to_claim=True)
     if child is None or child.attempt_state != AttemptState.READY:
         state = None if child is None else child.attempt_state
         return ClaimRefused(code=ClaimCode.ATTEMPT_CLOSED, detail=f"state={state or 'absent'}")
@@ -157,8 +157,7 @@ async def claim(
     names |= {"scopes": key.scopes, "of_exchange": child.exchange, "of_account": child.account}
     if (await connection.execute(_CLAIM, {**names, "may_reduce": False})).first():
         return None
-    # its own reservation counts too: no child has the empty id
-    everything = {**names, **key._asdict(), "client_order_id": ""}
+    everything = {**names, **key._asdict(), "client_order_id": client_order_id}
     gate = (await connection.execute(_GATE, everything)).one()
     refused = _refusal(gate, child)
     if (
@@ -222,7 +221,7 @@ async def record_rejection(
     connection: AsyncConnection, client_order_id: str, attempt: int, code: str, reason: str
 ) -> None:
     """See LedgerStore.record_rejection."""
-    child = await lock_child(connection, client_order_id, attempt)
+    child = await lock_attempt(connection, client_order_id, attempt)
     if child is None or child.attempt_state not in _ON_THE_WIRE:
         return
     writes = [_set_attempt(client_order_id, attempt, AttemptState.REJECTED, code, reason)]
@@ -239,7 +238,7 @@ async def record_unknown(
     connection: AsyncConnection, client_order_id: str, attempt: int, reason: str
 ) -> None:
     """See LedgerStore.record_unknown."""
-    child = await lock_child(connection, client_order_id, attempt)
+    child = await lock_attempt(connection, client_order_id, attempt)
     if child is None or child.attempt_state != AttemptState.SENDING:
         return
     writes = [_set_attempt(client_order_id, attempt, AttemptState.UNKNOWN, reason=reason)]
@@ -255,11 +254,10 @@ async def close_attempt(
     connection: AsyncConnection, client_order_id: str, attempt: int
 ) -> AttemptTruth:
     """See LedgerStore.close_attempt."""
-    child = await lock_child(connection, client_order_id, attempt)
-    if child is None or child.attempt_state is None:
+    child = await lock_attempt(connection, client_order_id, attempt)
+    if child is None:
         epoch = (await connection.execute(select(LedgerMeta.epoch))).scalar_one()
-        report = None if child is None else await report_of(connection, child)
-        return AttemptTruth(known=False, epoch=epoch, report=report)
+        return AttemptTruth(known=False, epoch=epoch)
     state = AttemptState(child.attempt_state)
     if state is AttemptState.READY:
         writes = [_set_attempt(client_order_id, attempt, AttemptState.CLOSED)]
@@ -285,7 +283,7 @@ async def close_attempt(
 
 async def prove_absent(connection: AsyncConnection, client_order_id: str, attempt: int) -> None:
     """See LedgerStore.prove_absent."""
-    child = await lock_child(connection, client_order_id, attempt)
+    child = await lock_attempt(connection, client_order_id, attempt)
     if child is None or child.attempt_state not in (AttemptState.READY, *_ON_THE_WIRE):
         return
     writes = [_set_attempt(client_order_id, attempt, AttemptState.CLOSED, "PROVEN_ABSENT")]

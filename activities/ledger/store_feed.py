@@ -1,10 +1,10 @@
 """What the account feed and the operators write: readiness, cursors, balances, alarms, state."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Interval, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Interval, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,6 +44,12 @@ async def set_readiness(
             set_={**values, "updated_at": func.now()},
         )
     )
+
+
+def seconds_ago(amount_s: Decimal) -> ColumnElement[datetime]:
+    """A moment of the past, by the database's clock."""
+    ago = timedelta(microseconds=int(amount_s * _MICROSECONDS))
+    return func.clock_timestamp() - literal(ago, Interval)
 
 
 async def save_cursor(

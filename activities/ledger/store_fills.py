@@ -24,7 +24,14 @@ from activities.ledger.results import (
     PositionKey,
     UnknownChildError,
 )
-from activities.ledger.statements import alarm, exact, in_one_trip, lock_child, lock_position
+from activities.ledger.statements import (
+    alarm,
+    exact,
+    in_one_trip,
+    lock_attempt,
+    lock_child,
+    lock_position,
+)
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueStatus
@@ -97,7 +104,7 @@ async def book(
     """See LedgerStore.book_report; with `acked_attempt`, that attempt becomes ACKED too."""
     if report.fills:
         await lock_position(connection, PositionKey.of(intent))
-    child = await lock_child(connection, intent.client_order_id, acked_attempt)
+    child = await _locked(connection, intent.client_order_id, acked_attempt)
     if child is None:
         raise UnknownChildError(f"the ledger holds no child {intent.client_order_id}")
     inserted = await insert_fills(connection, _owner(intent, report, base, quote), report.fills)
@@ -117,6 +124,21 @@ async def book(
         new_fills=len(inserted.fresh),
         conflicts=inserted.conflicts,
     )
+
+
+async def _locked(
+    connection: AsyncConnection, client_order_id: str, acked_attempt: int
+) -> Row[Any] | None:
+    """The child, with the attempt that was answered where there is one."""
+    child = None
+    if acked_attempt:
+        child = await lock_attempt(connection, client_order_id, acked_attempt)
+    return child or await lock_child(connection, client_order_id)
+
+
+def _attempt_state(child: Row[Any]) -> AttemptState | None:
+    state = child._mapping.get("attempt_state")
+    return None if state is None else AttemptState(state)
 
 
 def _owner(intent: ChildIntent, report: ExecutionReport, base: str, quote: str) -> Owner:
@@ -187,7 +209,7 @@ def _moves(key: PositionKey, side: Side, fresh: Sequence[Fill]) -> list[Update]:
 
 
 def _acks(child: Row[Any], attempt: int) -> list[Update]:
-    if child.attempt_state in (None, AttemptState.ACKED):
+    if _attempt_state(child) in (None, AttemptState.ACKED):
         return []
     return [
         update(Attempt)
@@ -205,8 +227,8 @@ def _alarms(
         trades = ",".join(fill.trade_id for fill in inserted.fresh)
         alarms.append(alarm("LATE_FILL", name, f"status={before.status} trades={trades}"))
     at_venue_after_end = before.status.is_final and before.venue_status is None
-    if at_venue_after_end or child.attempt_state in _REFUSED_ATTEMPTS:
-        facts = f"status={before.status} attempt={child.attempt_state}"
+    if at_venue_after_end or _attempt_state(child) in _REFUSED_ATTEMPTS:
+        facts = f"status={before.status} attempt={_attempt_state(child)}"
         alarms.append(alarm("LATE_ACK", name, f"{facts} venue_order_id={report.venue_order_id}"))
     if before.venue_order_id not in (None, report.venue_order_id):
         facts = f"known={before.venue_order_id} reported={report.venue_order_id}"

@@ -7,9 +7,11 @@ The answer is stored as a risk check, so asking again answers the same and count
 """
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Insert,
     Row,
     Select,
@@ -130,10 +132,8 @@ async def reserve(
     denied = _judge(intent, position, facts, reference_price, limits) or check_overshoot(
         facts.used, intent.quantity, parent_quantity
     )
-    writes = _denial(intent, denied) if denied else _approval(intent, attempt)
-    await connection.execute(
-        in_one_trip(_risk_check(intent, attempt, denied), *_close_earlier(intent, attempt), *writes)
-    )
+    writes = _writes(approved=denied is None, first=attempt == 1)
+    await connection.execute(writes, _values(intent, attempt, denied))
     return facts.epoch, denied
 
 
@@ -185,99 +185,106 @@ def _judge(
 
 # --- writes -------------------------------------------------------------------------------------
 
+_NAMES = ("client_order_id", "order_id", "child_index", "generation")
+_PLACE = ("strategy_id", "account", "exchange", "symbol", "side")
+_PRICED_ANEW = ("child_type", "time_in_force", "post_only", "quantity", "price")
+_CHILD = (*_NAMES, *_PLACE, *_PRICED_ANEW, "status", "reason")
+_RESERVATION = ("client_order_id", *_PLACE)
+_CHECK = ("verdict", "code", "field", "detail")
 
-def _risk_check(intent: ChildIntent, attempt: int, denied: Denied | None) -> Insert:
-    return insert(RiskCheck).values(
-        kind="child",
-        subject=intent.client_order_id,
-        attempt=attempt,
-        verdict="approved" if denied is None else "denied",
-        code=None if denied is None else denied.code.value,
-        field=None if denied is None else denied.field,
-        detail="" if denied is None else denied.detail,
+
+def _values(intent: ChildIntent, attempt: int, denied: Denied | None) -> dict[str, Any]:
+    """The binds of `_writes`; prefixed, since a bind named like a column would become a value."""
+    values = {
+        "client_order_id": intent.client_order_id,
+        "order_id": intent.order_id,
+        "child_index": intent.child_index,
+        "generation": intent.generation,
+        "strategy_id": intent.strategy_id,
+        "account": intent.account,
+        "exchange": intent.venue,
+        "symbol": intent.symbol,
+        "side": intent.side.value,
+        "child_type": intent.child_type.value,
+        "time_in_force": intent.time_in_force.value,
+        "post_only": intent.post_only,
+        "quantity": intent.quantity,
+        "price": intent.price,
+        "status": (ChildStatus.READY if denied is None else ChildStatus.DENIED).value,
+        "reason": "" if denied is None else str(denied),
+        "attempt": attempt,
+        "verdict": "approved" if denied is None else "denied",
+        "code": None if denied is None else denied.code.value,
+        "field": None if denied is None else denied.field,
+        "detail": "" if denied is None else denied.detail,
+    }
+    return {f"in_{name}": value for name, value in values.items()}
+
+
+def _binds(*names: str) -> dict[str, BindParameter[Any]]:
+    return {name: bindparam(f"in_{name}") for name in names}
+
+
+@cache
+def _writes(*, approved: bool, first: bool) -> Select[Any]:
+    """All writes of one answer as one statement, built once for each of its four forms."""
+    check = insert(RiskCheck).values(
+        kind="child", subject=bindparam("in_client_order_id"), **_binds("attempt", *_CHECK)
+    )
+    earlier = [] if first else [_close_earlier()]
+    rest = [_attempt(), _reservation(), _parent_works()] if approved else [_release()]
+    return in_one_trip(check, _child(), *earlier, *rest)
+
+
+def _child() -> Insert:
+    """The child as this attempt would send it: a later attempt may be priced anew."""
+    new = insert(ChildOrder).values(**_binds(*_CHILD))
+    again = {name: new.excluded[name] for name in (*_PRICED_ANEW, "status", "reason")}
+    return new.on_conflict_do_update(
+        index_elements=[ChildOrder.client_order_id], set_={**again, "updated_at": func.now()}
     )
 
 
-def _close_earlier(intent: ChildIntent, attempt: int) -> list[Update]:
-    if attempt == 1:
-        return []
-    return [
+def _attempt() -> Insert:
+    return insert(Attempt).values(
+        state=AttemptState.READY.value, **_binds("client_order_id", "attempt")
+    )
+
+
+def _close_earlier() -> Update:
+    return (
         update(Attempt)
         .where(
-            Attempt.client_order_id == intent.client_order_id,
-            Attempt.attempt < attempt,
+            Attempt.client_order_id == bindparam("in_client_order_id"),
+            Attempt.attempt < bindparam("in_attempt"),
             Attempt.state.in_(_UNCLAIMABLE_AFTER),
         )
         .values(state=AttemptState.CLOSED.value)
-    ]
-
-
-def _approval(intent: ChildIntent, attempt: int) -> list[Insert | Update]:
-    return [
-        _child(intent, ChildStatus.READY, ""),
-        insert(Attempt).values(
-            client_order_id=intent.client_order_id,
-            attempt=attempt,
-            state=AttemptState.READY.value,
-        ),
-        _reservation(intent),
-        update(ParentOrder)
-        .where(
-            ParentOrder.order_id == intent.order_id,
-            ParentOrder.status == OrderStatus.ACCEPTED.value,
-        )
-        .values(status=OrderStatus.WORKING.value, updated_at=func.now()),
-    ]
-
-
-def _denial(intent: ChildIntent, denied: Denied) -> list[Insert | Update]:
-    return [
-        _child(intent, ChildStatus.DENIED, str(denied)),
-        update(Reservation)
-        .where(Reservation.client_order_id == intent.client_order_id)
-        .values(state="released"),
-    ]
-
-
-def _child(intent: ChildIntent, status: ChildStatus, reason: str) -> Insert:
-    """The child as this attempt would send it: a later attempt may be priced anew."""
-    new = insert(ChildOrder).values(
-        client_order_id=intent.client_order_id,
-        order_id=intent.order_id,
-        child_index=intent.child_index,
-        generation=intent.generation,
-        strategy_id=intent.strategy_id,
-        account=intent.account,
-        exchange=intent.venue,
-        symbol=intent.symbol,
-        side=intent.side.value,
-        child_type=intent.child_type.value,
-        time_in_force=intent.time_in_force.value,
-        post_only=intent.post_only,
-        quantity=intent.quantity,
-        price=intent.price,
-        status=status.value,
-        reason=reason,
-    )
-    again = ("child_type", "time_in_force", "post_only", "quantity", "price", "status", "reason")
-    return new.on_conflict_do_update(
-        index_elements=[ChildOrder.client_order_id],
-        set_={**{name: new.excluded[name] for name in again}, "updated_at": func.now()},
     )
 
 
-def _reservation(intent: ChildIntent) -> Insert:
-    new = insert(Reservation).values(
-        client_order_id=intent.client_order_id,
-        strategy_id=intent.strategy_id,
-        account=intent.account,
-        exchange=intent.venue,
-        symbol=intent.symbol,
-        side=intent.side.value,
-        quantity=intent.quantity,
-        state="open",
-    )
+def _reservation() -> Insert:
+    new = insert(Reservation).values(state="open", **_binds(*_RESERVATION, "quantity"))
     return new.on_conflict_do_update(
         index_elements=[Reservation.client_order_id],
         set_={"quantity": new.excluded.quantity, "state": "open"},
+    )
+
+
+def _release() -> Update:
+    return (
+        update(Reservation)
+        .where(Reservation.client_order_id == bindparam("in_client_order_id"))
+        .values(state="released")
+    )
+
+
+def _parent_works() -> Update:
+    return (
+        update(ParentOrder)
+        .where(
+            ParentOrder.order_id == bindparam("in_order_id"),
+            ParentOrder.status == OrderStatus.ACCEPTED.value,
+        )
+        .values(status=OrderStatus.WORKING.value, updated_at=func.now())
     )

@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import asyncpg
 import pytest
 
 from activities.ledger.results import (
@@ -26,7 +27,7 @@ from workflows.domain.reports import VenueStatus
 
 async def claim(ledger: World, intent: ChildIntent, attempt: int = 1) -> ClaimCode | None:
     refused = await ledger.store.claim(intent.client_order_id, attempt, SIGNED_AT_MS)
-    return refused and refused.code
+    return None if refused is None else refused.code
 
 
 async def test_an_attempt_is_claimed_once(ledger: World) -> None:
@@ -48,13 +49,38 @@ async def test_a_claim_after_a_close_fails(ledger: World) -> None:
     assert await claim(ledger, intent) is ClaimCode.ATTEMPT_CLOSED
 
 
-async def test_of_a_claim_and_a_close_that_race_only_one_wins(ledger: World) -> None:
-    for number in range(10):
-        intent = await ledger.reserved(f"order-{number}")
-        claimed, truth = await asyncio.gather(
-            claim(ledger, intent), ledger.store.close_attempt(intent.client_order_id, 1)
-        )
-        assert (claimed is None) != truth.never_claimed
+@pytest.mark.parametrize("claim_first", [True, False])
+async def test_of_a_claim_and_a_close_that_wait_for_each_other_one_wins(
+    ledger: World, claim_first: bool
+) -> None:
+    """What the later one reads must be what the earlier one wrote while it waited."""
+    intent = await ledger.reserved()
+    blocker = await asyncpg.connect(ledger.url)
+    transaction = blocker.transaction()
+    await transaction.start()
+    await blocker.execute("SELECT FROM child_orders FOR UPDATE")
+    claiming = asyncio.ensure_future(claim(ledger, intent)) if claim_first else None
+    await _until_waiting(ledger, 1 if claim_first else 0)
+    closing = asyncio.ensure_future(ledger.store.close_attempt(intent.client_order_id, 1))
+    await _until_waiting(ledger, 2 if claim_first else 1)
+    claiming = claiming or asyncio.ensure_future(claim(ledger, intent))
+    await _until_waiting(ledger, 2)
+    await transaction.rollback()
+    await blocker.close()
+    claimed, truth = await claiming, await closing
+    assert (claimed is None) is claim_first
+    assert truth.never_claimed is not claim_first
+
+
+async def _until_waiting(ledger: World, count: int) -> None:
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()
+    """
+    deadline = asyncio.get_running_loop().time() + 1.5  # within the lock timeout of 2 s
+    while await ledger.value(waiting) < count:
+        assert asyncio.get_running_loop().time() < deadline, f"fewer than {count} wait"
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +123,7 @@ async def test_an_account_that_is_not_ready_refuses_a_claim(ledger: World) -> No
 
 
 async def test_no_claim_commits_after_a_halt_was_answered(ledger: World) -> None:
-    intents = [await ledger.reserved(f"order-{number}") for number in range(9)]
+    intents = [await ledger.reserved(f"order-{number}") for number in range(6)]
 
     async def halt() -> int:
         await ledger.store.set_trading_state("global", TradingState.HALTED, "now")

@@ -35,12 +35,12 @@ async def test_books_are_append_only(ledger: World, table: str, statement: str) 
 
 async def test_postings_that_do_not_balance_are_refused_at_commit(ledger: World) -> None:
     connection = await asyncpg.connect(ledger.url)
+    transaction = connection.transaction()
+    await transaction.start()
+    fill = await connection.fetchval(A_FILL, Decimal(1), Decimal(1))
+    await connection.execute("INSERT INTO postings VALUES ($1, 0, 'trading', 'BTC', 1)", fill)
     with pytest.raises(asyncpg.CheckViolationError, match="balance"):
-        async with connection.transaction():
-            fill = await connection.fetchval(A_FILL, Decimal(1), Decimal(1))
-            await connection.execute(
-                "INSERT INTO postings VALUES ($1, 0, 'trading', 'BTC', 1)", fill
-            )
+        await transaction.commit()
     await connection.close()
     assert await ledger.value("SELECT count(*) FROM fills") == 0
 
@@ -81,7 +81,7 @@ async def test_a_connection_killed_in_mid_transaction_leaves_nothing(ledger: Wor
     # the last write of a booking: fills and postings are inserted by then
     await blocker.execute("SELECT * FROM attempts FOR UPDATE")
     booking = asyncio.create_task(ledger.ack(intent, FULL))
-    await _kill_who_waits(blocker)
+    await _kill_who_waits(ledger)
     with pytest.raises((DBAPIError, OSError)):
         await booking
     await transaction.rollback()
@@ -93,13 +93,13 @@ async def test_a_connection_killed_in_mid_transaction_leaves_nothing(ledger: Wor
     assert await ledger.position() == 1
 
 
-async def _kill_who_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _kill_who_waits(ledger: World) -> None:
     kill = """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND datname = current_database()
     """
     deadline = asyncio.get_running_loop().time() + 10
-    while not await connection.fetch(kill):
+    while not await ledger.rows(kill):
         assert asyncio.get_running_loop().time() < deadline, "nobody waited"
         await asyncio.sleep(0.01)
 

@@ -33,7 +33,7 @@ async def test_a_full_fill_moves_everything_at_once(ledger: World) -> None:
     assert report.filled_quote == Decimal("0.4") * Decimal("50000.01") + Decimal("29999.994")
     assert report.fees == {"BTC": Decimal("0.001")}
     assert await ledger.child_status(intent) == "filled"
-    assert await ledger.reservation(intent) == ("released", 0)
+    assert await ledger.reservation(intent) == ("released", Decimal(0))
     assert await ledger.position() == 1
 
 
@@ -239,7 +239,7 @@ async def test_reports_in_any_order_and_number_end_in_the_same_books(
         known = await ledger.store.child_report(intent.client_order_id)
         assert known is not None
         assert known.is_settled
-        assert (known.status, known.filled_quantity) == (VenueStatus.CANCELLED, 1)
+        assert (known.status, known.filled_quantity) == (VenueStatus.CANCELLED, Decimal(1))
         assert await ledger.position(account) == 1
         assert (await ledger.reservation(intent))[0] == "released"
         balances = await ledger.views.balances_from_ledger(EXCHANGE, account)

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,7 +82,7 @@ async def test_a_denied_attempt_stays_denied_after_its_cause_is_gone(ledger: Wor
     ],
 )  # fmt: skip
 async def test_each_limit_denies_with_its_code(
-    ledger: World, changes: dict[str, object], code: DenialCode | None
+    ledger: World, changes: dict[str, Any], code: DenialCode | None
 ) -> None:
     await ledger.open("order-1")
     _, denied = await ledger.reserve(an_intent(**changes))
@@ -90,8 +91,8 @@ async def test_each_limit_denies_with_its_code(
 
 async def test_children_never_exceed_their_parent(ledger: World) -> None:
     await ledger.open("order-1")
-    half = {"quantity": Decimal("0.5")}
-    first, second, third = (an_intent(index=index, **half) for index in range(3))
+    half = Decimal("0.5")
+    first, second, third = (an_intent(index=index, quantity=half) for index in range(3))
     assert (await ledger.reserve(first, parent_quantity=Decimal(1)))[1] is None
     assert (await ledger.reserve(second, parent_quantity=Decimal(1)))[1] is None
     _, denied = await ledger.reserve(third, parent_quantity=Decimal(1))

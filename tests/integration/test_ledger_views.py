@@ -42,7 +42,7 @@ async def test_an_order_is_shown_with_fills_that_its_workflow_has_not_told(ledge
     assert shown.fees == {"BTC": Decimal("0.00025"), "BNB": Decimal("0.00025")}
     (child,) = shown.children
     assert (child.status, child.venue_order_id) == (ChildStatus.WORKING, "v1")
-    assert (child.filled_quantity, child.average_price) == (Decimal("0.5"), 45_000)
+    assert (child.filled_quantity, child.average_price) == (Decimal("0.5"), Decimal(45_000))
     assert [fill.trade_id for fill in await ledger.views.fills("order-1")] == ["t1", "t2"]
 
 
