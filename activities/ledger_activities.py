@@ -3,8 +3,9 @@
 from collections.abc import Collection
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.ledger.results import ParentKind
+from activities.ledger.results import LedgerError, ParentKind
 from activities.ledger.store import LedgerStore
 from workflows.domain.denials import DenialCode, Denied
 from workflows.ports import (
@@ -75,17 +76,28 @@ class LedgerActivities(LedgerPort):
     @activity.defn(name="reserve")
     async def reserve(self, request: Reserve) -> Reserved:
         """See LedgerPort."""
-        epoch, denied = await self._store.reserve(
-            request.intent, request.attempt, request.reference_price, request.parent_quantity
-        )
+        try:
+            epoch, denied = await self._store.reserve(
+                request.intent, request.attempt, request.reference_price, request.parent_quantity
+            )
+        except LedgerError as error:
+            raise _broken_protocol(error) from error
         return Reserved(epoch=epoch, denied=denied)
 
     @activity.defn(name="give_up")
     async def give_up(self, request: GiveUp) -> None:
         """See LedgerPort."""
-        await self._store.give_up(request.client_order_id, request.reason)
+        try:
+            await self._store.give_up(request.client_order_id, request.reason)
+        except LedgerError as error:
+            raise _broken_protocol(error) from error
 
     @activity.defn(name="save_order")
     async def save_order(self, request: SaveOrder) -> None:
         """See LedgerPort."""
         await self._store.save_order(request.snapshot, request.status)
+
+
+def _broken_protocol(error: LedgerError) -> ApplicationError:
+    """Repeating does not help: the workflow fails, and a human must look."""
+    return ApplicationError(str(error), type=type(error).__name__, non_retryable=True)

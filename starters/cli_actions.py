@@ -17,10 +17,9 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from activities.ledger.views import InvalidCursorError
-from starters import cli_show
+from starters import cli_show, lookup
 from starters.client import AlreadyTerminal, DeltaClient
 from starters.connections import Connections
-from starters.lookup import find_order, find_progress
 from workers.settings import Settings
 from workflows.domain.denials import DenialCode, Denied, http_status
 from workflows.domain.lifecycle import OrderStatus
@@ -130,7 +129,7 @@ def show_order(settings: Settings, order_id: str, *, as_json: bool) -> int:
 
     async def run() -> int:
         async with _connected(settings) as connections:
-            snapshot = await find_order(connections, order_id)
+            snapshot = await lookup.find_order(connections, order_id)
         cli_show.order(snapshot, settings, as_json=as_json)
         return DONE
 
@@ -144,7 +143,7 @@ def show_progress(settings: Settings, order_id: str, *, watch: bool, as_json: bo
         async with _connected(settings) as connections:
             if watch:
                 return await _follow(await connections.orders(), order_id, as_json=as_json)
-            snapshot = await find_progress(connections, order_id)
+            snapshot = await lookup.find_progress(connections, order_id)
         cli_show.progress(snapshot, as_json=as_json)
         return DONE
 
@@ -160,7 +159,7 @@ def cancel_order(settings: Settings, order_id: str, reason: str, *, as_json: boo
     async def run() -> int:
         async with _connected(settings) as connections:
             try:
-                snapshot = await (await connections.orders()).cancel(order_id, reason)
+                snapshot = await lookup.cancel_order(connections, order_id, reason)
             except AlreadyTerminal as error:
                 if error.snapshot.status is not OrderStatus.CANCELLED:
                     cli_show.complain(f"{DenialCode.ALREADY_TERMINAL}: {error}")

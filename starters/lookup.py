@@ -1,7 +1,12 @@
-"""Where an order is found: the ledger remembers all, Temporal knows what has just begun."""
+"""Where an order is found: the ledger remembers all, Temporal knows what has just begun.
 
-from starters.client import OrderFailed, OrderNotFound, Unavailable
+One trap: when another body is started under the id of an order that has ended, Temporal's newest
+run under that id is the refusal. The order itself is then in the ledger.
+"""
+
+from starters.client import AlreadyTerminal, OrderFailed, OrderNotFound, Unavailable
 from starters.connections import Connections
+from workflows.domain.denials import DenialCode
 from workflows.messages import OrderSnapshot
 
 
@@ -26,9 +31,24 @@ async def find_progress(connections: Connections, order_id: str) -> OrderSnapsho
     Raises OrderNotFound, Unavailable.
     """
     try:
-        return await (await connections.orders()).progress(order_id)
+        snapshot = await (await connections.orders()).progress(order_id)
     except (Unavailable, OrderNotFound, OrderFailed):
         return await find_stored(connections, order_id)
+    return await _order_itself(connections, snapshot)
+
+
+async def cancel_order(connections: Connections, order_id: str, reason: str) -> OrderSnapshot:
+    """Cancel the order; its final state, or `cancelling`.
+
+    An order that Temporal has forgotten has ended. Raises AlreadyTerminal, OrderNotFound,
+    OrderFailed, Unavailable.
+    """
+    try:
+        return await (await connections.orders()).cancel(order_id, reason)
+    except OrderNotFound as error:
+        raise AlreadyTerminal(await find_stored(connections, order_id)) from error
+    except AlreadyTerminal as error:
+        raise AlreadyTerminal(await _order_itself(connections, error.snapshot)) from error
 
 
 async def find_stored(connections: Connections, order_id: str) -> OrderSnapshot:
@@ -38,3 +58,13 @@ async def find_stored(connections: Connections, order_id: str) -> OrderSnapshot:
     if stored is None:
         raise OrderNotFound(order_id)
     return stored
+
+
+async def _order_itself(connections: Connections, snapshot: OrderSnapshot) -> OrderSnapshot:
+    """The order that a refusal for its id hides; anything else as it is."""
+    if snapshot.code is not DenialCode.IDEMPOTENCY_CONFLICT:
+        return snapshot
+    try:
+        return await find_stored(connections, snapshot.order_id)
+    except (OrderNotFound, Unavailable):
+        return snapshot

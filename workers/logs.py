@@ -32,7 +32,12 @@ def configure(log_format: str, log_level: str) -> None:
     if log_format == "json":
         final += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     else:
-        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        # the rich formatter imports modules while it formats, which fails in a workflow's sandbox
+        final.append(
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final)

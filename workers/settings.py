@@ -64,7 +64,6 @@ class Settings(BaseModel):
     # What is traded
     exchanges: tuple[str, ...] = ("binance", "binanceus")
     symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT")
-    account: str = DEFAULT_ACCOUNT
     venues: Mapping[tuple[str, str], VenueSettings] = {}
 
     # Defaults and limits of orders
@@ -143,13 +142,6 @@ class Settings(BaseModel):
     def _spot_symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if bad := [name for name in value if not re.fullmatch(r"[A-Z0-9]+/[A-Z0-9]+", name)]:
             raise ValueError(f"{bad[0]!r} is not a unified spot symbol such as BTC/USDT")
-        return value
-
-    @field_validator("account")
-    @classmethod
-    def _account_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", value):
-            raise ValueError("must be lower-case letters, digits and underscores")
         return value
 
     @field_validator("api_allowed_ips")

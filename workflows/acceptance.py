@@ -137,3 +137,14 @@ async def read_market(request: OrderRequest, within: timedelta) -> ports.MarketS
         )
     except ActivityError:
         return None
+
+
+def is_same_order(raw: RawValue, order_type: OrderType, running: OrderRequest | None) -> bool:
+    """True when the raw body asks for the order that runs under this id.
+
+    An order that was denied for its body has no request: then only its own body can have come.
+    """
+    asked = parse_order(raw.payload.data, order_type=order_type)
+    if running is None:
+        return isinstance(asked, Denied)
+    return isinstance(asked, OrderRequest) and asked.body_hash() == running.body_hash()

@@ -22,7 +22,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, TimeoutType
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from workflows import ports
@@ -326,6 +327,17 @@ class ChildOrder:
 
     def _change(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # checked by tests
+
+
+def read_report(raw: RawValue | None) -> ChildReport | None:
+    """A child report from a signal's payload; None for what a stranger may have sent."""
+    if raw is None:
+        return None
+    try:
+        read: object = workflow.payload_converter().from_payload(raw.payload, ChildReport)
+    except (ApplicationError, RuntimeError, KeyError):
+        return None
+    return read if isinstance(read, ChildReport) else None  # a binary payload ignores the type
 
 
 async def wait_until(condition: Callable[[], bool], pause: timedelta, why: str) -> bool:

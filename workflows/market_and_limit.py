@@ -8,8 +8,10 @@ from temporalio.common import RawValue
 
 from workflows import ports
 from workflows.child_order import ChildState
+from workflows.domain.exact import minus
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, ChildType, OrderType, TimeInForce
+from workflows.fields import plain
 from workflows.messages import OrderSnapshot
 from workflows.parent_order import ParentOrder
 
@@ -35,7 +37,7 @@ class _SingleChild(ParentOrder, ABC):
         await self._conclude(worked)
 
     async def _conclude(self, child: ChildState) -> None:
-        remaining = self.request.quantity - self.totals.executed
+        remaining = minus(self.request.quantity, self.totals.executed)
         if remaining == 0:
             await self.end(OrderStatus.FILLED)
         elif child.status is ChildStatus.DENIED:
@@ -50,10 +52,10 @@ class _SingleChild(ParentOrder, ABC):
     def _why_expired(self, child: ChildState, remaining: Decimal) -> str:
         deadline = self.state.deadline
         if deadline is not None and workflow.now() >= deadline:
-            return f"timeout: {remaining:f} unfilled"
+            return f"timeout: {plain(remaining)} unfilled"
         if child.status is ChildStatus.CANCELLED:
-            return f"cancelled at the venue: {remaining:f} unfilled"
-        return f"liquidity: {remaining:f} unfilled"
+            return f"cancelled at the venue: {plain(remaining)} unfilled"
+        return f"liquidity: {plain(remaining)} unfilled"
 
 
 @workflow.defn(name="MarketOrder")

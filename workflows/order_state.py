@@ -11,6 +11,7 @@ from decimal import Decimal
 from workflows import ports
 from workflows.child_order import ChildState
 from workflows.domain.denials import DenialCode
+from workflows.domain.exact import exact, minus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType
 from workflows.domain.reports import ChildReport
@@ -39,15 +40,16 @@ class Totals:
         """These totals with one more child order."""
         if report is None:
             return self
-        fees = dict(self.fees)
-        for asset, amount in report.fees.items():
-            fees[asset] = fees.get(asset, Decimal(0)) + amount
-        return Totals(
-            executed=self.executed + max(report.executed_quantity, report.filled_quantity),
-            filled=self.filled + report.filled_quantity,
-            filled_quote=self.filled_quote + report.filled_quote,
-            fees=fees,
-        )
+        with exact():
+            fees = dict(self.fees)
+            for asset, amount in report.fees.items():
+                fees[asset] = fees.get(asset, Decimal(0)) + amount
+            return Totals(
+                executed=self.executed + max(report.executed_quantity, report.filled_quantity),
+                filled=self.filled + report.filled_quantity,
+                filled_quote=self.filled_quote + report.filled_quote,
+                fees=fees,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ def snapshot_of(
             "quantity": request.quantity,
             "price": request.price,
             "filled_quantity": totals.executed,
-            "remaining_quantity": request.quantity - totals.executed,
+            "remaining_quantity": minus(request.quantity, totals.executed),
             "average_price": average_price(totals.filled_quote, totals.filled),
             "fees": totals.fees,
             "children": children[-MAX_CHILDREN_SHOWN:],

@@ -19,13 +19,18 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows import names, ports
-from workflows.acceptance import admit, read_market
-from workflows.child_order import ChildContext, ChildOrder, ChildState, Priced
+from workflows.acceptance import admit, is_same_order, read_market
+from workflows.child_order import (
+    ChildContext,
+    ChildOrder,
+    ChildState,
+    Priced,
+    read_report,
+)
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import OrderStatus, move_parent
 from workflows.domain.orders import ChildIntent, ChildType, OrderType, TimeInForce, client_order_id
-from workflows.domain.reports import ChildReport
 from workflows.durations import seconds
 from workflows.messages import (
     MAX_CHILDREN_SHOWN,
@@ -33,7 +38,6 @@ from workflows.messages import (
     OrderSnapshot,
     TwapProgress,
     cancel_reason,
-    parse_order,
 )
 from workflows.order_state import ParentState, Totals, details_of, snapshot_of, totals_of, view_of
 
@@ -347,16 +351,14 @@ class ParentOrder(ABC):
     async def accept(self, order: RawValue | None = None) -> OrderSnapshot:
         """Wait for the verdict. With an order, deny a body other than the running one's."""
         await workflow.wait_condition(lambda: self.state.status is not OrderStatus.PENDING)
-        asked = parse_order(order.payload.data, order_type=self.ORDER_TYPE) if order else None
-        known = self.state.request
-        if isinstance(asked, OrderRequest) and known and asked.body_hash() != known.body_hash():
-            return OrderSnapshot(
-                order_id=workflow.info().workflow_id,
-                status=OrderStatus.DENIED,
-                code=DenialCode.IDEMPOTENCY_CONFLICT,
-                reason="another order runs under this id",
-            )
-        return self.snapshot()
+        if order is None or is_same_order(order, self.ORDER_TYPE, self.state.request):
+            return self.snapshot()
+        return OrderSnapshot(
+            order_id=workflow.info().workflow_id,
+            status=OrderStatus.DENIED,
+            code=DenialCode.IDEMPOTENCY_CONFLICT,
+            reason="another order runs under this id",
+        )
 
     @workflow.query(name=names.PROGRESS, description="the order now")
     def progress(self) -> OrderSnapshot:
@@ -384,7 +386,7 @@ class ParentOrder(ABC):
     @workflow.signal(name=names.EXECUTION_REPORT, description="from the account feed")
     def execution_report(self, report: RawValue | None = None) -> None:
         """A hint of the account feed about a child; an unreadable one is ignored."""
-        known = _child_report(report)
+        known = read_report(report)
         if known is None:
             workflow.logger.warning("an execution report could not be read")
             return
@@ -396,13 +398,3 @@ class ParentOrder(ABC):
         if self.state.cancelled_because is None and not self.state.status.is_terminal:
             reason = cancel_reason(request.payload.data if request else None)
             self._change(cancelled_because=reason)
-
-
-def _child_report(raw: RawValue | None) -> ChildReport | None:
-    if raw is None:
-        return None
-    try:
-        converter = workflow.payload_converter()
-        return converter.from_payload(raw.payload, ChildReport)
-    except Exception:  # noqa: BLE001  # whatever a stranger sends must not stop a live order
-        return None

@@ -35,6 +35,7 @@ from workflows.domain.schedules import (
     slice_at,
 )
 from workflows.durations import in_seconds
+from workflows.fields import plain
 from workflows.messages import OrderRequest, OrderSnapshot, TwapProgress
 from workflows.order_state import TwapState
 from workflows.parent_order import ParentOrder
@@ -136,7 +137,7 @@ class TwapOrder(ParentOrder):
         current = max(self.twap.next_slice, slice_at(self.schedule, elapsed))
         missed = current - self.twap.next_slice
         if missed:
-            reason = f"{missed} slices passed while no worker was there"
+            reason = f"no worker was there for {missed} of the slices"
             self._change_twap(
                 next_slice=current, late=self.twap.late + missed, residual_reason=reason
             )
@@ -207,7 +208,7 @@ class TwapOrder(ParentOrder):
         else:
             residual = quantity_of(left, step=self.twap.step)
             await self.end(
-                OrderStatus.EXPIRED, f"residual {residual:f}: {self.twap.residual_reason}"
+                OrderStatus.EXPIRED, f"residual {plain(residual)}: {self.twap.residual_reason}"
             )
 
     def _has_slices_left(self) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from activities.ledger.results import TradingState
-from activities.ledger.statements import exact
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.exact import exact
 from workflows.domain.orders import OrderType, Side
 from workflows.domain.risk import (
     Exposure,

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.models import FillRow, PostingRow
-from activities.ledger.statements import exact
+from workflows.domain.exact import exact
 from workflows.domain.orders import Side
 from workflows.domain.postings import postings_of
 from workflows.domain.reports import Fill

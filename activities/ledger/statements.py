@@ -4,9 +4,7 @@ Rule: locks are taken in one order everywhere, so that no two transactions can w
 other: the trading-state lock, then the position, then the child order, then what hangs on it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -41,17 +39,8 @@ from activities.ledger.models import (
 from activities.ledger.results import PositionKey
 from workflows.domain.orders import Side
 
-MONEY_DIGITS = 200
 TRADING_LOCK = 0x7AD1
 """Advisory lock: shared by claims, exclusive for a change of the trading state."""
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Decimal arithmetic that raises where the default context would round."""
-    traps = [Inexact, InvalidOperation, DivisionByZero]
-    with localcontext(Context(prec=MONEY_DIGITS, traps=traps)):
-        yield
 
 
 def in_one_trip(*writes: Insert | Update | Delete) -> Select[Any]:

@@ -26,12 +26,12 @@ from activities.ledger.results import (
 )
 from activities.ledger.statements import (
     alarm,
-    exact,
     in_one_trip,
     lock_attempt,
     lock_child,
     lock_position,
 )
+from workflows.domain.exact import exact
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueStatus

@@ -9,8 +9,8 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.models import Attempt, ChildOrder, FillRow
-from activities.ledger.statements import exact
 from activities.ledger.store_orders import snapshot_of
+from workflows.domain.exact import exact
 from workflows.messages import MAX_CHILDREN_SHOWN, ChildView, OrderSnapshot
 
 PRICE_DIGITS = 28

@@ -21,7 +21,6 @@ from activities.ledger.models import (
     ParentOrder,
     PostingRow,
 )
-from activities.ledger.statements import exact
 from activities.ledger.view_models import (
     AccountView,
     AlarmView,
@@ -30,6 +29,7 @@ from activities.ledger.view_models import (
     OrderCount,
 )
 from activities.ledger.view_orders import children_of, overlay, totals_of
+from workflows.domain.exact import exact
 from workflows.domain.postings import Account
 from workflows.messages import OrderSnapshot
 
@@ -195,7 +195,8 @@ def _durations() -> Select[Any]:
     ]
     return (
         select(*columns)
-        .where(ParentOrder.finished_at.is_not(None))
+        # a denied order was never executed
+        .where(ParentOrder.finished_at.is_not(None), ParentOrder.accepted_at.is_not(None))
         .group_by(*group, "bucket")
         .order_by(*group, "bucket")
     )

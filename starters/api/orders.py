@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from activities.ledger.views import InvalidCursorError
+from starters import lookup
 from starters.api.bodies import idempotency_key, read_order, refuse
 from starters.api.documentation import (
     BODY_CODES,
@@ -42,9 +43,8 @@ from starters.api.parameters import (
     SymbolFilter,
     only,
 )
-from starters.client import AlreadyTerminal, DeltaError, OrderFailed, OrderNotFound
+from starters.client import AlreadyTerminal, DeltaError, OrderFailed
 from starters.connections import Connections
-from starters.lookup import find_order, find_progress, find_stored
 from workers.settings import Settings
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
@@ -152,7 +152,7 @@ _ONE_ORDER = (*PATH_CODES, *QUERY_CODES, ApiCode.NOT_FOUND, DenialCode.UNAVAILAB
 @router.get("/{order_id}", responses=error_answers(*_ONE_ORDER), dependencies=[Depends(only())])
 async def read_one_order(order_id: OrderId, connections: Connected, settings: Configured) -> Order:
     """One order: state, fills, average price, fees, newest children."""
-    return order_view(await find_order(connections, order_id), settings)
+    return order_view(await lookup.find_order(connections, order_id), settings)
 
 
 @router.post(
@@ -172,26 +172,16 @@ async def cancel_order(
 ) -> Order:
     """Cancel; waits up to 5 s for the final state, else 202. Cancelling twice is no error."""
     try:
-        snapshot = await (await connections.orders()).cancel(order_id, reason)
-    except OrderNotFound as error:
-        # Temporal forgets after its retention, the ledger does not.
-        snapshot = _cancelled(await find_stored(connections, order_id), error)
+        snapshot = await lookup.cancel_order(connections, order_id, reason)
     except AlreadyTerminal as error:
-        snapshot = _cancelled(error.snapshot, error)
+        if error.snapshot.status is not OrderStatus.CANCELLED:
+            raise ApiError(DenialCode.ALREADY_TERMINAL, str(error)) from error
+        snapshot = error.snapshot
     except OrderFailed as error:
         raise ApiError(DenialCode.ALREADY_TERMINAL, str(error)) from error
     if not snapshot.status.is_terminal:
         response.status_code = HTTPStatus.ACCEPTED
     return order_view(snapshot, settings)
-
-
-def _cancelled(snapshot: OrderSnapshot, cause: Exception) -> OrderSnapshot:
-    """The snapshot of an order that has been cancelled before; any other end is a refusal."""
-    if snapshot.status is OrderStatus.CANCELLED:
-        return snapshot
-    raise ApiError(
-        DenialCode.ALREADY_TERMINAL, f"order {snapshot.order_id} is {snapshot.status}"
-    ) from cause
 
 
 @router.get(
@@ -201,7 +191,7 @@ def _cancelled(snapshot: OrderSnapshot, cause: Exception) -> OrderSnapshot:
 )
 async def read_twap_progress(order_id: OrderId, connections: Connected) -> TwapReport:
     """Slices planned, sent, filled and late; filled quantity, average price, next slice."""
-    snapshot = await find_progress(connections, order_id)
+    snapshot = await lookup.find_progress(connections, order_id)
     if snapshot.order_type is not OrderType.TWAP or snapshot.twap is None:
         raise ApiError(
             ApiCode.NOT_A_TWAP, f"order {order_id} has no TWAP schedule", field="order_id"

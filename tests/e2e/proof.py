@@ -84,9 +84,7 @@ async def assert_order_is_true(world: World, order: OrderSnapshot) -> None:
 
 
 async def _booked(world: World, account: str) -> set[tuple[Any, ...]]:
-    query = select(FillRow.__table__).where(
-        FillRow.exchange == VENUE, FillRow.account == account
-    )
+    query = select(FillRow.__table__).where(FillRow.exchange == VENUE, FillRow.account == account)
     async with world.database.connect() as connection:
         return {_of_fill(row) for row in await connection.execute(query)}
 

@@ -1,144 +1,32 @@
-"""The HTTP API and the command line against the whole local stack: real parts, real orders."""
+"""The HTTP API against the whole local stack: real parts, real orders."""
 
 import asyncio
 import json
-import os
-import shutil
 import signal
-import socket
-import sys
 import time
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from activities.venues.simulator.judge import read_log
-from workers.local_stack import LocalStack, delete_data
-from workers.settings import is_setting, load_settings
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-PORTS = (
-    "POSTGRES_PORT",
-    "TEMPORAL_PORT",
-    "TEMPORAL_UI_PORT",
-    "API_PORT",
-    "PAPER_PORT",
-    "METRICS_PORT",
+from tests.integration.starters_stack import (
+    ORDER,
+    ORDERS,
+    RESTING,
+    cli,
+    free_ports,
+    new_id,
+    sent,
+    start_cli,
+    until_ready,
+    until_status,
 )
-READY_WITHIN_S = 60.0
-ORDER = {
-    "strategy_id": "strategy_001",
-    "exchange": "binance",
-    "symbol": "BTC/USDT",
-    "side": "buy",
-    "order_type": "market",
-    "quantity": "0.01",
-}
-RESTING = {**ORDER, "order_type": "limit", "price": "49250"}
-ORDERS = "/api/v1/orders"
+from workers.local_stack import LocalStack
 
-
-def free_ports(names: tuple[str, ...]) -> dict[str, str]:
-    """A free port for each name: all are held at once, so they differ."""
-    sockets = [socket.socket() for _ in names]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = {name: str(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
-    for each in sockets:
-        each.close()
-    return ports
-
-
-@pytest.fixture(scope="module")
-def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    home = tmp_path_factory.mktemp("stack") / "home"
-    values = {"DELTA_HOME": str(home), "EXCHANGES": "binance", "WORKER_COUNT": "1"}
-    values |= {"LOG_FORMAT": "json", **free_ports(PORTS)}
-    yield values
-    delete_data(load_settings(values))
-    shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(environ: dict[str, str]) -> AsyncIterator[LocalStack]:
-    async with LocalStack(load_settings(environ)) as running:
-        await until_ready(running)
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def http(stack: LocalStack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.api_url, timeout=20, trust_env=False) as client:
-        yield client
-
-
-async def until_ready(stack: LocalStack) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    said = "nothing"
-    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False) as client:
-        while time.monotonic() < deadline:
-            try:
-                answer = await client.get("/health/ready", timeout=10)
-            except httpx.HTTPError as error:
-                said = repr(error)
-            else:
-                said = answer.text
-                if answer.status_code == 200:
-                    return
-            await asyncio.sleep(0.2)
-    raise TimeoutError(f"not ready within {READY_WITHIN_S} s: {said}")
-
-
-async def until_status(http: httpx.AsyncClient, order_id: str, *wanted: str) -> dict:
-    deadline = time.monotonic() + 30
-    while True:
-        order = (await http.get(f"{ORDERS}/{order_id}")).json()
-        if order.get("status") in wanted:
-            return order
-        assert time.monotonic() < deadline, order
-        await asyncio.sleep(0.1)
-
-
-async def cli(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """One command as a user runs it."""
-    process = await start_cli(environ, *arguments)
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-async def start_cli(environ: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
-    inherited = {name: value for name, value in os.environ.items() if not is_setting(name)}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "starters",
-        *arguments,
-        env={**inherited, **environ, "ENV_FILE": os.devnull},
-        cwd=CHECKOUT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-def sent(stack: LocalStack) -> int:
-    """How many order requests the exchange has received, by its own log."""
-    requests = read_log(stack.paper_journal("binance")).requests
-    return sum(each.method == "POST" and each.path.endswith("/order") for each in requests)
-
-
-def new_id() -> str:
-    return f"t-{uuid.uuid4().hex[:12]}"
-
-
-# --- HTTP -----------------------------------------------------------------------------------------
+pytest_plugins = ["tests.integration.starters_stack_fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +105,8 @@ async def test_the_same_key_answers_the_same_after_the_end_and_another_body_is_a
     assert (other.status_code, other.json()["code"]) == (409, "IDEMPOTENCY_CONFLICT")
     kept = (await http.get(f"{ORDERS}/{order_id}")).json()
     assert (kept["status"], kept["filled_quantity"]) == ("filled", "0.01")
+    late = await http.post(f"{ORDERS}/{order_id}/cancel")
+    assert (late.json()["code"], "filled" in late.json()["message"]) == ("ALREADY_TERMINAL", True)
 
 
 async def test_cancel_answers_200_twice_409_when_filled_and_404_when_unknown(
@@ -296,73 +186,6 @@ async def test_metrics_count_executions_from_the_ledger(http: httpx.AsyncClient)
     order_id = (await http.post(ORDERS, json=ORDER)).json()["order_id"]
     await until_status(http, order_id, "filled")
     assert filled((await http.get("/metrics")).text) == before + 1
-
-
-# --- command line ---------------------------------------------------------------------------------
-
-
-async def test_the_command_line_places_watches_shows_lists_and_cancels(
-    stack: LocalStack, environ: dict[str, str]
-) -> None:
-    base = ["--symbol", "BTC/USDT", "--side", "buy", "--quantity", "0.01"]
-    code, out, err = await cli(environ, "order", "market", *base, "--watch", "--json")
-    assert (code, err) == (0, "")
-    assert json.loads(out.splitlines()[-1])["status"] == "filled"
-
-    order_id = new_id()
-    resting = ["order", "limit", *base, "--price", "49250", "--id", order_id]
-    code, out, err = await cli(environ, *resting)
-    assert (code, order_id in out, err) == (0, True, "")
-    code, out, _ = await cli(environ, "orders", "list", "--json", "--limit", "1")
-    assert (code, json.loads(out)["orders"][0]["order_id"]) == (0, order_id)
-    code, out, _ = await cli(environ, "orders", "cancel", order_id, "--json")
-    assert (code, json.loads(out)["status"]) == (0, "cancelled")
-    code, out, _ = await cli(environ, "orders", "show", order_id)
-    assert (code, "cancelled" in out) == (0, True)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected", "code"),
-    [
-        (["--symbol", "XXX/YYY", "--quantity", "1"], 2, "UNKNOWN_SYMBOL"),
-        (["--symbol", "BTC/USDT", "--quantity", "0.0000001"], 2, "PRECISION"),
-        (["--symbol", "BTC/USDT", "--quantity", "1000"], 2, "RISK_MAX_NOTIONAL"),
-    ],
-)
-async def test_a_denied_order_is_its_code_in_one_line(
-    stack: LocalStack, environ: dict[str, str], arguments: list[str], expected: int, code: str
-) -> None:
-    given, out, err = await cli(environ, "order", "market", "--side", "buy", *arguments)
-    assert (given, out) == (expected, "")
-    assert err.startswith(f"{code}: ")
-    assert len(err.strip().splitlines()) == 1
-
-
-async def test_an_order_that_expires_unfilled_did_not_complete(
-    stack: LocalStack, environ: dict[str, str]
-) -> None:
-    base = ["--symbol", "BTC/USDT", "--side", "buy", "--quantity", "0.01"]
-    far = ["--price", "49250", "--time-in-force", "IOC", "--watch", "--json"]
-    code, out, _ = await cli(environ, "order", "limit", *base, *far)
-    assert (code, json.loads(out.splitlines()[-1])["status"]) == (1, "expired")
-
-
-async def test_ctrl_c_leaves_the_order_running_and_says_how_to_cancel_it(
-    stack: LocalStack, environ: dict[str, str], http: httpx.AsyncClient
-) -> None:
-    order_id = new_id()
-    base = ["--symbol", "BTC/USDT", "--side", "buy", "--quantity", "0.01", "--price", "49250"]
-    watch = ["order", "limit", *base, "--id", order_id, "--watch", "--json"]
-    process = await start_cli(environ, *watch)
-    assert process.stdout is not None
-    await asyncio.wait_for(process.stdout.readline(), 30)
-    process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 10)
-    assert process.returncode == 1
-    assert f"python -m starters orders cancel {order_id}" in err.decode()
-    assert "Traceback" not in err.decode()
-    await until_status(http, order_id, "working")
-    await http.post(f"{ORDERS}/{order_id}/cancel")
 
 
 # --- what is away ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.ledger.statements import exact
+from workflows.domain.exact import exact
 from workflows.domain.orders import Side
 from workflows.domain.postings import Account, Posting, imbalance, postings_of
 from workflows.domain.reports import Fill

@@ -172,6 +172,7 @@ BINARY = RawValue(Payload(metadata={"encoding": b"binary/plain"}, data=b"\xff\x0
         ([42], "unreadable"),
         ([GARBAGE], "unreadable"),
         ([BINARY], "unreadable"),
+        (["first", "second"], "first"),
     ],
 )
 async def test_a_cancel_signal_cancels_whatever_is_sent_with_it(
@@ -186,6 +187,24 @@ async def test_a_cancel_signal_cancels_whatever_is_sent_with_it(
         await assert_replays(await handle.fetch_history())
     assert (result.status, result.reason) == (OrderStatus.CANCELLED, reason)
     assert len(world.cancels) == 1
+
+
+@pytest.mark.parametrize("sent", [[], [GARBAGE], [BINARY], ["text"], [{"status": "odd"}], [1, 2]])
+async def test_an_unreadable_execution_report_changes_nothing(
+    client: Client, sent: list[Any]
+) -> None:
+    world = FakeWorld(script=[rests])
+    async with engine_on(client, world):
+        handle = await start(client, "LimitOrder", LIMIT)
+        child = await until_working(handle, world)
+        await handle.signal(names.EXECUTION_REPORT, args=sent)
+        await handle.signal(names.EXECUTION_REPORT, world.fill_now(child, Decimal("0.1")))
+        result = await asyncio.wait_for(handle.result(), 30)
+        history = await handle.fetch_history()
+    assert result.status is OrderStatus.FILLED
+    assert not any(
+        event.HasField("workflow_task_failed_event_attributes") for event in history.events
+    )
 
 
 async def test_the_cancel_update_answers_the_final_state(client: Client) -> None:

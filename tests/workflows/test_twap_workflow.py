@@ -186,7 +186,7 @@ async def test_a_cancel_stops_the_schedule_and_reports_what_filled(
 
 async def test_a_long_schedule_continues_in_new_runs_and_loses_nothing(client: Client) -> None:
     world = FakeWorld()
-    order = {**TWAP, "quantity": "2", "twap_slices": 100, "twap_interval": 1}
+    order = {**TWAP, "quantity": "2", "twap_slices": 100}
     async with engine_on(client, world):
         handle = await start(client, "TwapOrder", order)
         result = await asyncio.wait_for(handle.result(), 90)

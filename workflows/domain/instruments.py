@@ -4,9 +4,12 @@ Quantities are floored to the step, never rounded up; limit prices are never mov
 (an off-tick price is refused); prices that we derive are rounded to the safe side.
 """
 
+import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
+from fractions import Fraction
 
+from workflows.domain.exact import is_multiple, times, whole_steps
 from workflows.domain.orders import Side
 
 
@@ -32,24 +35,25 @@ class Instrument:
 
     def lots(self, quantity: Decimal) -> int:
         """Whole steps in `quantity` (base units), floored."""
-        return int((quantity / self.step).to_integral_value(ROUND_FLOOR))
+        return whole_steps(quantity, self.step)
 
     def quantity(self, lots: int) -> Decimal:
         """Base quantity of `lots` steps."""
-        return self.step * lots
+        return times(self.step, lots)
 
     def is_on_step(self, quantity: Decimal) -> bool:
         """True when the venue would accept the quantity without rounding it."""
-        return quantity % self.step == 0
+        return is_multiple(quantity, self.step)
 
     def is_on_tick(self, price: Decimal) -> bool:
         """True when the venue would accept the price without rounding it."""
-        return price % self.tick == 0
+        return is_multiple(price, self.tick)
 
     def round_price(self, price: Decimal, side: Side) -> Decimal:
         """`price` on the tick grid, never worse for the given side (buy down, sell up)."""
-        rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-        return (price / self.tick).to_integral_value(rounding) * self.tick
+        ticks = Fraction(price) / Fraction(self.tick)
+        count = math.floor(ticks) if side is Side.BUY else math.ceil(ticks)
+        return times(self.tick, count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

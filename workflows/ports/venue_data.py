@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
 
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent
@@ -107,6 +108,11 @@ _READ_TIMEOUT = timedelta(seconds=15)
 FEED_HEARTBEAT = timedelta(seconds=5)
 FEED_TURN = timedelta(hours=1)
 """How long one feed activity follows before it hands its cursor back to the workflow."""
+_FEED_RETRY = RetryPolicy(
+    # attempts count up over the whole turn, so a longer pause would punish the next lost stream
+    initial_interval=timedelta(milliseconds=500),
+    maximum_interval=timedelta(seconds=2),
+)
 
 
 async def read_market(request: MarketRequest, *, within: timedelta | None = None) -> MarketSnapshot:
@@ -153,6 +159,6 @@ async def follow_account(request: FollowAccount) -> FeedCursor:
         task_queue=venue_data_queue(request.venue, request.account),
         start_to_close_timeout=FEED_TURN * 2,
         heartbeat_timeout=FEED_HEARTBEAT,
-        retry_policy=NETWORK_RETRY,
+        retry_policy=_FEED_RETRY,
         summary=f"follow {request.account} at {request.venue}",
     )

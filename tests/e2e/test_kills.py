@@ -1,0 +1,149 @@
+"""SIGKILL of any part while an order works: the order goes on, once, to the last digit, in time.
+
+The schedules are long enough for a part to come back on a slow machine. What a dead part made a
+slice miss is caught up under the cap, and no slice trades outside of its window.
+"""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+from temporalio.api.enums.v1 import EventType
+
+from tests.e2e.proof import assert_order_is_true
+from tests.e2e.world import World, until
+from workflows.domain.lifecycle import OrderStatus
+from workflows.messages import OrderSnapshot
+from workflows.twap import DEFAULT_CAP_MULTIPLE
+
+pytest_plugins = ("tests.e2e.engine_stack",)
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SLICES, INTERVAL_S = 12, Decimal(1)
+SLICE = Decimal("0.01")
+JUST_BEFORE = timedelta(milliseconds=50)
+END_SLACK = timedelta(seconds=3)
+BUSY, ALL = "the busy worker", "all workers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """When each slice of a TWAP may trade."""
+
+    starts_at: datetime
+
+    @classmethod
+    def of(cls, order: OrderSnapshot) -> "Windows":
+        assert order.twap is not None
+        assert order.twap.next_slice_at is not None
+        passed = timedelta(seconds=float(INTERVAL_S)) * order.twap.slices_done
+        return cls(starts_at=datetime.fromisoformat(order.twap.next_slice_at) - passed)
+
+    def start_of(self, index: int) -> datetime:
+        return self.starts_at + timedelta(seconds=float(INTERVAL_S)) * index
+
+    def is_almost(self, index: int) -> bool:
+        """True from just before the slice is due: what is killed then is missing at its start."""
+        return datetime.now(UTC) >= self.start_of(index) - JUST_BEFORE
+
+    def slice_at(self, ts_ms: int) -> int:
+        elapsed_s = ts_ms / 1000 - self.starts_at.timestamp()
+        return math.floor(elapsed_s / float(INTERVAL_S))
+
+
+@pytest.mark.parametrize(
+    ("victim", "before_slices"),
+    [
+        (BUSY, (3, 8)),
+        (ALL, (3,)),
+        ("temporal", (3, 6, 9)),
+        ("postgres", (3, 6, 9)),
+        ("paper-binance", (3, 6, 9)),
+        ("api", (3, 6, 9)),
+    ],
+)
+async def test_a_twap_completes_in_time_over_the_kill_of(world: World, victim, before_slices):
+    placed = await world.place(
+        order_type="twap", quantity=SLICE * SLICES, twap_slices=SLICES, twap_interval=INTERVAL_S
+    )
+    windows = Windows.of(await world.orders.progress(placed.order_id))
+    for index in before_slices:
+        parts = await _named(world, placed.order_id, victim)
+        await until(lambda: windows.is_almost(index))
+        await _kill_and_wait(world, parts)
+    done = await world.finish(placed)
+    assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0))
+    _assert_in_time(world, done, windows)
+    await assert_order_is_true(world, done)
+    await _assert_tasks_never_failed(world, done.order_id)
+    async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
+        told = (await api.get(f"/api/v1/orders/{done.order_id}")).json()
+    assert (told["status"], Decimal(told["filled_quantity"])) == ("filled", SLICE * SLICES)
+
+
+async def test_a_resting_order_is_filled_after_workers_and_temporal_were_killed(world: World):
+    placed = await world.rest(quantity="0.2")
+    parts = [*await _named(world, placed.order_id, ALL), "temporal"]
+    await _kill_and_wait(world, parts)
+    await world.sell("0.2")
+    done = await world.finish(placed)
+    assert (done.status, done.filled_quantity) == (OrderStatus.FILLED, Decimal("0.2"))
+    await assert_order_is_true(world, done)
+    await _assert_tasks_never_failed(world, done.order_id)
+
+
+def _assert_in_time(world: World, done: OrderSnapshot, windows: Windows) -> None:
+    """One order per window, under the cap until the end sweep, and an end on time."""
+    orders = sorted(world.at_exchange(done), key=lambda order: order.ts_ms)
+    slices = [windows.slice_at(order.ts_ms) for order in orders]
+    print(
+        slices,
+        [str(o.quantity) for o in orders],
+        done.twap and done.twap.slices_late,
+        done.updated_at,
+        windows.start_of(SLICES),
+    )
+    for child in done.children:
+        if child.attempt > 1 or child.reason or child.status != "filled":
+            print(child)
+    assert len(slices) == len(set(slices))
+    assert slices[-1] < SLICES
+    for index, order in zip(slices, orders, strict=True):
+        assert order.quantity <= SLICE * DEFAULT_CAP_MULTIPLE or index == SLICES - 1
+    assert done.updated_at is not None
+    assert datetime.fromisoformat(done.updated_at) <= windows.start_of(SLICES) + END_SLACK
+
+
+async def _kill_and_wait(world: World, parts: list[str]) -> None:
+    await asyncio.gather(*(world.stack.kill(part) for part in parts))
+    await asyncio.gather(*(world.stack.wait_healthy(part) for part in parts))
+
+
+async def _named(world: World, order_id: str, victim: str) -> list[str]:
+    """The parts of the stack that `victim` means."""
+    workers = {
+        part.pid: name for name, part in world.stack.parts.items() if name.startswith("worker-")
+    }
+    if victim == ALL:
+        return list(workers.values())
+    if victim == BUSY:
+        return [workers[await _pid_at_work(world, order_id)]]
+    return [victim]
+
+
+async def _pid_at_work(world: World, order_id: str) -> int:
+    """The process that took the order's newest workflow task; identities are `pid@host`."""
+    events = (await world.history(order_id)).events
+    started = [
+        event for event in events if event.HasField("workflow_task_started_event_attributes")
+    ]
+    return int(started[-1].workflow_task_started_event_attributes.identity.partition("@")[0])
+
+
+async def _assert_tasks_never_failed(world: World, order_id: str) -> None:
+    events = (await world.history(order_id)).events
+    assert not [e for e in events if e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
