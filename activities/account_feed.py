@@ -47,6 +47,8 @@ CATCH_UP_EVERY = timedelta(seconds=10)
 READY_FOR = timedelta(seconds=30)
 PENDING_ALARM_AFTER = timedelta(seconds=60)
 MISSED_AFTER = timedelta(seconds=5)
+_NO_TRADE_YET = ""
+"""Cursor of a symbol without trades at first contact: whatever comes is new, also after a gap."""
 _HEARTBEAT_EVERY_S = 1
 _MAX_BATCH = 500
 
@@ -136,9 +138,8 @@ class _Follower:
         for symbol in fresh:
             if symbol in traded:
                 continue  # ours may be among them: caught up from the first trade
-            last = await self._gateway.last_trade_id(symbol)
-            if last is not None:
-                self.cursor[symbol] = last
+            self.cursor[symbol] = await self._gateway.last_trade_id(symbol) or _NO_TRADE_YET
+            await self._save_cursor(symbol)
         balances = await self._gateway.balances()
         await self._store.record_opening_balances(self._venue, self._account, balances)
 
@@ -149,18 +150,22 @@ class _Follower:
     async def _catch_up(self) -> None:
         """Book every trade since the cursor, look after silent orders, then declare readiness."""
         for symbol in await self._all_symbols():
-            for trade in await self._gateway.trades_after(symbol, self.cursor.get(symbol)):
+            for trade in await self._gateway.trades_after(symbol, self.cursor.get(symbol) or None):
                 if not await self._take_trade(trade):
                     break  # its order could not be named yet: the cursor stays before it
                 self.cursor[symbol] = trade.fill.trade_id
         await self._look_after_silent_orders()
-        for symbol, trade_id in self.cursor.items():
-            if self._saved.get(symbol) != trade_id:
-                await self._store.save_cursor(self._venue, self._account, symbol, trade_id)
-                self._saved[symbol] = trade_id
+        for symbol in self.cursor:
+            await self._save_cursor(symbol)
         await self._store.set_readiness(
             self._venue, self._account, True, in_seconds(READY_FOR), "caught up"
         )
+
+    async def _save_cursor(self, symbol: str) -> None:
+        trade_id = self.cursor[symbol]
+        if self._saved.get(symbol) != trade_id:
+            await self._store.save_cursor(self._venue, self._account, symbol, trade_id)
+            self._saved[symbol] = trade_id
 
     async def _look_after_silent_orders(self) -> None:
         """Orders that the ledger holds open and the venue does not: their end was missed."""

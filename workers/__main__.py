@@ -128,6 +128,23 @@ def doctor() -> None:
 
 
 @app.command()
+def check(
+    finished: Annotated[bool, typer.Option(help="Also ask for no order to be under way.")] = False,
+) -> None:
+    """Compare the ledger with the paper exchanges' own logs; exit code 1 if anything is wrong.
+
+    Example: python -m workers check
+    """
+    from workers.checker import check_settled, show
+    from workers.settings import load_settings
+
+    report = asyncio.run(check_settled(load_settings(), all_finished=finished))
+    show(report)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def clean() -> None:
     """Delete the local stack's data: orders, ledger, logs, secrets. Refused while it runs.
 

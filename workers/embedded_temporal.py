@@ -45,9 +45,13 @@ def argv(*, port: int, ui_port: int, namespace: str, db: Path) -> tuple[str, ...
     command += ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=FULL"]
     for name in search_attributes.NAMES:
         command += ["--search-attribute", f"{name}=Keyword"]
-    for key, value in DYNAMIC_CONFIG.items():
-        command += ["--dynamic-config-value", f"{key}={json.dumps(value)}"]
-    return tuple(command)
+    return (*command, *tuning_arguments())
+
+
+def tuning_arguments() -> tuple[str, ...]:
+    """The options that make a dev server as fast as a production one."""
+    pairs = (f"{key}={json.dumps(value)}" for key, value in DYNAMIC_CONFIG.items())
+    return tuple(word for pair in pairs for word in ("--dynamic-config-value", pair))
 
 
 def came_up(db: Path) -> Path:

@@ -16,7 +16,7 @@ from temporalio.exceptions import ActivityError
 from workflows import ports
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
-from workflows.domain.orders import OrderType
+from workflows.domain.orders import OrderType, TimeInForce
 from workflows.domain.risk import check_filters
 from workflows.durations import seconds
 from workflows.messages import OrderRequest, OrderSnapshot, parse_order
@@ -137,6 +137,19 @@ async def read_market(request: OrderRequest, within: timedelta) -> ports.MarketS
         )
     except ActivityError:
         return None
+
+
+def deadline_of(
+    request: OrderRequest, terms: ports.EngineTerms, created_at: datetime
+) -> datetime | None:
+    """When to give up: as asked, else the default for orders meant to finish at once."""
+    timeout_s = request.timeout_s
+    is_immediate = (
+        request.order_type is OrderType.MARKET or request.time_in_force is not TimeInForce.GTC
+    )
+    if timeout_s is None and is_immediate:
+        timeout_s = terms.order_timeout_s
+    return None if timeout_s is None else created_at + seconds(timeout_s)
 
 
 def is_same_order(raw: RawValue, order_type: OrderType, running: OrderRequest | None) -> bool:

@@ -19,7 +19,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows import names, ports
-from workflows.acceptance import admit, is_same_order, read_market
+from workflows.acceptance import admit, deadline_of, is_same_order, read_market
 from workflows.child_order import (
     ChildContext,
     ChildOrder,
@@ -31,7 +31,6 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import OrderStatus, move_parent
 from workflows.domain.orders import ChildIntent, ChildType, OrderType, TimeInForce, client_order_id
-from workflows.durations import seconds
 from workflows.messages import (
     MAX_CHILDREN_SHOWN,
     OrderRequest,
@@ -99,6 +98,7 @@ class ParentOrder(ABC):
             except asyncio.CancelledError:
                 if workflow.cancellation_reason() is None or protocol.cancelled():
                     raise  # the worker drops this run from its cache
+                self._show_cancelling()
         protocol.result()
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._hands_over:
@@ -128,22 +128,11 @@ class ParentOrder(ABC):
             if admission.is_registered:
                 await self._save()
         else:
-            self._set_deadline()
+            deadline = deadline_of(self.request, self.terms, self.state.created_at)
+            self._change(deadline=deadline)
             self.become(OrderStatus.ACCEPTED)
             self._index()
         return admission.market
-
-    def _set_deadline(self) -> None:
-        """Orders that are meant to finish at once get a time limit even when none is asked."""
-        request = self.request
-        timeout_s = request.timeout_s
-        is_immediate = (
-            request.order_type is OrderType.MARKET or request.time_in_force is not TimeInForce.GTC
-        )
-        if timeout_s is None and is_immediate:
-            timeout_s = self.terms.order_timeout_s
-        if timeout_s is not None:
-            self._change(deadline=self.state.created_at + seconds(timeout_s))
 
     # --- children -------------------------------------------------------------------------------
 
@@ -324,7 +313,7 @@ class ParentOrder(ABC):
             order_id=workflow.info().workflow_id,
             order_type=self.ORDER_TYPE,
             live=self.live,
-            twap=self.twap_progress() if self.state.twap else None,
+            twap=self.twap_progress() if self.state.twap and self.state.request else None,
             updated_at=self._updated_at,
         )
 
@@ -398,3 +387,8 @@ class ParentOrder(ABC):
         if self.state.cancelled_because is None and not self.state.status.is_terminal:
             reason = cancel_reason(request.payload.data if request else None)
             self._change(cancelled_because=reason)
+            self._show_cancelling()
+
+    def _show_cancelling(self) -> None:
+        if self.state.status not in (OrderStatus.PENDING, OrderStatus.CANCELLING):
+            self.become(OrderStatus.CANCELLING, self._cancel_reason())

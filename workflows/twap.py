@@ -144,6 +144,8 @@ class TwapOrder(ParentOrder):
 
     async def _work_slice(self, index: int) -> None:
         market = await read_market(self.request, _QUOTE_WITHIN)
+        if self.is_cancelled():
+            return
         if market is None or market.quote is None or market.instrument is None:
             self._change_twap(residual_reason="no market data")
             return

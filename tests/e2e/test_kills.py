@@ -27,6 +27,7 @@ SLICES, INTERVAL_S = 12, Decimal(1)
 SLICE = Decimal("0.01")
 JUST_BEFORE = timedelta(milliseconds=50)
 END_SLACK = timedelta(seconds=3)
+TASK_BEGUN = "workflow_task_started_event_attributes"
 BUSY, ALL = "the busy worker", "all workers"
 
 
@@ -73,7 +74,7 @@ async def test_a_twap_completes_in_time_over_the_kill_of(world: World, victim, b
     windows = Windows.of(await world.orders.progress(placed.order_id))
     for index in before_slices:
         parts = await _named(world, placed.order_id, victim)
-        await until(lambda: windows.is_almost(index))
+        await until(lambda: windows.is_almost(index))  # noqa: B023 - awaited within the turn
         await _kill_and_wait(world, parts)
     done = await world.finish(placed)
     assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0))
@@ -125,23 +126,24 @@ async def _kill_and_wait(world: World, parts: list[str]) -> None:
 
 async def _named(world: World, order_id: str, victim: str) -> list[str]:
     """The parts of the stack that `victim` means."""
-    workers = {
-        part.pid: name for name, part in world.stack.parts.items() if name.startswith("worker-")
-    }
     if victim == ALL:
-        return list(workers.values())
-    if victim == BUSY:
-        return [workers[await _pid_at_work(world, order_id)]]
-    return [victim]
+        return [name for name in world.stack.parts if name.startswith("worker-")]
+    return [await _busy_worker(world, order_id)] if victim == BUSY else [victim]
 
 
-async def _pid_at_work(world: World, order_id: str) -> int:
-    """The process that took the order's newest workflow task; identities are `pid@host`."""
-    events = (await world.history(order_id)).events
-    started = [
-        event for event in events if event.HasField("workflow_task_started_event_attributes")
-    ]
-    return int(started[-1].workflow_task_started_event_attributes.identity.partition("@")[0])
+async def _busy_worker(world: World, order_id: str) -> str:
+    """The worker that took the order's newest workflow task, once that is a living one."""
+    found: list[str] = []
+
+    async def is_known() -> bool:
+        events = (await world.history(order_id)).events
+        tasks = [e.workflow_task_started_event_attributes for e in events if e.HasField(TASK_BEGUN)]
+        pid = int(tasks[-1].identity.partition("@")[0])  # `pid@host`
+        found[:] = [n for n, part in world.stack.parts.items() if part.running and part.pid == pid]
+        return bool(found)
+
+    await until(is_known)
+    return found[0]
 
 
 async def _assert_tasks_never_failed(world: World, order_id: str) -> None:

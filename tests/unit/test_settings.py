@@ -59,7 +59,6 @@ def test_settings_are_frozen():
         ("EXCHANGES", ","),
         ("EXCHANGES", "binance,binance"),
         ("SYMBOLS", "BTCUSDT"),
-        ("ACCOUNT", "Main Account"),
         ("WORKER_COUNT", "0"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),

@@ -12,6 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from tests.workflows.fakes import FakeWorld
+from workers.embedded_temporal import tuning_arguments
 from workers.workflow_code import WORKFLOWS, sandbox
 from workflows import names
 from workflows.payloads import DATA_CONVERTER
@@ -28,10 +29,7 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_extra_args=[
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
-            "--dynamic-config-value",
-            "history.transferProcessorMaxPollRPS=5000",
-            "--dynamic-config-value",
-            "history.timerProcessorMaxPollRPS=5000",
+            *tuning_arguments(),
         ],
     )
     async with environment:

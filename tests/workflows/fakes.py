@@ -64,7 +64,7 @@ TERMS = EngineTerms(
     order_timeout_s=Decimal(30),
     twap_slices=10,
     twap_interval_s=Decimal(60),
-    schedule_to_start_s=Decimal(5),
+    schedule_to_start_s=Decimal(1),
     submit_timeout_s=Decimal(8),
 )
 

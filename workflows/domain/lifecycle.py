@@ -64,7 +64,9 @@ PARENT_TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
         {OrderStatus.WORKING, OrderStatus.CANCELLING, OrderStatus.SETTLING, *_ENDS}
     ),
     # filled out of cancelling: the fill won the race against the cancel
-    OrderStatus.CANCELLING: frozenset({OrderStatus.SETTLING, OrderStatus.REJECTED, *_ENDS}),
+    OrderStatus.CANCELLING: frozenset(
+        {OrderStatus.SETTLING, OrderStatus.REJECTED, OrderStatus.DENIED, *_ENDS}
+    ),
     OrderStatus.SETTLING: frozenset({*_LIVE, OrderStatus.CANCELLING, *_ENDS}),
     **{status: frozenset() for status in _TERMINAL},
 }

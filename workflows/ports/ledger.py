@@ -133,8 +133,13 @@ class LedgerPort(ABC):
 
 _LEDGER_TIMEOUT = timedelta(seconds=2)
 _LEDGER_RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5)
+    initial_interval=timedelta(milliseconds=100),
+    backoff_coefficient=1.5,
+    maximum_interval=timedelta(seconds=10),
 )
+_WAIT_ON_TIMERS = timedelta(milliseconds=10)
+"""Every pause between attempts is a durable timer. Within one workflow task the workflow's clock
+would stand still while they go on, and an order would trade after its deadline."""
 
 
 async def open_order(order: OpenOrder) -> OpenedOrder:
@@ -143,6 +148,7 @@ async def open_order(order: OpenOrder) -> OpenedOrder:
         order,
         start_to_close_timeout=_LEDGER_TIMEOUT,
         retry_policy=_LEDGER_RETRY,
+        local_retry_threshold=_WAIT_ON_TIMERS,
         summary="register the order under its id",
     )
 
@@ -153,6 +159,7 @@ async def accept_order(order: AcceptOrder) -> Verdict:
         order,
         start_to_close_timeout=_LEDGER_TIMEOUT,
         retry_policy=_LEDGER_RETRY,
+        local_retry_threshold=_WAIT_ON_TIMERS,
         summary="check the order against state and limits",
     )
 
@@ -163,6 +170,7 @@ async def reserve(request: Reserve) -> Reserved:
         request,
         start_to_close_timeout=_LEDGER_TIMEOUT,
         retry_policy=_LEDGER_RETRY,
+        local_retry_threshold=_WAIT_ON_TIMERS,
         summary=f"reserve child {request.intent.child_index}, attempt {request.attempt}",
     )
 
@@ -173,6 +181,7 @@ async def give_up(request: GiveUp) -> None:
         request,
         start_to_close_timeout=_LEDGER_TIMEOUT,
         retry_policy=_LEDGER_RETRY,
+        local_retry_threshold=_WAIT_ON_TIMERS,
         summary=f"release the reservation: {request.reason}",
     )
 
@@ -183,5 +192,6 @@ async def save_order(request: SaveOrder) -> None:
         request,
         start_to_close_timeout=_LEDGER_TIMEOUT,
         retry_policy=_LEDGER_RETRY,
+        local_retry_threshold=_WAIT_ON_TIMERS,
         summary=f"store the order as {request.status}",
     )

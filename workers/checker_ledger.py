@@ -1,0 +1,203 @@
+"""What the checker reads of the ledger: plain rows, all from one moment.
+
+Rule: one read-only transaction with one snapshot, so that rows which were written together are
+seen together. Nothing here judges.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.ledger.engine import open_engine
+from activities.ledger.models import (
+    AccountReadiness,
+    Attempt,
+    ChildOrder,
+    FillRow,
+    OpeningBalance,
+    ParentOrder,
+    PostingRow,
+    Reservation,
+    RiskCheck,
+)
+from workflows.domain.exact import exact
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.postings import Account
+
+_ZERO = Decimal(0)
+AccountKey = tuple[str, str]
+"""Exchange and account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentFacts:
+    """A parent order as stored; quantities in base units."""
+
+    order_id: str
+    status: OrderStatus
+    quantity: Decimal
+    filled_quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFacts:
+    """A child order as stored; quantities in base units."""
+
+    client_order_id: str
+    order_id: str
+    exchange: str
+    account: str
+    filled_quantity: Decimal
+    risk_passed: bool
+    """Whether the risk checks of a sent attempt and of the parent are stored as approved."""
+    reservation_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillFacts:
+    """A booked trade; without `client_order_id` it is EXTERNAL."""
+
+    exchange: str
+    account: str
+    symbol: str
+    trade_id: str
+    venue_order_id: str
+    client_order_id: str | None
+    side: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imbalance:
+    """Postings of one fill that do not sum to zero in one asset."""
+
+    fill_id: int
+    asset: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFacts:
+    """All that the checker needs of one ledger. `balances` are opening balance plus postings."""
+
+    parents: tuple[ParentFacts, ...] = ()
+    children: tuple[ChildFacts, ...] = ()
+    fills: tuple[FillFacts, ...] = ()
+    imbalances: tuple[Imbalance, ...] = ()
+    opened_at: Mapping[AccountKey, datetime]
+    """When the opening balances of an account were taken."""
+    balances: Mapping[AccountKey, Mapping[str, Decimal]]
+
+
+async def read_ledger(database_url: str) -> LedgerFacts:
+    """The ledger as it is now.
+
+    Raises what SQLAlchemy and asyncpg raise when the database does not answer.
+    """
+    engine = open_engine(database_url, pool_size=1)
+    try:
+        async with engine.connect() as plain:
+            connection = await plain.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            return await _read(connection)
+    finally:
+        await engine.dispose()
+
+
+async def _read(connection: AsyncConnection) -> LedgerFacts:
+    parents = await connection.execute(_columns(ParentOrder, ParentFacts))
+    children = await connection.execute(_CHILDREN)
+    fills = await connection.execute(_columns(FillRow, FillFacts).order_by(FillRow.id))
+    imbalances = await connection.execute(_IMBALANCES)
+    opened = await connection.execute(_OPENED)
+    return LedgerFacts(
+        parents=tuple(
+            ParentFacts(**{**row._mapping, "status": OrderStatus(row.status)}) for row in parents
+        ),
+        children=tuple(ChildFacts(**row._mapping) for row in children),
+        fills=tuple(FillFacts(**row._mapping) for row in fills),
+        imbalances=tuple(Imbalance(**row._mapping) for row in imbalances),
+        opened_at={(row.exchange, row.account): row.opened_at for row in opened},
+        balances=await _balances(connection),
+    )
+
+
+def _columns(table: Any, facts: Any) -> Select[Any]:
+    """The columns of a table that bear the names of the facts' fields."""
+    return select(*(table.__table__.c[name] for name in facts.__dataclass_fields__))
+
+
+async def _balances(connection: AsyncConnection) -> dict[AccountKey, dict[str, Decimal]]:
+    found: dict[AccountKey, dict[str, Decimal]] = {}
+    with exact():
+        for query in (_OPENING, _MOVED):
+            for row in await connection.execute(query):
+                assets = found.setdefault((row.exchange, row.account), {})
+                assets[row.asset] = assets.get(row.asset, _ZERO) + row.amount
+    return found
+
+
+# --- statements -----------------------------------------------------------------------------------
+
+
+def _children() -> Select[Any]:
+    approved = select(RiskCheck.subject).where(RiskCheck.verdict == "approved")
+    parent_passed = approved.where(
+        RiskCheck.kind == "parent", RiskCheck.subject == ChildOrder.order_id
+    )
+    # the check of an attempt that was sent: a check of another one proves nothing
+    child_passed = approved.where(
+        RiskCheck.kind == "child",
+        RiskCheck.subject == ChildOrder.client_order_id,
+        Attempt.client_order_id == RiskCheck.subject,
+        Attempt.attempt == RiskCheck.attempt,
+        Attempt.claimed_at.is_not(None),
+    )
+    is_open = select(Reservation.client_order_id).where(
+        Reservation.client_order_id == ChildOrder.client_order_id, Reservation.state == "open"
+    )
+    columns: list[Any] = [
+        ChildOrder.client_order_id,
+        ChildOrder.order_id,
+        ChildOrder.exchange,
+        ChildOrder.account,
+        ChildOrder.filled_quantity,
+        (parent_passed.exists() & child_passed.exists()).label("risk_passed"),
+        is_open.exists().label("reservation_open"),
+    ]
+    return select(*columns)
+
+
+_CHILDREN = _children()
+_IMBALANCES = (
+    select(PostingRow.fill_id, PostingRow.asset, func.sum(PostingRow.amount).label("amount"))
+    .group_by(PostingRow.fill_id, PostingRow.asset)
+    .having(func.sum(PostingRow.amount) != 0)
+    .order_by(PostingRow.fill_id, PostingRow.asset)
+)
+_OPENED = select(
+    AccountReadiness.exchange, AccountReadiness.account, AccountReadiness.opened_at
+).where(AccountReadiness.opened_at.is_not(None))
+_OPENING = select(
+    OpeningBalance.exchange, OpeningBalance.account, OpeningBalance.asset, OpeningBalance.amount
+)
+_MOVED = (
+    select(
+        FillRow.exchange,
+        FillRow.account,
+        PostingRow.asset,
+        func.sum(PostingRow.amount).label("amount"),
+    )
+    .join(FillRow, FillRow.id == PostingRow.fill_id)
+    .where(PostingRow.account == Account.TRADING.value)
+    .group_by(FillRow.exchange, FillRow.account, PostingRow.asset)
+)

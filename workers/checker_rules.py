@@ -1,0 +1,277 @@
+"""The invariants, as pure functions of the exchanges' logs and the ledger: violations out.
+
+Rule: the exchange's log is the judge, to the last digit. Each function holds one invariant and
+knows nothing of the others. An order at the exchange is ours when its client order id reads as one
+of our ids; what else the account traded is EXTERNAL, and is booked all the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from activities.venues.dialects import dialect_of
+from activities.venues.simulator.judge import JudgedOrder, JudgedTrade, VenueLog
+from workers.checker_ledger import AccountKey, FillFacts, LedgerFacts
+from workflows.domain.exact import exact
+
+_ZERO = Decimal(0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FillKey = tuple[str, str, str, str]
+"""Exchange, account, symbol, trade id: unique in the ledger."""
+ParseId = Callable[[str | None], str | None]
+"""Our canonical id from the venue's text; None for an order that is not ours."""
+
+
+class Invariant(StrEnum):
+    """What must always hold."""
+
+    LOG = "LOG"
+    """The exchange's log does not contradict itself."""
+    NO_DUPLICATE = "I1"
+    """At most one order at the exchanges per client order id of ours."""
+    NONE_LOST = "I2"
+    """Every parent order has reached a terminal state."""
+    FILLS_ONCE = "I3"
+    """Every fill of our accounts is in the ledger exactly once, and nothing else is."""
+    EXECUTED = "I4"
+    """Per order, the ledger's fills are what the exchange executed."""
+    NO_OVERSHOOT = "I5"
+    """No parent is filled beyond its quantity."""
+    DOUBLE_ENTRY = "I6"
+    """Postings balance; opening balances plus postings are the exchange's balances."""
+    RISK_CHECKED = "I8"
+    """Every order of ours at the exchange passed its risk checks."""
+    RELEASED = "RELEASED"
+    """A finished parent holds no reservation and has no order open at the exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One thing that must not be: which rule, about what, and the figures."""
+
+    invariant: Invariant
+    subject: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} {self.subject}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Both sides of the comparison. `logs` by the venue's name."""
+
+    logs: Mapping[str, VenueLog]
+    ledger: LedgerFacts
+
+    def our_orders(self) -> Iterator[tuple[str, str, JudgedOrder]]:
+        """Venue, canonical client order id and order, of each order that bears an id of ours."""
+        for venue, log in self.logs.items():
+            for order in log.orders.values():
+                our_id = dialect_of(venue).parse_id(order.client_order_id)
+                if our_id is not None:
+                    yield venue, our_id, order
+
+
+def violations(evidence: Evidence, *, all_finished: bool = False) -> list[Violation]:
+    """Everything that is wrong; `all_finished` also asks for no parent to be under way."""
+    with exact():
+        found = [
+            *_contradictions(evidence),
+            *_duplicates(evidence),
+            *_fills_once(evidence),
+            *_executed(evidence),
+            *_overshoot(evidence),
+            *_double_entry(evidence),
+            *_risk_checked(evidence),
+            *_released(evidence),
+        ]
+    return found + (list(_unfinished(evidence)) if all_finished else [])
+
+
+def _contradictions(evidence: Evidence) -> Iterator[Violation]:
+    for venue, log in evidence.logs.items():
+        for sentence in log.contradictions():
+            yield Violation(invariant=Invariant.LOG, subject=venue, detail=sentence)
+
+
+def _duplicates(evidence: Evidence) -> Iterator[Violation]:
+    places: dict[str, list[str]] = defaultdict(list)
+    for venue, our_id, order in evidence.our_orders():
+        places[our_id].append(f"{venue}/{order.account}/{order.order_id}")
+    for our_id, orders in places.items():
+        if len(orders) > 1:
+            detail = f"{len(orders)} orders at the exchange: {', '.join(orders)}"
+            yield Violation(invariant=Invariant.NO_DUPLICATE, subject=our_id, detail=detail)
+
+
+# --- fills ----------------------------------------------------------------------------------------
+
+
+def _fills_once(evidence: Evidence) -> Iterator[Violation]:
+    booked: dict[FillKey, list[FillFacts]] = defaultdict(list)
+    for fill in evidence.ledger.fills:
+        if fill.exchange in evidence.logs:
+            booked[fill.exchange, fill.account, fill.symbol, fill.trade_id].append(fill)
+    for venue, log in evidence.logs.items():
+        for trade in log.trades:
+            key = (venue, trade.account, trade.symbol, str(trade.trade_id))
+            rows = booked.pop(key, [])
+            if len(rows) == 1:
+                wrong = _difference(trade, rows[0], dialect_of(venue).parse_id)
+            elif rows or not _is_history(evidence, venue, trade):
+                wrong = f"{len(rows)} times in the ledger"
+            else:
+                wrong = ""
+            if wrong:
+                yield Violation(invariant=Invariant.FILLS_ONCE, subject="/".join(key), detail=wrong)
+    for key in booked:
+        detail = "in the ledger, not at the exchange"
+        yield Violation(invariant=Invariant.FILLS_ONCE, subject="/".join(key), detail=detail)
+
+
+def _is_history(evidence: Evidence, venue: str, trade: JudgedTrade) -> bool:
+    """A foreign trade from before the opening balances were taken: those contain it."""
+    opened_at = evidence.ledger.opened_at.get((venue, trade.account))
+    if opened_at is None or dialect_of(venue).parse_id(trade.client_order_id) is not None:
+        return False
+    return _EPOCH + timedelta(milliseconds=trade.ts_ms) < opened_at
+
+
+def _difference(trade: JudgedTrade, fill: FillFacts, parse_id: ParseId) -> str:
+    """How a booked fill differs from the exchange's trade; empty when it does not."""
+    owner = parse_id(trade.client_order_id) or "EXTERNAL"
+    pairs = {
+        "order": (str(trade.order_id), fill.venue_order_id),
+        "owner": (owner, fill.client_order_id or "EXTERNAL"),
+        "side": (trade.side.lower(), fill.side),
+        "price": (trade.price, fill.price),
+        "quantity": (trade.quantity, fill.quantity),
+        "fee": (trade.fee, fill.fee),
+        "fee asset": (trade.fee_asset, fill.fee_asset),
+    }
+    return ", ".join(
+        f"{name}: exchange {theirs}, ledger {ours}"
+        for name, (theirs, ours) in pairs.items()
+        if theirs != ours
+    )
+
+
+def _executed(evidence: Evidence) -> Iterator[Violation]:
+    executed: dict[str, Decimal] = defaultdict(Decimal)
+    for _, our_id, order in evidence.our_orders():
+        executed[our_id] += order.executed
+    booked = _booked(evidence.ledger)
+    for child in evidence.ledger.children:
+        our_id = child.client_order_id
+        if child.exchange not in evidence.logs:
+            continue
+        told = (executed[our_id], booked[our_id], child.filled_quantity)
+        if len(set(told)) > 1:
+            detail = "exchange executed {:f}, ledger fills {:f}, ledger order {:f}".format(*told)
+            yield Violation(invariant=Invariant.EXECUTED, subject=our_id, detail=detail)
+
+
+def _overshoot(evidence: Evidence) -> Iterator[Violation]:
+    executed: dict[str, Decimal] = defaultdict(Decimal)
+    booked, parent_of = _booked(evidence.ledger), _parents_of(evidence.ledger)
+    filled: dict[str, Decimal] = defaultdict(Decimal)
+    for our_id, parent in parent_of.items():
+        filled[parent] += booked[our_id]
+    for _, our_id, order in evidence.our_orders():
+        if our_id in parent_of:
+            executed[parent_of[our_id]] += order.executed
+    for each in evidence.ledger.parents:
+        most = max(filled[each.order_id], executed[each.order_id], each.filled_quantity)
+        if most > each.quantity:
+            detail = f"filled {most:f} of {each.quantity:f}"
+            yield Violation(invariant=Invariant.NO_OVERSHOOT, subject=each.order_id, detail=detail)
+        if each.status.is_terminal and each.filled_quantity != filled[each.order_id]:
+            detail = f"ended with {each.filled_quantity:f}, its fills are {filled[each.order_id]:f}"
+            yield Violation(invariant=Invariant.EXECUTED, subject=each.order_id, detail=detail)
+
+
+# --- balances -------------------------------------------------------------------------------------
+
+
+def _double_entry(evidence: Evidence) -> Iterator[Violation]:
+    for each in evidence.ledger.imbalances:
+        subject, detail = f"fill {each.fill_id}", f"postings of {each.asset} sum to {each.amount}"
+        yield Violation(invariant=Invariant.DOUBLE_ENTRY, subject=subject, detail=detail)
+    for venue, log in evidence.logs.items():
+        for account in log.start_balances:
+            yield from _balances(evidence, log, (venue, account))
+
+
+def _balances(evidence: Evidence, log: VenueLog, key: AccountKey) -> Iterator[Violation]:
+    if key not in evidence.ledger.opened_at:
+        return  # no feed follows this account: its balances are not ours to know
+    ours = evidence.ledger.balances.get(key, {})
+    theirs = {asset: each.total for asset, each in log.final_balances(key[1]).items()}
+    for asset in sorted({*ours, *theirs}):
+        told, known = theirs.get(asset, _ZERO), ours.get(asset, _ZERO)
+        if told != known or known < 0:
+            yield Violation(
+                invariant=Invariant.DOUBLE_ENTRY,
+                subject="/".join((*key, asset)),
+                detail=f"exchange {told:f}, opening balance and postings {known:f}",
+            )
+
+
+# --- orders ---------------------------------------------------------------------------------------
+
+
+def _risk_checked(evidence: Evidence) -> Iterator[Violation]:
+    children = {child.client_order_id: child for child in evidence.ledger.children}
+    for venue, our_id, order in evidence.our_orders():
+        child = children.get(our_id)
+        at = f"order {order.order_id} at {venue}/{order.account}"
+        if child is None:
+            detail = f"{at} bears an id of ours that the ledger does not know"
+        elif not child.risk_passed:
+            detail = f"{at} has no passed risk check"
+        elif (child.exchange, child.account) != (venue, order.account):
+            detail = f"{at} was meant for {child.exchange}/{child.account}"
+        else:
+            continue
+        yield Violation(invariant=Invariant.RISK_CHECKED, subject=our_id, detail=detail)
+
+
+def _released(evidence: Evidence) -> Iterator[Violation]:
+    ledger = evidence.ledger
+    finished = {each.order_id for each in ledger.parents if each.status.is_terminal}
+    ended = {each.client_order_id for each in ledger.children if each.order_id in finished}
+    for child in ledger.children:
+        if child.client_order_id in ended and child.reservation_open:
+            detail = f"reservation of the finished order {child.order_id} is open"
+            yield Violation(
+                invariant=Invariant.RELEASED, subject=child.client_order_id, detail=detail
+            )
+    for venue, our_id, order in evidence.our_orders():
+        if our_id in ended and order.is_open:
+            detail = f"order {order.order_id} is open at {venue}, its parent is finished"
+            yield Violation(invariant=Invariant.RELEASED, subject=our_id, detail=detail)
+
+
+def _unfinished(evidence: Evidence) -> Iterator[Violation]:
+    for each in evidence.ledger.parents:
+        if not each.status.is_terminal:
+            detail = f"is {each.status}"
+            yield Violation(invariant=Invariant.NONE_LOST, subject=each.order_id, detail=detail)
+
+
+def _booked(ledger: LedgerFacts) -> dict[str, Decimal]:
+    """Base units of the fills, by client order id."""
+    booked: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in ledger.fills:
+        if fill.client_order_id is not None:
+            booked[fill.client_order_id] += fill.quantity
+    return booked
+
+
+def _parents_of(ledger: LedgerFacts) -> dict[str, str]:
+    """The parent's id by client order id."""
+    return {child.client_order_id: child.order_id for child in ledger.children}
