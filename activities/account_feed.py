@@ -1,56 +1,25 @@
-"""The account feed's long activity: catch up, follow the stream, book, then tell the owners.
+"""The account feed's long activity: where it starts from, and how it shows that it lives.
 
-Theory of operation. The private stream has no replay, so it is entered first and the catch-up
-runs after that: nothing falls between the two. Stream events are booked at once, but only the
-catch-up, which pages through the venue's trade list, moves the cursor; a trade that the stream
-lost is therefore found at the next catch-up. The cursor moves past a trade only after the trade
-was booked and the owner's signal was accepted, so a crash between the two repeats the signal.
-
-Owners get totals (`ChildReport`), and only orders that may rest get signals: the others are read
-by their own workflow within milliseconds.
-
-A trade whose order we cannot name is never judged from the trade alone. Its order is fetched;
-it is EXTERNAL only if the venue's order carries no id of an intent of ours.
+What it does meanwhile is in `feed_follower`.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from datetime import timedelta
 
 import structlog
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.feed_follower import Follower
 from activities.gateways import Gateways, try_again
 from activities.ledger.store import LedgerStore
-from activities.venues.gateway import (
-    OrderAbsentError,
-    StreamEvent,
-    StreamTrade,
-    VenueGateway,
-    VenueOrder,
-    VenueTrade,
-    VenueUnavailableError,
-)
-from workflows import names
-from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
-from workflows.domain.reports import ChildReport, ExecutionReport, VenueStatus
-from workflows.durations import in_seconds
-from workflows.ports import FEED_TURN, FeedCursor, FeedPort, FollowAccount
+from activities.venues.gateway import VenueUnavailableError
+from workflows.ports import FeedCursor, FeedPort, FollowAccount
 
 log = structlog.get_logger(__name__)
 
-CATCH_UP_EVERY = timedelta(seconds=10)
-READY_FOR = timedelta(seconds=30)
-PENDING_ALARM_AFTER = timedelta(seconds=60)
-MISSED_AFTER = timedelta(seconds=5)
-_NO_TRADE_YET = ""
-"""Cursor of a symbol without trades at first contact: whatever comes is new, also after a gap."""
 _HEARTBEAT_EVERY_S = 1
-_MAX_BATCH = 500
+_HANGS_AFTER_S = 60
 
 
 class FeedActivities(FeedPort):
@@ -68,7 +37,7 @@ class FeedActivities(FeedPort):
     async def follow_account(self, request: FollowAccount) -> FeedCursor:
         """See FeedPort. Ends after its turn, at worker shutdown, or when the stream is lost."""
         gateway = self._gateways[request.venue, request.account]
-        follower = _Follower(gateway, self._store, self._client, self._symbols)
+        follower = Follower(gateway, self._store, self._client, self._symbols)
         follower.cursor = await self._remembered(request)
         heartbeat = asyncio.create_task(_beat(follower))
         try:
@@ -81,242 +50,32 @@ class FeedActivities(FeedPort):
         return FeedCursor(trade_ids=follower.cursor)
 
     async def _remembered(self, request: FollowAccount) -> dict[str, str]:
-        """The newest of: what the last attempt heartbeat, the workflow's cursor, the ledger's."""
+        """The ledger's cursor: it moves first, so Temporal's is never ahead of it.
+
+        Unless the ledger was restored from a backup; then its incarnation gets a new name, and
+        everything since its own cursor is read again.
+        """
+        ledgers = await self._store.load_cursors(request.venue, request.account)
         details = activity.info().heartbeat_details
-        if details:
-            return dict(details[0]["trade_ids"])
-        if request.cursor is not None:
-            return dict(request.cursor.trade_ids)
-        return await self._store.load_cursors(request.venue, request.account)
+        temporals = dict(request.cursor.trade_ids) if request.cursor else {}
+        if details and details[0]["trade_ids"]:  # the first heartbeat precedes the first cursor
+            temporals = dict(details[0]["trade_ids"])
+        if any(_is_behind(ledgers.get(symbol), seen) for symbol, seen in temporals.items()):
+            log.warning("ledger_restored", venue=request.venue, account=request.account)
+            subject = f"{request.venue}/{request.account}"
+            await self._store.raise_alarm("LEDGER_RESTORED", subject, "its cursor went back")
+            await self._store.new_epoch()
+        return ledgers
 
 
-async def _beat(follower: "_Follower") -> None:
-    while True:
+def _is_behind(ledgers: str | None, temporals: str) -> bool:
+    if ledgers is None or not ledgers:
+        return bool(temporals)
+    return ledgers.isdecimal() and temporals.isdecimal() and int(ledgers) < int(temporals)
+
+
+async def _beat(follower: Follower) -> None:
+    """Heartbeat while the follower moves; one that hangs is taken over by another worker."""
+    while time.monotonic() - follower.moved_at < _HANGS_AFTER_S:
         activity.heartbeat(FeedCursor(trade_ids=dict(follower.cursor)))
         await asyncio.sleep(_HEARTBEAT_EVERY_S)
-
-
-class _Follower:
-    """One turn of following one account."""
-
-    def __init__(
-        self, gateway: VenueGateway, store: LedgerStore, client: Client, symbols: tuple[str, ...]
-    ) -> None:
-        self._gateway = gateway
-        self._store = store
-        self._client = client
-        self._symbols = symbols
-        self._venue, self._account = gateway.venue, gateway.account
-        self.cursor: dict[str, str] = {}
-        self._saved: dict[str, str] = {}
-        self._told: set[tuple[str, str]] = set()
-        self._pending_since: dict[tuple[str, str], float] = {}
-
-    async def follow(self) -> None:
-        """Enter the stream, catch up, then follow until the turn is over."""
-        ends_at = time.monotonic() + FEED_TURN.total_seconds()
-        async with self._gateway.stream() as events:
-            await self._baseline()
-            source = _Batches(events)
-            try:
-                catch_up_at = time.monotonic()
-                while time.monotonic() < ends_at and not activity.is_worker_shutdown():
-                    if time.monotonic() >= catch_up_at:
-                        await self._catch_up()
-                        catch_up_at = time.monotonic() + CATCH_UP_EVERY.total_seconds()
-                    for batch in await source.next(wait_s=_HEARTBEAT_EVERY_S):
-                        await self._take(batch)
-            finally:
-                await source.close()
-
-    # --- catch-up -------------------------------------------------------------------------------
-
-    async def _baseline(self) -> None:
-        """At first contact trades of the past are history, and balances are the opening ones."""
-        fresh = [symbol for symbol in await self._all_symbols() if symbol not in self.cursor]
-        traded = await self._store.symbols_with_intents(self._venue, self._account)
-        for symbol in fresh:
-            if symbol in traded:
-                continue  # ours may be among them: caught up from the first trade
-            self.cursor[symbol] = await self._gateway.last_trade_id(symbol) or _NO_TRADE_YET
-            await self._save_cursor(symbol)
-        balances = await self._gateway.balances()
-        await self._store.record_opening_balances(self._venue, self._account, balances)
-
-    async def _all_symbols(self) -> list[str]:
-        traded = await self._store.symbols_with_intents(self._venue, self._account)
-        return sorted({*self._symbols, *traded})
-
-    async def _catch_up(self) -> None:
-        """Book every trade since the cursor, look after silent orders, then declare readiness."""
-        for symbol in await self._all_symbols():
-            for trade in await self._gateway.trades_after(symbol, self.cursor.get(symbol) or None):
-                if not await self._take_trade(trade):
-                    break  # its order could not be named yet: the cursor stays before it
-                self.cursor[symbol] = trade.fill.trade_id
-        await self._look_after_silent_orders()
-        for symbol in self.cursor:
-            await self._save_cursor(symbol)
-        await self._store.set_readiness(
-            self._venue, self._account, True, in_seconds(READY_FOR), "caught up"
-        )
-
-    async def _save_cursor(self, symbol: str) -> None:
-        trade_id = self.cursor[symbol]
-        if self._saved.get(symbol) != trade_id:
-            await self._store.save_cursor(self._venue, self._account, symbol, trade_id)
-            self._saved[symbol] = trade_id
-
-    async def _look_after_silent_orders(self) -> None:
-        """Orders that the ledger holds open and the venue does not: their end was missed."""
-        working = await self._store.working_children(
-            self._venue, self._account, older_than_s=in_seconds(MISSED_AFTER)
-        )
-        symbols = sorted({child.intent.symbol for child in working})
-        open_ids = {
-            order.report.venue_order_id
-            for symbol in symbols
-            for order in await self._gateway.open_orders(symbol)
-        }
-        for child in working:
-            if child.venue_order_id is None or child.venue_order_id in open_ids:
-                continue
-            with suppress(OrderAbsentError):
-                order = await self._gateway.read_order(child.intent.symbol, child.venue_order_id)
-                await self._book_and_tell(child.intent, order.report)
-
-    # --- events ---------------------------------------------------------------------------------
-
-    async def _take(self, event: StreamEvent) -> None:
-        if isinstance(event, StreamTrade):
-            await self._take_trade(event.trade)
-        else:
-            await self._take_order(event.order)
-
-    async def _take_order(self, order: VenueOrder) -> None:
-        report = order.report
-        if report.status is VenueStatus.OPEN and not report.executed_quantity:
-            return  # its acknowledgement: the submitter has that
-        if report.client_order_id is None:
-            return
-        child = await self._store.child_by_id(report.client_order_id)
-        if child is not None:
-            await self._book_and_tell(child.intent, report)
-
-    async def _take_trade(self, trade: VenueTrade) -> bool:
-        """Book one trade. False when it cannot be attributed yet."""
-        key = (trade.symbol, trade.fill.trade_id)
-        if key in self._told:
-            return True
-        child = await self._store.child_by_venue_id(
-            self._venue, self._account, trade.symbol, trade.venue_order_id
-        )
-        intent = child.intent if child else None
-        if intent is None:
-            order = await self._order_of(trade)
-            if order is None:
-                await self._wait_for_name(key)
-                return False
-            known = order.report.client_order_id
-            stored = await self._store.child_by_id(known) if known else None
-            intent = stored.intent if stored else None
-        if intent is None:
-            await self._book_external(trade)
-        else:
-            await self._book_and_tell(intent, _report_of(trade, intent))
-        self._told.add(key)
-        self._pending_since.pop(key, None)
-        return True
-
-    async def _order_of(self, trade: VenueTrade) -> VenueOrder | None:
-        try:
-            return await self._gateway.read_order(trade.symbol, trade.venue_order_id)
-        except (OrderAbsentError, VenueUnavailableError):
-            return None
-
-    async def _wait_for_name(self, key: tuple[str, str]) -> None:
-        since = self._pending_since.setdefault(key, time.monotonic())
-        if time.monotonic() - since > PENDING_ALARM_AFTER.total_seconds():
-            symbol, trade_id = key
-            subject = f"{self._venue}/{self._account}/{symbol}/{trade_id}"
-            await self._store.raise_alarm("TRADE_WITHOUT_ORDER", subject, "its order is unreadable")
-
-    async def _book_external(self, trade: VenueTrade) -> None:
-        instrument = await self._gateway.instrument(trade.symbol)
-        await self._store.book_external(
-            self._venue,
-            self._account,
-            trade.symbol,
-            trade.venue_order_id,
-            trade.side,
-            [trade.fill],
-            base=instrument.base,
-            quote=instrument.quote,
-        )
-
-    async def _book_and_tell(self, intent: ChildIntent, report: ExecutionReport) -> None:
-        instrument = await self._gateway.instrument(intent.symbol)
-        booked = await self._store.book_report(intent, report, instrument.base, instrument.quote)
-        if _may_rest(intent):
-            await self._tell(intent, booked.report, is_new=booked.new_fills > 0)
-
-    async def _tell(self, intent: ChildIntent, report: ChildReport, *, is_new: bool) -> None:
-        handle = self._client.get_workflow_handle(intent.order_id)
-        try:
-            await handle.signal(names.EXECUTION_REPORT, report)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            if is_new:
-                await self._store.raise_alarm(
-                    "FILL_AFTER_CLOSE", intent.client_order_id, f"order_id={intent.order_id}"
-                )
-
-
-class _Batches:
-    """Reads the stream in a task of its own, so that waiting for it can have a time limit."""
-
-    def __init__(self, events: AsyncIterator[StreamEvent]) -> None:
-        self._queue: asyncio.Queue[StreamEvent] = asyncio.Queue(_MAX_BATCH)
-        self._reader = asyncio.create_task(self._read(events))
-
-    async def _read(self, events: AsyncIterator[StreamEvent]) -> None:
-        async for event in events:
-            await self._queue.put(event)
-
-    async def next(self, *, wait_s: float) -> list[StreamEvent]:
-        """What has arrived, oldest first; waits for the first event. Raises when it is lost."""
-        getter = asyncio.create_task(self._queue.get())
-        await asyncio.wait({getter, self._reader}, timeout=wait_s, return_when="FIRST_COMPLETED")
-        batch: list[StreamEvent] = []
-        if getter.done():
-            batch.append(getter.result())
-        else:
-            getter.cancel()
-        while not self._queue.empty():
-            batch.append(self._queue.get_nowait())
-        if not batch and self._reader.done():
-            self._reader.result()
-            raise VenueUnavailableError("the private stream ended")
-        return batch
-
-    async def close(self) -> None:
-        self._reader.cancel()
-        with suppress(asyncio.CancelledError, VenueUnavailableError):
-            await self._reader
-
-
-def _may_rest(intent: ChildIntent) -> bool:
-    return intent.child_type is ChildType.LIMIT and intent.time_in_force is TimeInForce.GTC
-
-
-def _report_of(trade: VenueTrade, intent: ChildIntent) -> ExecutionReport:
-    """What one trade proves: this fill, and that the order was live when it happened."""
-    return ExecutionReport(
-        client_order_id=intent.client_order_id,
-        venue_order_id=trade.venue_order_id,
-        status=VenueStatus.OPEN,
-        executed_quantity=trade.fill.quantity,
-        fills=(trade.fill,),
-        venue_time_ms=trade.fill.traded_at_ms,
-    )

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.venues.gateway import VenueGateway, VenueUnavailableError
+from activities.venues.gateway import SymbolUnknownError, VenueGateway, VenueUnavailableError
 
 Gateways = Mapping[tuple[str, str], VenueGateway]
 _LONGEST_RETRY_AFTER = timedelta(days=3)
 
 
-def try_again(error: VenueUnavailableError) -> ApplicationError:
+def try_again(error: VenueUnavailableError | SymbolUnknownError) -> ApplicationError:
     """A retryable failure that waits as long as the venue asked for, within 1 s .. 3 days."""
     delay = None
-    if error.retry_after_s is not None:
+    if isinstance(error, VenueUnavailableError) and error.retry_after_s is not None:
         asked = timedelta(milliseconds=int(error.retry_after_s * 1000))
         delay = max(timedelta(seconds=1), min(asked, _LONGEST_RETRY_AFTER))
     return ApplicationError(str(error), type="VenueUnavailable", next_retry_delay=delay)

@@ -5,12 +5,13 @@ from collections.abc import Collection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.ledger.results import LedgerError, ParentKind
+from activities.ledger.results import ChildMayBeLiveError, LedgerError, ParentKind
 from activities.ledger.store import LedgerStore
 from workflows.domain.denials import DenialCode, Denied
 from workflows.ports import (
     AcceptOrder,
     EngineTerms,
+    GivenUp,
     GiveUp,
     LedgerPort,
     OpenedOrder,
@@ -80,17 +81,20 @@ class LedgerActivities(LedgerPort):
             epoch, denied = await self._store.reserve(
                 request.intent, request.attempt, request.reference_price, request.parent_quantity
             )
+        except ChildMayBeLiveError as error:
+            return Reserved(epoch="", resolve_attempt=error.attempt)
         except LedgerError as error:
             raise _broken_protocol(error) from error
         return Reserved(epoch=epoch, denied=denied)
 
     @activity.defn(name="give_up")
-    async def give_up(self, request: GiveUp) -> None:
+    async def give_up(self, request: GiveUp) -> GivenUp:
         """See LedgerPort."""
         try:
             await self._store.give_up(request.client_order_id, request.reason)
-        except LedgerError as error:
-            raise _broken_protocol(error) from error
+        except ChildMayBeLiveError as error:
+            return GivenUp(resolve_attempt=error.attempt)
+        return GivenUp()
 
     @activity.defn(name="save_order")
     async def save_order(self, request: SaveOrder) -> None:

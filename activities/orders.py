@@ -13,6 +13,7 @@ from datetime import timedelta
 from temporalio import activity
 
 from activities.gateways import Gateways, try_again
+from activities.ledger.results import ClaimCode
 from activities.ledger.store import LedgerStore
 from activities.venues.gateway import (
     OrderAbsentError,
@@ -43,14 +44,20 @@ class VenueActivities(VenuePort):
         """See VenuePort. At most one request leaves, and only after a successful claim."""
         intent = request.intent
         gateway = self._gateways[intent.venue, intent.account]
+        # the attempt's start, before anything that can take long: a late request is then refused
+        # by the venue itself, because its signature is too old
+        attempt_started_ms = time.time_ns() // 1_000_000
         try:
             instrument = await gateway.instrument(intent.symbol)
             offset_ms = await gateway.clock_offset_ms()
         except (VenueUnavailableError, SymbolUnknownError) as error:
             return _not_sent("VENUE_UNAVAILABLE", str(error))
-        signed_at_ms = time.time_ns() // 1_000_000 + offset_ms
+        signed_at_ms = attempt_started_ms + offset_ms
         started = time.monotonic_ns()
         refused = await self._store.claim(intent.client_order_id, request.attempt, signed_at_ms)
+        if refused is not None and refused.code is ClaimCode.ATTEMPT_CLOSED:
+            # somebody claimed or closed it before: no proof that nothing was sent
+            return SubmitOutcome(kind=SubmitKind.UNKNOWN, reason=refused.detail)
         if refused is not None:
             return _not_sent(refused.code, refused.detail)
         if time.monotonic_ns() - started > CLAIM_TO_SEND // timedelta(microseconds=1) * 1_000:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from activities.gateways import Gateways, not_yet, try_again
-from activities.ledger.results import AttemptState
+from activities.ledger.results import AttemptState, UnknownChildError
 from activities.ledger.store import LedgerStore
 from activities.venues.gateway import (
     OrderAbsentError,
@@ -20,6 +20,7 @@ from activities.venues.gateway import (
 )
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport, ExecutionReport
+from workflows.durations import epoch_ms
 from workflows.ports import (
     MarketRequest,
     MarketSnapshot,
@@ -34,7 +35,8 @@ from workflows.ports import (
 FILLS_ALARM_AFTER = timedelta(seconds=60)
 UNKNOWN_ALARM_AFTER = timedelta(minutes=5)
 LOOK_BACK_MS = 60_000
-_ASK_FILLS_AFTER = timedelta(milliseconds=500)
+_ASK_AGAIN_FIRST, _ASK_AGAIN_LONGEST = timedelta(milliseconds=500), timedelta(seconds=30)
+_MAX_DOUBLINGS = 10
 _LONGEST_PROOF_WAIT = timedelta(seconds=2)
 _CLOCK_SLACK = timedelta(milliseconds=50)
 
@@ -79,13 +81,13 @@ class VenueDataActivities(VenueDataPort):
         try:
             order = await gateway.read_order(intent.symbol, request.venue_order_id)
         except OrderAbsentError as error:
-            raise not_yet(str(error), "OrderNotVisible", _ASK_FILLS_AFTER) from error
+            raise not_yet(str(error), "OrderNotVisible", _growing_pause()) from error
         except VenueUnavailableError as error:
             raise try_again(error) from error
         report = await self._book(gateway, intent, order.report)
         if request.until is ReadUntil.SETTLED and not report.is_settled:
             await self._alarm_after(FILLS_ALARM_AFTER, "FILLS_MISSING", intent.client_order_id)
-            raise not_yet("fills are still missing", "NotYetSettled", _ASK_FILLS_AFTER)
+            raise not_yet("fills are still missing", "NotYetSettled", _growing_pause())
         return report
 
     @activity.defn(name="resolve")
@@ -103,7 +105,7 @@ class VenueDataActivities(VenueDataPort):
             return Resolved(kind=ResolveKind.PROVEN_ABSENT, reason="never claimed")
         signed_at_ms = truth.signed_at_ms
         if signed_at_ms is None:  # a restored ledger: anything since the first ask may be ours
-            signed_at_ms = _ms(activity.info().scheduled_time)
+            signed_at_ms = epoch_ms(activity.info().scheduled_time)
         return await self._look_up(request, signed_at_ms)
 
     async def _look_up(self, request: Resolve, signed_at_ms: int) -> Resolved:
@@ -126,10 +128,14 @@ class VenueDataActivities(VenueDataPort):
             raise not_yet(
                 "not found, not yet proven absent", "NotYetProven", min(left, _LONGEST_PROOF_WAIT)
             ) from None
-        except VenueUnavailableError as error:
+        except (VenueUnavailableError, SymbolUnknownError) as error:
             await self._alarm_after(UNKNOWN_ALARM_AFTER, "UNKNOWN_ORDER", client_order_id)
             raise try_again(error) from error
-        booked = await self._book(gateway, intent, report)
+        try:
+            booked = await self._book(gateway, intent, report)
+        except UnknownChildError as error:
+            await self._store.raise_alarm("LEDGER_LOST_INTENT", client_order_id, str(error))
+            raise not_yet(str(error), "LedgerLostIntent", _growing_pause()) from error
         return Resolved(kind=ResolveKind.ADOPTED, report=booked)
 
     async def _book(
@@ -145,5 +151,6 @@ class VenueDataActivities(VenueDataPort):
             await self._store.raise_alarm(code, client_order_id, f"since {waited}")
 
 
-def _ms(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+def _growing_pause() -> timedelta:
+    doublings = min(activity.info().attempt - 1, _MAX_DOUBLINGS)
+    return min(_ASK_AGAIN_LONGEST, _ASK_AGAIN_FIRST * (1 << doublings))

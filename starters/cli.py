@@ -7,6 +7,8 @@ not complete (or something does not answer), 2 wrong usage or input.
 import asyncio
 import json
 import sys
+from decimal import Decimal
+from typing import Annotated
 
 import typer
 
@@ -53,15 +55,27 @@ def schema() -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    slices: Annotated[int, typer.Option(help="Slices of the TWAP.", min=8, max=100)] = 12,
+    interval: Annotated[
+        float, typer.Option(help="Seconds between two slices.", min=2, max=60)
+    ] = 5.0,
+    keep: Annotated[bool, typer.Option("--keep", help="Run on at the end, until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The summary as JSON on stdout, the rest on stderr.")
+    ] = False,
+) -> None:
     """Start a fresh local stack, trade on it, kill a worker, and prove what happened.
 
-    Example: python -m starters demo
+    Example: python -m starters demo --keep
     """
     from starters.demo import run_demo
+    from starters.demo_settings import DemoOptions
     from workers.settings import load_settings
 
-    raise typer.Exit(run_demo(load_settings()))
+    interval_s = Decimal(str(interval))
+    options = DemoOptions(slices=slices, interval_s=interval_s, keep=keep, as_json=as_json)
+    raise typer.Exit(run_demo(load_settings(), options))
 
 
 def main(arguments: list[str]) -> int:

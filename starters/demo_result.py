@@ -59,7 +59,8 @@ class OrderOutcome:
 class Crash:
     """A killed worker, and who went on with its order. Seconds count from the kill.
 
-    `next_slice_due_s` is when the schedule wanted the next slice.
+    `next_slice_due_s` is when the schedule wanted the next slice; `next_slice_s` is when it came,
+    None when none came any more.
     """
 
     slice_number: int
@@ -67,7 +68,7 @@ class Crash:
     pid: int
     taken_over_by: str
     takeover_s: float
-    next_slice_s: float
+    next_slice_s: float | None
     next_slice_due_s: float
 
     def as_json(self) -> dict[str, Any]:
@@ -102,6 +103,8 @@ class DemoResult:
             found.append("no worker was killed")
         elif self.crash.taken_over_by == self.crash.worker:
             found.append("no other worker took over")
+        elif self.crash.next_slice_s is None:
+            found.append("no slice went out after the kill")
         if self.check is None or not self.check.venues:
             found.append("nothing was checked")
         elif self.check.violations:

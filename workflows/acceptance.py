@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows import ports
 from workflows.domain.denials import DenialCode, Denied
-from workflows.domain.instruments import Instrument
+from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import OrderType, TimeInForce
 from workflows.domain.risk import check_filters
 from workflows.durations import seconds
@@ -35,7 +35,7 @@ class Admission:
 
     request: OrderRequest | None = None
     terms: ports.EngineTerms | None = None
-    market: ports.MarketSnapshot | None = None
+    market: "Market | None" = None
     stored: OrderSnapshot | None = None
     denied: Denied | None = None
     is_registered: bool = False
@@ -43,8 +43,14 @@ class Admission:
 
 def parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | Denied:
     """The workflow's input as an order of this type; the id in it must be the workflow's."""
+    info = workflow.info()
     if raw is None:
         return Denied(code=DenialCode.INVALID_INPUT, detail="the order is missing")
+    if info.cron_schedule or info.retry_policy is not None:
+        return Denied(
+            code=DenialCode.INVALID_INPUT,
+            detail="an order takes no cron schedule and no retry policy: it would trade again",
+        )
     parsed = parse_order(raw.payload.data, order_type=order_type)
     if isinstance(parsed, Denied) or parsed.order_id in (None, workflow.info().workflow_id):
         return parsed
@@ -73,9 +79,10 @@ async def admit(
             request=request, terms=opened.terms, stored=opened.stored, denied=opened.denied
         )
     accept_by = created_at + seconds(opened.terms.accept_timeout_s)
-    market = await read_market(request, accept_by - workflow.now())
-    denied = _judge(request, opened.terms, market, plan)
-    if denied is None and market is not None and market.quote is not None:
+    told = await _ask_market(request, accept_by - workflow.now())
+    denied = _judge(request, opened.terms, told, plan)
+    market = _usable(told) if told else None
+    if denied is None and market is not None:
         denied = await _ask_ledger(request, market.quote.mid, accept_by)
     if denied is None and (market is None or workflow.now() >= accept_by):
         denied = _late(opened.terms)
@@ -124,8 +131,32 @@ def _late(terms: ports.EngineTerms) -> Denied:
     )
 
 
-async def read_market(request: OrderRequest, within: timedelta) -> ports.MarketSnapshot | None:
-    """Rules and touch, or None when the venue could not tell within the time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """A market that can be traded in: usable rules and a touch, read at `read_at`."""
+
+    instrument: Instrument
+    quote: Quote
+    read_at: datetime
+
+
+async def read_market(request: OrderRequest, within: timedelta) -> Market | None:
+    """The market now, or None when the venue could not tell within the time.
+
+    Rules that would divide by zero count as no market: what a venue says is never trusted.
+    """
+    told = await _ask_market(request, within)
+    return None if told is None else _usable(told)
+
+
+def _usable(told: ports.MarketSnapshot) -> Market | None:
+    instrument, quote = told.instrument, told.quote
+    if instrument is None or quote is None or not instrument.has_valid_rules:
+        return None
+    return Market(instrument=instrument, quote=quote, read_at=workflow.now())
+
+
+async def _ask_market(request: OrderRequest, within: timedelta) -> ports.MarketSnapshot | None:
     if within <= timedelta(0):
         return None
     try:

@@ -21,7 +21,7 @@ class AccountFeed:
     @workflow.run
     async def run(self, request: ports.FollowAccount | None = None) -> None:
         """`request` names the venue and account, and carries the cursor between turns."""
-        if request is None:
+        if not isinstance(request, ports.FollowAccount):  # None, or whatever else came raw
             raise ApplicationError(
                 "venue and account are missing", type=DenialCode.INVALID_INPUT, non_retryable=True
             )

@@ -17,19 +17,20 @@ It must not know strategies: the parent prices, sizes and decides what comes nex
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from temporalio import workflow
-from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import ActivityError, TimeoutType
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from workflows import ports
+from workflows.child_state import ChildState, Priced
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import ChildEvent, ChildStatus, apply
-from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
+from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import (
     ChildReport,
     RejectionFamily,
@@ -42,6 +43,9 @@ _RETRY_FIRST, _RETRY_LONGEST = timedelta(milliseconds=500), timedelta(seconds=30
 _POLL_IMMEDIATE, _POLL_IMMEDIATE_LONGEST = timedelta(milliseconds=200), timedelta(seconds=5)
 _POLL_RESTING, _POLL_RESTING_LONGEST = timedelta(seconds=10), timedelta(minutes=15)
 _MAX_DOUBLINGS = 16
+REFERENCE_MAX_AGE = timedelta(seconds=5)
+"""An order is never sent on a market that was read longer ago than this."""
+_NO_LIMIT = timedelta(days=1)
 
 _HALTED = {DenialCode.TRADING_HALTED, DenialCode.TRADING_REDUCING}
 _SETTLED = {
@@ -50,49 +54,6 @@ _SETTLED = {
     VenueStatus.EXPIRED: ChildEvent.SETTLED_EXPIRED,
     VenueStatus.REJECTED: ChildEvent.SETTLED_REJECTED,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildState:
-    """Everything there is to know about one child order. `reference_price` is its last touch."""
-
-    intent: ChildIntent
-    reference_price: Decimal
-    status: ChildStatus = ChildStatus.NEW
-    attempt: int = 1
-    epoch: str = ""
-    waits: int = 0
-    report: ChildReport | None = None
-    code: str = ""
-    reason: str = ""
-    family: RejectionFamily | None = None
-    denied: Denied | None = None
-
-    @property
-    def executed_quantity(self) -> Decimal:
-        """Base units: the larger of the venue's word and the booked fills."""
-        if self.report is None:
-            return Decimal(0)
-        return max(self.report.executed_quantity, self.report.filled_quantity)
-
-    @property
-    def is_off_venue(self) -> bool:
-        """True when nothing of it can execute any more, although fills may still be missing."""
-        return self.status.is_final or self.status is ChildStatus.SETTLING
-
-    @property
-    def is_immediate(self) -> bool:
-        """True for orders that the venue ends by itself at once."""
-        intent = self.intent
-        return intent.child_type is ChildType.MARKET or intent.time_in_force is not TimeInForce.GTC
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Priced:
-    """An intent with the price it should carry now, and the touch that it was derived from."""
-
-    intent: ChildIntent
-    reference_price: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +116,9 @@ class ChildOrder:
     # --- steps: one activity, one event ---------------------------------------------------------
 
     async def _reserve(self) -> None:
-        state = self.state
-        if self._must_stop():
-            await self._give_up("stopped before it was sent")
+        if self._is_known_at_venue() or await self._has_stopped():
             return
-        if state.attempt > 1 and not await self._refresh_price():
+        if (self.state.attempt > 1 or self._is_stale()) and not await self._refresh_price():
             return
         state = self.state
         answer = await ports.reserve(
@@ -172,17 +131,23 @@ class ChildOrder:
         )
         if answer.denied is not None:
             self._deny(answer.denied)
+        elif answer.resolve_attempt is not None:
+            self._must_resolve(answer.resolve_attempt)
         else:
             self._move(ChildEvent.RESERVED, epoch=answer.epoch)
 
     async def _submit(self) -> None:
-        if self._must_stop():
-            await self._give_up("stopped before it was sent")
+        if self._is_known_at_venue() or await self._has_stopped():
+            return
+        if self._is_stale():  # the ledger took long: check it again at a price of now
+            self._again(ChildEvent.PROVEN_UNSENT, reason="the price grew old before it was sent")
             return
         self._move(ChildEvent.SUBMIT)
         request = ports.Submit(intent=self.state.intent, attempt=self.state.attempt)
         try:
-            outcome = await ports.submit(request, self._context.terms)
+            outcome = await ports.submit(
+                request, self._context.terms, start_within=self._time_left()
+            )
         except ActivityError as error:
             outcome = _outcome_of_failure(error)
         await self._apply_outcome(outcome)
@@ -198,9 +163,7 @@ class ChildOrder:
         elif outcome.kind is SubmitKind.REJECTED and outcome.family is not RejectionFamily.CLOCK:
             self._move(ChildEvent.REJECTED, family=outcome.family, **told)
         elif outcome.code in _HALTED:
-            denied = Denied(code=DenialCode(outcome.code), detail=outcome.reason)
-            await ports.give_up(self._giving_up(outcome.code))
-            self._deny(denied)
+            await self._release(Denied(code=DenialCode(outcome.code), detail=outcome.reason))
         else:
             self._again(ChildEvent.PROVEN_UNSENT, **told)
 
@@ -236,7 +199,7 @@ class ChildOrder:
             return
         self._change(waits=state.waits + 1)
         if not self._must_stop():
-            self._learn(await self._read(ports.ReadUntil.NOW))
+            await self._read_now()
 
     async def _cancel(self) -> None:
         """Ask, then read. Repeat with backoff while the venue still shows it open."""
@@ -246,11 +209,12 @@ class ChildOrder:
             await wait_until(self._is_terminal, pause, "before cancelling again")
         if not self._is_terminal():
             venue_order_id = self._venue_order_id()
-            await ports.cancel_child(
-                ports.CancelChild(intent=state.intent, venue_order_id=venue_order_id)
-            )
+            request = ports.CancelChild(intent=state.intent, venue_order_id=venue_order_id)
+            with suppress(ActivityError):  # not reached for a while: look around, ask again
+                await ports.cancel_child(request)
         self._change(waits=state.waits + 1)
-        self._learn(await self._read(ports.ReadUntil.NOW))
+        if not self._is_terminal():
+            await self._read_now()
 
     # --- helpers --------------------------------------------------------------------------------
 
@@ -261,19 +225,68 @@ class ChildOrder:
         if await self._sleep(pause, f"before attempt {self.state.attempt}"):
             return False
         priced = await self._context.reprice(self.state.intent)
-        if priced is None or self._must_stop():
+        if priced is None or self._must_stop() or self.state.report is not None:
             return False
-        self._change(intent=priced.intent, reference_price=priced.reference_price)
+        self._change(
+            intent=priced.intent,
+            reference_price=priced.reference_price,
+            priced_at=workflow.now(),
+        )
         return True
+
+    def _is_stale(self) -> bool:
+        return workflow.now() - self.state.priced_at > REFERENCE_MAX_AGE
+
+    def _is_known_at_venue(self) -> bool:
+        """A report came for a child that we hold unsent: an earlier attempt got through."""
+        if self.state.report is None:
+            return False
+        self._move(ChildEvent.ADOPTED, waits=0)
+        return True
+
+    def _must_resolve(self, attempt: int) -> None:
+        self._move(
+            ChildEvent.ANSWER_UNKNOWN, attempt=attempt, reason="the ledger knows more than we do"
+        )
+
+    async def _has_stopped(self) -> bool:
+        """Give the child up when the parent wants no more of it."""
+        if not self._must_stop():
+            return False
+        reason = self.state.reason or "stopped before it was sent"
+        given_up = await ports.give_up(self._giving_up(reason))
+        if given_up.resolve_attempt is not None:
+            self._must_resolve(given_up.resolve_attempt)
+        else:
+            self._move(ChildEvent.GIVE_UP, reason=reason)
+        return True
+
+    async def _release(self, denied: Denied) -> None:
+        given_up = await ports.give_up(self._giving_up(denied.code))
+        if given_up.resolve_attempt is not None:
+            self._must_resolve(given_up.resolve_attempt)
+        else:
+            self._deny(denied)
+
+    def _time_left(self) -> timedelta:
+        expires_at = self._context.expires_at
+        return _NO_LIMIT if expires_at is None else expires_at - workflow.now()
+
+    async def _read_now(self) -> None:
+        with suppress(ActivityError):  # no news is no news; reports and the next look remain
+            self._learn(await self._read(ports.ReadUntil.NOW))
 
     async def _sleep(self, pause: timedelta, why: str) -> bool:
         """Sleep until `pause` is over (False) or something needs attention (True)."""
-        if self._context.expires_at is not None:
-            left = self._context.expires_at - workflow.now()
-            pause = max(timedelta(0), min(pause, left))
-        return await wait_until(
-            lambda: self._is_terminal() or self._context.is_cancelled(), pause, why
-        )
+        context = self._context
+        known = self.state.report if self.state.status is ChildStatus.NEW else None
+
+        def needs_attention() -> bool:
+            if self.state.status is ChildStatus.NEW and self.state.report is not known:
+                return True
+            return self._is_terminal() or context.is_cancelled() or context.should_hand_over()
+
+        return await wait_until(needs_attention, min(pause, self._time_left()), why)
 
     async def _read(self, until: ports.ReadUntil) -> ChildReport:
         return await ports.read_child(
@@ -281,11 +294,6 @@ class ChildOrder:
                 intent=self.state.intent, venue_order_id=self._venue_order_id(), until=until
             )
         )
-
-    async def _give_up(self, reason: str) -> None:
-        if self.state.status is not ChildStatus.NEW or self.state.attempt > 1:
-            await ports.give_up(self._giving_up(reason))
-        self._move(ChildEvent.GIVE_UP, reason=self.state.reason or reason)
 
     def _giving_up(self, reason: str) -> ports.GiveUp:
         return ports.GiveUp(client_order_id=self.state.intent.client_order_id, reason=reason)
@@ -327,17 +335,6 @@ class ChildOrder:
 
     def _change(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # checked by tests
-
-
-def read_report(raw: RawValue | None) -> ChildReport | None:
-    """A child report from a signal's payload; None for what a stranger may have sent."""
-    if raw is None:
-        return None
-    try:
-        read: object = workflow.payload_converter().from_payload(raw.payload, ChildReport)
-    except (ApplicationError, RuntimeError, KeyError):
-        return None
-    return read if isinstance(read, ChildReport) else None  # a binary payload ignores the type
 
 
 async def wait_until(condition: Callable[[], bool], pause: timedelta, why: str) -> bool:

@@ -1,6 +1,6 @@
-"""Exact conversions between the Decimal seconds of messages and Python's durations."""
+"""Exact conversions between the numbers of messages and Python's times and durations."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 
@@ -12,3 +12,8 @@ def seconds(amount: Decimal) -> timedelta:
 def in_seconds(duration: timedelta) -> Decimal:
     """The duration in seconds, exact to the microsecond."""
     return Decimal(duration // timedelta(microseconds=1)) / 1_000_000
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Milliseconds since 1970, floored."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

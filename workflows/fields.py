@@ -5,6 +5,7 @@ first error of a validation into a Denied, pydantic's own types included.
 """
 
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
@@ -18,9 +19,11 @@ MAX_DECIMAL_CHARACTERS = 64
 MAX_INTEGER_DIGITS = 18
 MAX_DECIMALS = 18
 MAX_TEXT = 500
+MAX_FIELD_NAME = 64
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _MAX_ID = 64
+_NOT_TEXT = ("Cc", "Cs")  # Unicode's control characters and lone surrogates
 
 
 def _refuse(code: DenialCode, message: str) -> NoReturn:
@@ -35,8 +38,10 @@ def exact_decimal(value: Any) -> Decimal:
     if isinstance(value, str) and not _is_plain(value):
         _refuse(DenialCode.INVALID_DECIMAL, "is not a plain decimal such as 0.25")
     number = Decimal(value)
-    if not number.is_finite() or number.adjusted() >= MAX_INTEGER_DIGITS:
+    if _is_too_large(number):
         _refuse(DenialCode.INVALID_DECIMAL, f"must be finite, at most {MAX_INTEGER_DIGITS} digits")
+    if len(number.as_tuple().digits) > MAX_DECIMAL_CHARACTERS:
+        _refuse(DenialCode.INVALID_DECIMAL, f"has more than {MAX_DECIMAL_CHARACTERS} digits")
     if number and _decimals(number) > MAX_DECIMALS:
         _refuse(DenialCode.PRECISION, f"has more than {MAX_DECIMALS} decimals")
     return Decimal(plain(number)) if number else Decimal(0)
@@ -44,6 +49,10 @@ def exact_decimal(value: Any) -> Decimal:
 
 def _is_plain(text: str) -> bool:
     return len(text) <= MAX_DECIMAL_CHARACTERS and _DECIMAL.fullmatch(text) is not None
+
+
+def _is_too_large(number: Decimal) -> bool:
+    return not number.is_finite() or number.adjusted() >= MAX_INTEGER_DIGITS
 
 
 def _decimals(number: Decimal) -> int:
@@ -81,7 +90,7 @@ def _text(value: Any) -> str:
         _refuse(DenialCode.INVALID_TYPE, "must be a string")
     if len(value) > MAX_TEXT:
         _refuse(DenialCode.TOO_LONG, f"must have at most {MAX_TEXT} characters")
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if any(unicodedata.category(character) in _NOT_TEXT for character in value):
         _refuse(DenialCode.ILLEGAL_CHARS, "must not contain control characters")
     return value
 
@@ -98,6 +107,8 @@ def _identifier(value: Any) -> str:
 def _whole_number(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         _refuse(DenialCode.INVALID_TYPE, "must be a whole number")
+    if _is_too_large(Decimal(value)):  # before int() writes out the digits of 1e999999999
+        _refuse(DenialCode.OUT_OF_RANGE, f"must have at most {MAX_INTEGER_DIGITS} digits")
     if value != int(value):
         _refuse(DenialCode.INVALID_TYPE, "must be a whole number")
     return int(value)
@@ -142,11 +153,13 @@ _PYDANTIC_CODES = {
 
 
 def denial_of(error: ValidationError) -> Denied:
-    """The first error of a validation as a denial; the refused value is never echoed."""
+    """The first error of a validation as a denial.
+
+    The refused value is never echoed, and of an unknown field's name no more than a name's length.
+    """
     first = error.errors(include_url=False)[0]
     kind = first["type"]
-    location = [str(part) for part in first["loc"] if part != "function-before"]
-    name = location[0] if location else None
+    name = str(first["loc"][0])[:MAX_FIELD_NAME] if first["loc"] else None
     if kind in DenialCode.__members__:
         return Denied(code=DenialCode(kind), field=name, detail=f"{name or 'body'} {first['msg']}")
     code, text = _PYDANTIC_CODES.get(kind, (DenialCode.INVALID_TYPE, "has the wrong type"))

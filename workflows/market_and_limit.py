@@ -6,13 +6,14 @@ from decimal import Decimal
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows import ports
-from workflows.child_order import ChildState
+from workflows.acceptance import Market
+from workflows.child_state import ChildState
 from workflows.domain.exact import minus
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, ChildType, OrderType, TimeInForce
 from workflows.fields import plain
 from workflows.messages import OrderSnapshot
+from workflows.order_state import next_intent
 from workflows.parent_order import ParentOrder
 
 
@@ -20,15 +21,18 @@ class _SingleChild(ParentOrder, ABC):
     """One child order, whose end is the parent's end."""
 
     @abstractmethod
-    def first_intent(self, market: ports.MarketSnapshot) -> ChildIntent:
+    def first_intent(self, market: Market) -> ChildIntent:
         """The child order that this parent is."""
 
-    async def trade(self, market: ports.MarketSnapshot | None) -> None:
+    async def trade(self, market: Market | None) -> None:
         child = self.state.child
         if child is None:
             assert market is not None, "a first run was accepted with a market"
-            assert market.quote is not None, "a first run was accepted with a quote"
-            child = ChildState(intent=self.first_intent(market), reference_price=market.quote.mid)
+            child = ChildState(
+                intent=self.first_intent(market),
+                reference_price=market.quote.mid,
+                priced_at=market.read_at,
+            )
         worked = await self.work_child(child, self.state.deadline, may_hand_over=True)
         if not worked.is_off_venue:
             self.hand_over()
@@ -74,18 +78,20 @@ class MarketOrder(_SingleChild):
         del request
         return await self.run_order()
 
-    def first_intent(self, market: ports.MarketSnapshot) -> ChildIntent:
+    def first_intent(self, market: Market) -> ChildIntent:
         bounded = self.request.slippage_tolerance is not None
-        return self.intent(
+        return next_intent(
+            self.state,
+            self.order_id,
             quantity=self.request.quantity,
             child_type=ChildType.LIMIT if bounded else ChildType.MARKET,
             price=self.child_price(market),
             time_in_force=TimeInForce.IOC if bounded else TimeInForce.GTC,
         )
 
-    def child_price(self, market: ports.MarketSnapshot) -> Decimal | None:
+    def child_price(self, market: Market) -> Decimal | None:
         tolerance, side = self.request.slippage_tolerance, self.request.side
-        if tolerance is None or market.quote is None or market.instrument is None:
+        if tolerance is None:
             return None
         bound = market.quote.touch(side) * (1 + side.sign * tolerance)
         return market.instrument.round_price(bound, side)
@@ -107,9 +113,11 @@ class LimitOrder(_SingleChild):
         del request
         return await self.run_order()
 
-    def first_intent(self, market: ports.MarketSnapshot) -> ChildIntent:
+    def first_intent(self, market: Market) -> ChildIntent:
         del market
-        return self.intent(
+        return next_intent(
+            self.state,
+            self.order_id,
             quantity=self.request.quantity,
             child_type=ChildType.LIMIT,
             price=self.request.price,

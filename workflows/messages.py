@@ -29,6 +29,7 @@ from workflows.fields import (
 from workflows.payloads import InvalidJsonError, strict_loads
 
 MAX_CHILDREN_SHOWN = 20
+MAX_BODY_BYTES = 64 * 1024
 _DAY_S, _YEAR_S = Decimal(86_400), Decimal(31_536_000)
 _ONE, _HALF = Decimal(1), Decimal("0.5")
 
@@ -91,6 +92,10 @@ _TWAP_FIELDS = (
 
 def parse_order(raw: bytes, *, order_type: OrderType | None = None) -> OrderRequest | Denied:
     """An order request from JSON text; `order_type` is what the workflow type implies."""
+    if len(raw) > MAX_BODY_BYTES:
+        return Denied(
+            code=DenialCode.INVALID_INPUT, detail=f"an order has at most {MAX_BODY_BYTES} bytes"
+        )
     try:
         value = strict_loads(raw)
     except InvalidJsonError as error:
@@ -219,8 +224,10 @@ class CancelRequest(_Message):
 
 def cancel_reason(raw: bytes | None) -> str:
     """The reason of a cancel, whatever was sent with it: a cancel is never refused."""
-    if raw is None:
+    if not raw:  # no input, or Temporal's empty payload for None
         return CancelRequest().reason
+    if len(raw) > MAX_BODY_BYTES:
+        return "unreadable"
     try:
         value = strict_loads(raw)
         if isinstance(value, str):

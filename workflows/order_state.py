@@ -7,13 +7,24 @@ snapshot or text out.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
 from workflows import ports
-from workflows.child_order import ChildState
+from workflows.child_state import ChildState
 from workflows.domain.denials import DenialCode
-from workflows.domain.exact import exact, minus
+from workflows.domain.exact import exact, minus, times
 from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.orders import OrderType
+from workflows.domain.orders import (
+    ChildIntent,
+    ChildType,
+    OrderType,
+    TimeInForce,
+    client_order_id,
+)
 from workflows.domain.reports import ChildReport
 from workflows.messages import (
     MAX_CHILDREN_SHOWN,
@@ -23,7 +34,7 @@ from workflows.messages import (
     TwapProgress,
 )
 
-AVERAGE_DECIMALS = 12
+AVERAGE_UNIT = Decimal("1E-12")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -87,6 +98,47 @@ class ParentState:
     twap: TwapState | None = None
 
 
+def continued_state(raw: RawValue | None) -> ParentState | None:
+    """The state that a run before handed over, or None when it is something else."""
+    if raw is None:
+        return None
+    try:
+        read: object = workflow.payload_converter().from_payload(raw.payload, ParentState)
+    except ApplicationError:
+        return None
+    return read if isinstance(read, ParentState) and read.request is not None else None
+
+
+def next_intent(
+    state: ParentState,
+    order_id: str,
+    *,
+    quantity: Decimal,
+    child_type: ChildType,
+    price: Decimal | None,
+    time_in_force: TimeInForce,
+    post_only: bool = False,
+) -> ChildIntent:
+    """The next child order of a parent, named by its index."""
+    request, index = state.request, state.children_total
+    assert request is not None, "an accepted order has its request"
+    return ChildIntent(
+        client_order_id=client_order_id(order_id, index),
+        order_id=order_id,
+        child_index=index,
+        strategy_id=request.strategy_id,
+        account=request.account,
+        venue=request.exchange,
+        symbol=request.symbol,
+        side=request.side,
+        child_type=child_type,
+        quantity=quantity,
+        price=price,
+        time_in_force=time_in_force,
+        post_only=post_only,
+    )
+
+
 def totals_of(state: ParentState, live: ChildState | None) -> Totals:
     """Sums over all children: finished, waiting for fills, and live."""
     totals = state.settled
@@ -96,8 +148,11 @@ def totals_of(state: ParentState, live: ChildState | None) -> Totals:
 
 
 def average_price(value: Decimal, quantity: Decimal) -> Decimal | None:
-    """Quote units per base unit, to 12 decimals; None while nothing is filled."""
-    return round(value / quantity, AVERAGE_DECIMALS) if quantity else None
+    """Quote units per base unit, rounded to 12 decimals; None while nothing is filled."""
+    if not quantity:
+        return None
+    # through fractions: a decimal context would refuse an average of more than 28 digits
+    return times(AVERAGE_UNIT, round(Fraction(value) / Fraction(quantity) / Fraction(AVERAGE_UNIT)))
 
 
 def view_of(child: ChildState) -> ChildView:

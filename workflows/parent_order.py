@@ -17,20 +17,16 @@ from typing import ClassVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
+from temporalio.exceptions import FailureError
 
 from workflows import names, ports
-from workflows.acceptance import admit, deadline_of, is_same_order, read_market
-from workflows.child_order import (
-    ChildContext,
-    ChildOrder,
-    ChildState,
-    Priced,
-    read_report,
-)
+from workflows.acceptance import Market, admit, deadline_of, is_same_order, read_market
+from workflows.child_order import ChildContext, ChildOrder
+from workflows.child_state import ChildState, Priced, read_report
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import OrderStatus, move_parent
-from workflows.domain.orders import ChildIntent, ChildType, OrderType, TimeInForce, client_order_id
+from workflows.domain.orders import ChildIntent, OrderType
 from workflows.messages import (
     MAX_CHILDREN_SHOWN,
     OrderRequest,
@@ -38,7 +34,15 @@ from workflows.messages import (
     TwapProgress,
     cancel_reason,
 )
-from workflows.order_state import ParentState, Totals, details_of, snapshot_of, totals_of, view_of
+from workflows.order_state import (
+    ParentState,
+    Totals,
+    continued_state,
+    details_of,
+    snapshot_of,
+    totals_of,
+    view_of,
+)
 
 HISTORY_EVENTS_PER_RUN = 1_000
 _CANCEL_ANSWER_WITHIN = timedelta(seconds=5)
@@ -53,11 +57,10 @@ class ParentOrder(ABC):
     def __init__(self, raw: RawValue | None) -> None:
         info = workflow.info()
         self._raw = raw
-        # only Temporal sets this, so a caller cannot pass a state off as an order
-        self._is_continued = info.continued_run_id is not None and raw is not None
-        self.state = ParentState(created_at=info.start_time)
-        if self._is_continued and raw is not None:
-            self.state = workflow.payload_converter().from_payload(raw.payload, ParentState)
+        # only Temporal sets this id, so a caller cannot pass a state off as an order
+        carried = continued_state(raw) if info.continued_run_id is not None else None
+        self._is_continued = carried is not None
+        self.state = carried or ParentState(created_at=info.start_time)
         self._child: ChildOrder | None = None
         self._updated_at = info.start_time
         self._stored: OrderSnapshot | None = None
@@ -66,7 +69,7 @@ class ParentOrder(ABC):
     # --- what a strategy adds -------------------------------------------------------------------
 
     @abstractmethod
-    async def trade(self, market: ports.MarketSnapshot | None) -> None:
+    async def trade(self, market: Market | None) -> None:
         """Work the order from `self.state` until nothing is left to do or it must hand over.
 
         `market` is what acceptance saw, None in a continued run. Ends by calling `end`.
@@ -99,14 +102,25 @@ class ParentOrder(ABC):
                 if workflow.cancellation_reason() is None or protocol.cancelled():
                     raise  # the worker drops this run from its cache
                 self._show_cancelling()
-        protocol.result()
+            except FailureError:
+                break
+        await self._own_up(protocol)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._hands_over:
             workflow.continue_as_new(self.state)
         return self.snapshot()
 
+    async def _own_up(self, protocol: asyncio.Task[None]) -> None:
+        """A promise that could not be kept: say so in the ledger, then fail the workflow."""
+        try:
+            protocol.result()
+        except FailureError as error:
+            self.become(OrderStatus.FAILED, f"a human must look at the venue: {error}")
+            await self._save()
+            raise
+
     async def _protocol(self) -> None:
-        market: ports.MarketSnapshot | None = None
+        market: Market | None = None
         if not self._is_continued:
             market = await self._admit()
             if self.state.status.is_terminal:
@@ -116,7 +130,7 @@ class ParentOrder(ABC):
 
     # --- acceptance -----------------------------------------------------------------------------
 
-    async def _admit(self) -> ports.MarketSnapshot | None:
+    async def _admit(self) -> Market | None:
         """Leave the state accepted, denied, or with the end that is stored under this id."""
         admission = await admit(self._raw, self.ORDER_TYPE, self.state.created_at, self.plan)
         self._change(request=admission.request, terms=admission.terms)
@@ -135,34 +149,6 @@ class ParentOrder(ABC):
         return admission.market
 
     # --- children -------------------------------------------------------------------------------
-
-    def intent(
-        self,
-        *,
-        quantity: Decimal,
-        child_type: ChildType,
-        price: Decimal | None,
-        time_in_force: TimeInForce,
-        post_only: bool = False,
-    ) -> ChildIntent:
-        """The next child order of this parent, named by its index."""
-        request, index = self.request, self.state.children_total
-        order_id = workflow.info().workflow_id
-        return ChildIntent(
-            client_order_id=client_order_id(order_id, index),
-            order_id=order_id,
-            child_index=index,
-            strategy_id=request.strategy_id,
-            account=request.account,
-            venue=request.exchange,
-            symbol=request.symbol,
-            side=request.side,
-            child_type=child_type,
-            quantity=quantity,
-            price=price,
-            time_in_force=time_in_force,
-            post_only=post_only,
-        )
 
     async def work_child(
         self, state: ChildState, expires_at: datetime | None, *, may_hand_over: bool = False
@@ -202,12 +188,12 @@ class ParentOrder(ABC):
     async def reprice(self, intent: ChildIntent) -> Priced | None:
         """The intent at the price it should carry now; None when there is no market now."""
         market = await read_market(self.request, _REPRICE_WITHIN)
-        if market is None or market.quote is None or market.instrument is None:
+        if market is None:
             return None
         price = self.child_price(market) if intent.price is not None else None
         return Priced(intent=replace(intent, price=price), reference_price=market.quote.mid)
 
-    def child_price(self, market: ports.MarketSnapshot) -> Decimal | None:
+    def child_price(self, market: Market) -> Decimal | None:
         """Limit price of a child in this market; the caller's own price unless overridden."""
         del market
         return self.request.price
@@ -235,6 +221,11 @@ class ParentOrder(ABC):
     def request(self) -> OrderRequest:
         assert self.state.request is not None, "an accepted order has its request"
         return self.state.request
+
+    @property
+    def order_id(self) -> str:
+        """The workflow id: the caller's own id of the order."""
+        return workflow.info().workflow_id
 
     @property
     def terms(self) -> ports.EngineTerms:
@@ -310,7 +301,7 @@ class ParentOrder(ABC):
             return self._stored
         return snapshot_of(
             self.state,
-            order_id=workflow.info().workflow_id,
+            order_id=self.order_id,
             order_type=self.ORDER_TYPE,
             live=self.live,
             twap=self.twap_progress() if self.state.twap and self.state.request else None,
@@ -343,7 +334,7 @@ class ParentOrder(ABC):
         if order is None or is_same_order(order, self.ORDER_TYPE, self.state.request):
             return self.snapshot()
         return OrderSnapshot(
-            order_id=workflow.info().workflow_id,
+            order_id=self.order_id,
             status=OrderStatus.DENIED,
             code=DenialCode.IDEMPOTENCY_CONFLICT,
             reason="another order runs under this id",
@@ -390,5 +381,6 @@ class ParentOrder(ABC):
             self._show_cancelling()
 
     def _show_cancelling(self) -> None:
-        if self.state.status not in (OrderStatus.PENDING, OrderStatus.CANCELLING):
+        status = self.state.status
+        if not status.is_terminal and status not in (OrderStatus.PENDING, OrderStatus.CANCELLING):
             self.become(OrderStatus.CANCELLING, self._cancel_reason())

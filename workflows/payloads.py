@@ -29,7 +29,8 @@ from workflows.domain.denials import DenialCode
 
 MAX_DEPTH = 16
 MAX_INTEGER_DIGITS = 18
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Never fails after its first quote and never backtracks, or a crafted text would take for ever.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -148,6 +149,9 @@ class ExactPayloadConverter(CompositePayloadConverter):
         if type_hints is None and len(payloads) > 1:
             return [RawValue(payloads[0])]
         hints = type_hints and [RawValue if _is_raw(hint) else hint for hint in type_hints]
+        for payload, hint in zip(payloads, hints or [None] * len(payloads), strict=False):
+            if hint is not RawValue and payload.metadata.get("encoding") not in self.converters:
+                raise _invalid_input("the payload's encoding is unknown")
         return super().from_payloads(payloads, hints)
 
 

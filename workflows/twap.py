@@ -15,8 +15,9 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows import ports
-from workflows.acceptance import read_market
-from workflows.child_order import ChildState, wait_until
+from workflows.acceptance import Market, read_market
+from workflows.child_order import wait_until
+from workflows.child_state import ChildState
 from workflows.domain.denials import Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
@@ -37,7 +38,7 @@ from workflows.domain.schedules import (
 from workflows.durations import in_seconds
 from workflows.fields import plain
 from workflows.messages import OrderRequest, OrderSnapshot, TwapProgress
-from workflows.order_state import TwapState
+from workflows.order_state import TwapState, next_intent
 from workflows.parent_order import ParentOrder
 
 DEFAULT_CHILD_SLIPPAGE = Decimal("0.005")
@@ -74,7 +75,7 @@ class TwapOrder(ParentOrder):
     ) -> Denied | None:
         minimum = _minimum_lots(instrument, request.price or reference_price)
         schedule = plan_twap(
-            _parameters(request, terms, instrument.step, workflow.info().workflow_id),
+            _parameters(request, terms, instrument.step, self.order_id),
             min_child_lots=minimum,
         )
         if isinstance(schedule, Denied):
@@ -88,7 +89,7 @@ class TwapOrder(ParentOrder):
     def schedule(self) -> TwapSchedule:
         """The plan, recomputed once per run."""
         if self._known_schedule is None:
-            order_id = workflow.info().workflow_id
+            order_id = self.order_id
             planned = plan_twap(
                 _parameters(self.request, self.terms, self.twap.step, order_id),
                 min_child_lots=self.twap.min_child_lots,
@@ -104,7 +105,7 @@ class TwapOrder(ParentOrder):
 
     # --- the schedule at work -------------------------------------------------------------------
 
-    async def trade(self, market: ports.MarketSnapshot | None) -> None:
+    async def trade(self, market: Market | None) -> None:
         if market is not None:
             self._change_twap(started_at=workflow.now())
         while self._has_slices_left() and not self.is_cancelled():
@@ -146,7 +147,7 @@ class TwapOrder(ParentOrder):
         market = await read_market(self.request, _QUOTE_WITHIN)
         if self.is_cancelled():
             return
-        if market is None or market.quote is None or market.instrument is None:
+        if market is None:
             self._change_twap(residual_reason="no market data")
             return
         touch = market.quote.touch(self.request.side)
@@ -164,14 +165,19 @@ class TwapOrder(ParentOrder):
             self._change_twap(residual_reason="below the venue's minimum")
             return
         self.become(OrderStatus.WORKING)
-        intent = self.intent(
+        intent = next_intent(
+            self.state,
+            self.order_id,
             quantity=quantity_of(lots, step=self.twap.step),
             child_type=ChildType.LIMIT,
             price=self.child_price(market),
             time_in_force=TimeInForce.IOC,
         )
         self._change_twap(sent=self.twap.sent + 1)
-        await self._work(ChildState(intent=intent, reference_price=market.quote.mid))
+        child = ChildState(
+            intent=intent, reference_price=market.quote.mid, priced_at=market.read_at
+        )
+        await self._work(child)
 
     async def _work(self, child: ChildState) -> None:
         """Work a slice's child to its end at the venue, then draw the consequences."""
@@ -186,10 +192,8 @@ class TwapOrder(ParentOrder):
             # trying again is pointless: use up the schedule
             self._change_twap(next_slice=self.schedule.slices, residual_reason=reason)
 
-    def child_price(self, market: ports.MarketSnapshot) -> Decimal | None:
+    def child_price(self, market: Market) -> Decimal | None:
         """The touch plus the tolerance, on the tick grid, never beyond the limit price."""
-        if market.quote is None or market.instrument is None:
-            return None
         side, limit = self.request.side, self.request.price
         tolerance = self.request.slippage_tolerance
         slippage = DEFAULT_CHILD_SLIPPAGE if tolerance is None else tolerance

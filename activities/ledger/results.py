@@ -2,10 +2,13 @@
 
     LedgerError
       UnknownChildError     a report for a child that the ledger does not hold
-      ChildClosedError      a reservation was asked for a child that can be live or has ended
-      ChildMayBeLiveError   a child was given up although an attempt may have been sent
+      ChildClosedError      a reservation was asked for a child that has ended
+      ChildMayBeLiveError   an attempt may have been sent, or differs from what was checked
 
-All three are violations of the order protocol: repeating the call does not help. Errors of the
+The last one means that the caller's memory is older than the ledger's (a reset, a lost commit
+of Temporal): it resolves the attempt that the error names, and goes on from the truth.
+
+Repeating the call does not help. Errors of the
 database itself propagate as SQLAlchemy raises them, and repeating is safe.
 """
 
@@ -31,11 +34,15 @@ class UnknownChildError(LedgerError):
 
 
 class ChildClosedError(LedgerError):
-    """The child is or was at the venue, or was given up: it cannot be reserved again."""
+    """The child was given up or has ended: it cannot be reserved again."""
 
 
 class ChildMayBeLiveError(LedgerError):
-    """An attempt was claimed and its absence is not proven."""
+    """`attempt` must be resolved before anything else happens to the child."""
+
+    def __init__(self, message: str, *, attempt: int) -> None:
+        super().__init__(message)
+        self.attempt = attempt
 
 
 class TradingState(StrEnum):

@@ -6,6 +6,7 @@ lost, which a second call finds out. Protocol violations raise the errors of `re
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,7 @@ from activities.ledger import (
     store_reserve,
 )
 from activities.ledger.fill_rows import Owner
-from activities.ledger.models import ChildOrder
+from activities.ledger.models import AccountReadiness, ChildOrder
 from activities.ledger.results import (
     AttemptTruth,
     Booked,
@@ -90,7 +91,8 @@ class LedgerStore:
         """Check one attempt (kill switch, C2, C3, C4, C9) and book its reservation.
 
         Answers the ledger's epoch, and None when approved. The same (child, attempt) again gets
-        the stored answer. A higher attempt closes those before it. Raises ChildClosedError for a
+        the stored answer. Raises ChildMayBeLiveError while another attempt may be live or the
+        stored approval was for something else, and ChildClosedError for a
         child that reached the venue or was given up.
         """
         async with self._engine.begin() as connection:
@@ -285,6 +287,19 @@ class LedgerStore:
         """Balances before the first fill that we book; only the first call counts (then True)."""
         async with self._engine.begin() as connection:
             return await store_feed.record_opening_balances(connection, exchange, account, balances)
+
+    async def opened_at(self, exchange: str, account: str) -> datetime | None:
+        """When the opening balances were taken: trades before that are history."""
+        query = select(AccountReadiness.opened_at).where(
+            AccountReadiness.exchange == exchange, AccountReadiness.account == account
+        )
+        async with self._reader.connect() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
+    async def new_epoch(self) -> None:
+        """The ledger was restored: what workflows remember of it is no proof any more."""
+        async with self._engine.begin() as connection:
+            await store_feed.new_epoch(connection)
 
     async def raise_alarm(self, code: str, about: str, detail: str) -> None:
         """Tell a human, once per (code, object) until it is acknowledged."""

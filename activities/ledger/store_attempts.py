@@ -149,9 +149,12 @@ async def claim(
 ) -> ClaimRefused | None:
     """See LedgerStore.claim."""
     child = await lock_attempt(connection, client_order_id, attempt, to_claim=True)
-    if child is None or child.attempt_state != AttemptState.READY:
-        state = None if child is None else child.attempt_state
-        return ClaimRefused(code=ClaimCode.ATTEMPT_CLOSED, detail=f"state={state or 'absent'}")
+    if child is None:
+        return ClaimRefused(code=ClaimCode.ATTEMPT_CLOSED, detail="state=absent")
+    is_untouched = child.venue_order_id is None and child.status == ChildStatus.READY
+    if child.attempt_state != AttemptState.READY or not is_untouched:
+        detail = f"attempt={child.attempt_state} child={child.status}"
+        return ClaimRefused(code=ClaimCode.ATTEMPT_CLOSED, detail=detail)
     key = PositionKey(child.strategy_id, child.account, child.exchange, child.symbol)
     names = {"child": client_order_id, "number": attempt, "signed": signed_at_ms}
     names |= {"scopes": key.scopes, "of_exchange": child.exchange, "of_account": child.account}
@@ -257,7 +260,9 @@ async def close_attempt(
     child = await lock_attempt(connection, client_order_id, attempt)
     if child is None:
         epoch = (await connection.execute(select(LedgerMeta.epoch))).scalar_one()
-        return AttemptTruth(known=False, epoch=epoch)
+        known = await lock_child(connection, client_order_id)
+        report = await report_of(connection, known) if known is not None else None
+        return AttemptTruth(known=False, epoch=epoch, report=report)
     state = AttemptState(child.attempt_state)
     if state is AttemptState.READY:
         writes = [_set_attempt(client_order_id, attempt, AttemptState.CLOSED)]
@@ -303,7 +308,8 @@ async def give_up(connection: AsyncConnection, client_order_id: str, reason: str
     found = (await connection.execute(live)).first()
     if found is not None:
         raise ChildMayBeLiveError(
-            f"child {client_order_id}: attempt {found.attempt} is {found.state}, not given up"
+            f"child {client_order_id}: attempt {found.attempt} is {found.state}, not given up",
+            attempt=found.attempt,
         )
     ready = (
         update(Attempt)
@@ -320,3 +326,42 @@ async def give_up(connection: AsyncConnection, client_order_id: str, reason: str
             _release(client_order_id),
         )
     )
+
+
+def release_unsent(order_id: str) -> Select[Any]:
+    """Give up every child of a finished parent that no attempt can have sent.
+
+    A worker that dies after a reservation leaves one that its workflow never heard of.
+    """
+    may_be_live = exists().where(
+        Attempt.client_order_id == ChildOrder.client_order_id,
+        Attempt.state.in_([state.value for state in _MAY_BE_LIVE]),
+    )
+    unsent = (
+        update(ChildOrder)
+        .where(
+            ChildOrder.order_id == order_id,
+            ChildOrder.status.in_([ChildStatus.NEW.value, ChildStatus.READY.value]),
+            ChildOrder.venue_order_id.is_(None),
+            ~may_be_live,
+        )
+        .values(status=ChildStatus.NOT_SENT.value, reason="the order ended", updated_at=func.now())
+        .returning(ChildOrder.client_order_id)
+        .cte("unsent")
+    )
+    closed = (
+        update(Attempt)
+        .where(
+            Attempt.client_order_id == unsent.c.client_order_id,
+            Attempt.state == AttemptState.READY.value,
+        )
+        .values(state=AttemptState.CLOSED.value)
+        .cte("closed")
+    )
+    released = (
+        update(Reservation)
+        .where(Reservation.client_order_id == unsent.c.client_order_id)
+        .values(state="released")
+        .cte("released")
+    )
+    return select(literal(1)).add_cte(unsent, closed, released)

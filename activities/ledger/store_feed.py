@@ -1,16 +1,18 @@
 """What the account feed and the operators write: readiness, cursors, balances, alarms, state."""
 
+import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, ColumnElement, Interval, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Interval, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.models import (
     AccountReadiness,
     FeedCursorRow,
+    LedgerMeta,
     OpeningBalance,
     TradingStateRow,
 )
@@ -75,6 +77,11 @@ async def load_cursors(connection: AsyncConnection, exchange: str, account: str)
         .order_by(FeedCursorRow.symbol)
     )
     return {row.symbol: row.trade_id for row in rows}
+
+
+async def new_epoch(connection: AsyncConnection) -> None:
+    """See LedgerStore.new_epoch."""
+    await connection.execute(update(LedgerMeta).values(epoch=secrets.token_hex(16)))
 
 
 async def record_opening_balances(

@@ -11,6 +11,7 @@ from activities.ledger.checks import Block, check_parent
 from activities.ledger.models import AccountReadiness, ParentOrder, Position, RiskCheck
 from activities.ledger.results import OpenParent, ParentKind, PositionKey
 from activities.ledger.statements import alarm, in_one_trip, strictest_state, working
+from activities.ledger.store_attempts import release_unsent
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import Side
@@ -233,6 +234,10 @@ async def save_order(
     )
     if saved.first() is None:
         await _alarm_if_absent(connection, snapshot.order_id, status)
+    if status is OrderStatus.FAILED:
+        await connection.execute(alarm("ORDER_FAILED", snapshot.order_id, snapshot.reason))
+    if status.is_terminal:
+        await connection.execute(release_unsent(snapshot.order_id))
 
 
 async def _alarm_if_absent(connection: AsyncConnection, order_id: str, status: OrderStatus) -> None:

@@ -36,7 +36,12 @@ from activities.ledger.models import (
     Reservation,
     RiskCheck,
 )
-from activities.ledger.results import AttemptState, ChildClosedError, PositionKey
+from activities.ledger.results import (
+    AttemptState,
+    ChildClosedError,
+    ChildMayBeLiveError,
+    PositionKey,
+)
 from activities.ledger.statements import (
     in_one_trip,
     lock_child,
@@ -49,7 +54,7 @@ from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.risk import Exposure, Limits, Proposal
 
-_UNCLAIMABLE_AFTER = [AttemptState.READY, AttemptState.SENDING, AttemptState.UNKNOWN]
+_MAY_BE_LIVE = [AttemptState.SENDING.value, AttemptState.UNKNOWN.value, AttemptState.ACKED.value]
 
 
 def _facts() -> Select[Any]:
@@ -58,7 +63,7 @@ def _facts() -> Select[Any]:
     block = strictest_state().lateral("block")
     latest = func.coalesce(func.max(Attempt.attempt), 0)
     attempts = Attempt.client_order_id == bindparam("client_order_id")
-    acked = func.coalesce(func.bool_or(Attempt.state == AttemptState.ACKED.value), False)
+    live = func.max(Attempt.attempt).filter(Attempt.state.in_(_MAY_BE_LIVE))
     stored = and_(
         RiskCheck.kind == "child",
         RiskCheck.subject == bindparam("client_order_id"),
@@ -74,7 +79,11 @@ def _facts() -> Select[Any]:
             ChildOrder.status.label("child_status"),
             ChildOrder.venue_order_id,
             select(latest).where(attempts).scalar_subquery().label("latest"),
-            select(acked).where(attempts).scalar_subquery().label("acked"),
+            select(live).where(attempts).scalar_subquery().label("live"),
+            ChildOrder.side,
+            ChildOrder.child_type,
+            ChildOrder.quantity,
+            ChildOrder.price,
             working(Side.BUY).label("working_buy"),
             working(Side.SELL).label("working_sell"),
             _used_by_others().label("used"),
@@ -127,7 +136,7 @@ async def reserve(
         await lock_child(connection, intent.client_order_id)
     facts = (await connection.execute(_FACTS, _names(intent, attempt, key))).one()
     if facts.verdict is not None:
-        return facts.epoch, _stored_answer(facts)
+        return facts.epoch, _stored_answer(intent, attempt, facts)
     _refuse_reopening(intent, attempt, facts)
     denied = _judge(intent, position, facts, reference_price, limits) or check_overshoot(
         facts.used, intent.quantity, parent_quantity
@@ -147,16 +156,25 @@ def _names(intent: ChildIntent, attempt: int, key: PositionKey) -> dict[str, Any
     }
 
 
-def _stored_answer(facts: Row[Any]) -> Denied | None:
+def _stored_answer(intent: ChildIntent, attempt: int, facts: Row[Any]) -> Denied | None:
     if facts.verdict == "approved":
+        checked = (facts.side, facts.child_type, facts.quantity, facts.price)
+        if checked != (intent.side, intent.child_type, intent.quantity, intent.price):
+            raise ChildMayBeLiveError(
+                f"child {intent.client_order_id} was approved otherwise", attempt=attempt
+            )
         return None
     return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.detail)
 
 
 def _refuse_reopening(intent: ChildIntent, attempt: int, facts: Row[Any]) -> None:
-    """A child that reached the venue, or was given up, gets no further attempt."""
-    given_up = facts.child_status == ChildStatus.NOT_SENT
-    if facts.venue_order_id is not None or facts.acked or given_up or facts.latest >= attempt:
+    """A child that ended, or that may be at the venue, gets no further attempt."""
+    if facts.venue_order_id is not None or facts.live is not None:
+        raise ChildMayBeLiveError(
+            f"child {intent.client_order_id} may be live: attempt {attempt} cannot be reserved",
+            attempt=facts.live or facts.latest,
+        )
+    if facts.child_status == ChildStatus.NOT_SENT or facts.latest >= attempt:
         raise ChildClosedError(
             f"child {intent.client_order_id} is {facts.child_status}, attempt {facts.latest}: "
             f"attempt {attempt} cannot be reserved"
@@ -257,7 +275,7 @@ def _close_earlier() -> Update:
         .where(
             Attempt.client_order_id == bindparam("in_client_order_id"),
             Attempt.attempt < bindparam("in_attempt"),
-            Attempt.state.in_(_UNCLAIMABLE_AFTER),
+            Attempt.state == AttemptState.READY.value,
         )
         .values(state=AttemptState.CLOSED.value)
     )

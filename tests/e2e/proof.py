@@ -8,6 +8,8 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType
+
 from activities.venues.simulator.judge import JudgedTrade
 from tests.e2e.world import HEDGE, MAIN, World
 from workers.checker import check_settled
@@ -58,6 +60,12 @@ async def assert_order_is_true(world: World, order: OrderSnapshot) -> None:
     stored = await world.views.order(order.order_id)
     assert stored is not None
     assert (stored.status, stored.filled_quantity) == (order.status, order.filled_quantity)
+
+
+async def assert_tasks_never_failed(world: World, order_id: str) -> None:
+    """No workflow task failed: one that fails is tried again for ever."""
+    events = (await world.history(order_id)).events
+    assert not [e for e in events if e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
 
 
 async def _shown(trader: Any) -> dict[str, Decimal]:

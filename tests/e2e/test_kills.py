@@ -12,9 +12,8 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from temporalio.api.enums.v1 import EventType
 
-from tests.e2e.proof import assert_order_is_true
+from tests.e2e.proof import assert_order_is_true, assert_tasks_never_failed
 from tests.e2e.world import World, until
 from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderSnapshot
@@ -80,7 +79,7 @@ async def test_a_twap_completes_in_time_over_the_kill_of(world: World, victim, b
     assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0))
     _assert_in_time(world, done, windows)
     await assert_order_is_true(world, done)
-    await _assert_tasks_never_failed(world, done.order_id)
+    await assert_tasks_never_failed(world, done.order_id)
     async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
         told = (await api.get(f"/api/v1/orders/{done.order_id}")).json()
     assert (told["status"], Decimal(told["filled_quantity"])) == ("filled", SLICE * SLICES)
@@ -94,23 +93,13 @@ async def test_a_resting_order_is_filled_after_workers_and_temporal_were_killed(
     done = await world.finish(placed)
     assert (done.status, done.filled_quantity) == (OrderStatus.FILLED, Decimal("0.2"))
     await assert_order_is_true(world, done)
-    await _assert_tasks_never_failed(world, done.order_id)
+    await assert_tasks_never_failed(world, done.order_id)
 
 
 def _assert_in_time(world: World, done: OrderSnapshot, windows: Windows) -> None:
     """One order per window, under the cap until the end sweep, and an end on time."""
     orders = sorted(world.at_exchange(done), key=lambda order: order.ts_ms)
     slices = [windows.slice_at(order.ts_ms) for order in orders]
-    print(
-        slices,
-        [str(o.quantity) for o in orders],
-        done.twap and done.twap.slices_late,
-        done.updated_at,
-        windows.start_of(SLICES),
-    )
-    for child in done.children:
-        if child.attempt > 1 or child.reason or child.status != "filled":
-            print(child)
     assert len(slices) == len(set(slices))
     assert slices[-1] < SLICES
     for index, order in zip(slices, orders, strict=True):
@@ -144,8 +133,3 @@ async def _busy_worker(world: World, order_id: str) -> str:
 
     await until(is_known)
     return found[0]
-
-
-async def _assert_tasks_never_failed(world: World, order_id: str) -> None:
-    events = (await world.history(order_id)).events
-    assert not [e for e in events if e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activities.ledger.results import AttemptState, ChildClosedError, TradingState
+from activities.ledger.results import (
+    AttemptState,
+    ChildClosedError,
+    ChildMayBeLiveError,
+    ClaimCode,
+    TradingState,
+)
 from tests.integration.ledger_world import (
     LIMITS,
     REFERENCE,
@@ -22,9 +28,11 @@ from tests.integration.ledger_world import (
     open_world,
 )
 from workflows.domain.denials import DenialCode
+from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import ChildType, Side
 from workflows.domain.reports import VenueStatus
 from workflows.domain.risk import Limits
+from workflows.messages import OrderSnapshot
 
 
 async def test_an_approved_child_is_ready_and_its_parent_works(ledger: World) -> None:
@@ -200,8 +208,51 @@ async def test_a_denied_later_attempt_releases_the_reservation(ledger: World) ->
 async def test_a_child_that_reached_the_venue_is_never_reserved_again(ledger: World) -> None:
     intent = await ledger.sent()
     await ledger.ack(intent, a_report(VenueStatus.OPEN))
-    with pytest.raises(ChildClosedError):
+    with pytest.raises(ChildMayBeLiveError):
         await ledger.reserve(intent, attempt=2)
+
+
+@pytest.mark.parametrize("state", [AttemptState.SENDING, AttemptState.UNKNOWN])
+async def test_no_attempt_follows_one_that_may_be_live(ledger: World, state: AttemptState) -> None:
+    intent = await ledger.sent()
+    if state is AttemptState.UNKNOWN:
+        await ledger.store.record_unknown(intent.client_order_id, 1, "timeout")
+    with pytest.raises(ChildMayBeLiveError) as refused:
+        await ledger.reserve(intent, attempt=2)
+    assert refused.value.attempt == 1
+    assert await ledger.store.claim(intent.client_order_id, 2, SIGNED_AT_MS) is not None
+    await ledger.store.prove_absent(intent.client_order_id, 1)
+    assert (await ledger.reserve(intent, attempt=2))[1] is None
+
+
+async def test_a_stored_approval_is_not_given_for_another_order(ledger: World) -> None:
+    await ledger.reserved()
+    with pytest.raises(ChildMayBeLiveError):
+        await ledger.reserve(an_intent(quantity=Decimal("0.25")))
+
+
+async def test_a_child_known_at_the_venue_cannot_be_claimed(ledger: World) -> None:
+    """The order of an attempt that was thought absent shows itself after the next reservation."""
+    intent = await ledger.sent()
+    await ledger.store.prove_absent(intent.client_order_id, 1)
+    await ledger.reserve(intent, attempt=2)
+    await ledger.book(intent, a_report(VenueStatus.OPEN))
+    refused = await ledger.store.claim(intent.client_order_id, 2, SIGNED_AT_MS)
+    assert refused is not None
+    assert refused.code is ClaimCode.ATTEMPT_CLOSED
+
+
+async def test_the_end_of_an_order_releases_a_child_that_nobody_remembers(ledger: World) -> None:
+    """A worker died after the reservation; its workflow ended without ever hearing of it."""
+    unsent = await ledger.reserved("order-1")
+    sent = await ledger.sent("order-2")
+    for order_id in ("order-1", "order-2"):
+        end = OrderSnapshot(order_id=order_id, status=OrderStatus.EXPIRED)
+        await ledger.store.save_order(end, OrderStatus.EXPIRED)
+    assert (await ledger.reservation(unsent))[0] == "released"
+    assert await ledger.child_status(unsent) == "not_sent"
+    assert (await ledger.reservation(sent))[0] == "open"
+    assert await ledger.child_status(sent) == "sending"
 
 
 async def test_a_child_that_was_given_up_is_never_reserved_again(ledger: World) -> None:

@@ -125,14 +125,16 @@ async def test_orders_are_counted_by_what_became_of_them(ledger: World) -> None:
 
 async def test_durations_of_finished_orders_fall_into_their_buckets(ledger: World) -> None:
     for order_id, seconds in (("a", "0.5"), ("b", "5"), ("c", "6"), ("d", "100")):
-        await ledger.store.open_parent(order_id, "chain", an_order())
+        await ledger.open(order_id)
         await ledger.rows(
             "UPDATE parent_orders SET finished_at = created_at + $2 * interval '1 s' "
             "WHERE order_id = $1",
             order_id,
             int(Decimal(seconds) * 2) / 2,
         )
-    await ledger.store.open_parent("unfinished", "chain", an_order())
+    await ledger.open("unfinished")
+    await ledger.store.open_parent("denied", "chain", an_order())
+    await ledger.rows("UPDATE parent_orders SET finished_at = now() WHERE order_id = 'denied'")
     (histogram,) = await ledger.views.order_durations([Decimal(1), Decimal(10)])
     assert histogram.counts == (1, 2, 1)
     assert histogram.total_s == Decimal("111.5")

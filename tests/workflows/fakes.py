@@ -3,7 +3,7 @@
 Hand-written, in memory, behind the same ports as the real activities.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -25,6 +25,7 @@ from workflows.ports import (
     AcceptOrder,
     CancelChild,
     EngineTerms,
+    GivenUp,
     GiveUp,
     LedgerPort,
     MarketRequest,
@@ -153,6 +154,12 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     accept_denial: Denied | None = None
     reserve_denials: list[Denied | None] = field(default_factory=list)
     market_fails: bool = False
+    reads_fail: bool = False
+    reserve_fails: bool = False
+    before_save: Callable[[], Awaitable[None]] | None = None
+    must_resolve: list[int] = field(default_factory=list)
+    give_up_answers: list[GivenUp] = field(default_factory=list)
+    resolved: list[Resolve] = field(default_factory=list)
     cancel_fills: bool = False
     submits: list[Submit] = field(default_factory=list)
     reserved: list[Reserve] = field(default_factory=list)
@@ -199,6 +206,8 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     @activity.defn(name="read_child")
     async def read_child(self, request: ReadChild) -> ChildReport:
         self.reads.append(request)
+        if self.reads_fail:
+            raise ApplicationError("no answer", type="VenueUnavailable")
         report = self.reports[request.intent.client_order_id]
         if request.until is ReadUntil.SETTLED and not report.is_settled:
             report = report_of(request.intent, report.executed_quantity, report.status)
@@ -207,6 +216,7 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
 
     @activity.defn(name="resolve")
     async def resolve(self, request: Resolve) -> Resolved:
+        self.resolved.append(request)
         return self.resolutions.pop(0)
 
     @activity.defn(name="read_market")
@@ -227,13 +237,20 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     @activity.defn(name="reserve")
     async def reserve(self, request: Reserve) -> Reserved:
         self.reserved.append(request)
+        if self.reserve_fails:
+            raise ApplicationError("the ledger is broken", type="Broken", non_retryable=True)
+        if self.must_resolve:
+            return Reserved(epoch="e1", resolve_attempt=self.must_resolve.pop(0))
         denied = self.reserve_denials.pop(0) if self.reserve_denials else None
         return Reserved(epoch="e1", denied=denied)
 
     @activity.defn(name="give_up")
-    async def give_up(self, request: GiveUp) -> None:
+    async def give_up(self, request: GiveUp) -> GivenUp:
         self.given_up.append(request)
+        return self.give_up_answers.pop(0) if self.give_up_answers else GivenUp()
 
     @activity.defn(name="save_order")
     async def save_order(self, request: SaveOrder) -> None:
+        if self.before_save is not None:
+            await self.before_save()
         self.saved.append(request.snapshot)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from workflows.domain.exact import is_multiple, times, whole_steps
+from workflows.domain.exact import exact, is_multiple, times, whole_steps
 from workflows.domain.orders import Side
+
+_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ class Quote:
     @property
     def mid(self) -> Decimal:
         """The middle of the touch, in quote units."""
-        return (self.bid + self.ask) / 2
+        with exact():
+            return (self.bid + self.ask) * _HALF
 
     def touch(self, side: Side) -> Decimal:
         """The price at which an order of `side` would trade now."""

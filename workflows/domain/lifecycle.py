@@ -146,6 +146,13 @@ CHILD_TRANSITIONS: dict[tuple[ChildStatus, ChildEvent], ChildStatus] = {
     (_S.NEW, _E.RESERVED): _S.READY,
     (_S.NEW, _E.DENIED): _S.DENIED,
     (_S.NEW, _E.GIVE_UP): _S.NOT_SENT,
+    # the feed, or an older memory of the ledger, knows of an attempt that we thought absent
+    (_S.NEW, _E.ADOPTED): _S.WORKING,
+    (_S.NEW, _E.ANSWER_UNKNOWN): _S.UNKNOWN,
+    (_S.READY, _E.ADOPTED): _S.WORKING,
+    (_S.READY, _E.ANSWER_UNKNOWN): _S.UNKNOWN,
+    # the price grew old before it was sent
+    (_S.READY, _E.PROVEN_UNSENT): _S.NEW,
     (_S.READY, _E.SUBMIT): _S.SENDING,
     (_S.READY, _E.GIVE_UP): _S.NOT_SENT,
     (_S.READY, _E.DENIED): _S.DENIED,

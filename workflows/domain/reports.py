@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from workflows.domain.exact import exact
+
 
 class VenueStatus(StrEnum):
     """A child order as its venue tells it."""
@@ -50,7 +52,8 @@ class ExecutionReport:
     @property
     def filled_quantity(self) -> Decimal:
         """Sum of the fills known to this report."""
-        return sum((fill.quantity for fill in self.fills), Decimal(0))
+        with exact():
+            return sum((fill.quantity for fill in self.fills), Decimal(0))
 
     @property
     def is_settled(self) -> bool:

@@ -7,6 +7,7 @@ beside the calls and nowhere else.
 from workflows.ports.ledger import (
     AcceptOrder,
     EngineTerms,
+    GivenUp,
     GiveUp,
     LedgerPort,
     OpenedOrder,
@@ -59,6 +60,7 @@ __all__ = [
     "FeedPort",
     "FollowAccount",
     "GiveUp",
+    "GivenUp",
     "LedgerPort",
     "MarketRequest",
     "MarketSnapshot",

@@ -73,8 +73,7 @@ class Verdict:
 class Reserve:
     """Check one attempt of a child and book its reservation, in one transaction.
 
-    Idempotent by (client order id, attempt): the stored answer is returned. A higher attempt
-    closes the one before it, so that its claim can no longer succeed.
+    Idempotent by (client order id, attempt): the stored answer is returned.
     """
 
     intent: ChildIntent
@@ -85,18 +84,30 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """`epoch` names the ledger's incarnation: another one means that it was restored."""
+    """`epoch` names the ledger's incarnation: another one means that it was restored.
+
+    `resolve_attempt`: nothing was reserved, because the ledger knows of this attempt that it may
+    be live; the workflow's memory is older than the ledger's.
+    """
 
     epoch: str
     denied: Denied | None = None
+    resolve_attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
-    """Release a child that was never sent."""
+    """Release a child that was never sent; one that the ledger does not know is fine."""
 
     client_order_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """`resolve_attempt`: not given up, because this attempt may be live."""
+
+    resolve_attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +135,7 @@ class LedgerPort(ABC):
 
     @activity.defn(name="give_up")
     @abstractmethod
-    async def give_up(self, request: GiveUp) -> None: ...
+    async def give_up(self, request: GiveUp) -> GivenUp: ...
 
     @activity.defn(name="save_order")
     @abstractmethod
@@ -134,8 +145,7 @@ class LedgerPort(ABC):
 _LEDGER_TIMEOUT = timedelta(seconds=2)
 _LEDGER_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
-    backoff_coefficient=1.5,
-    maximum_interval=timedelta(seconds=10),
+    maximum_interval=timedelta(seconds=60),
 )
 _WAIT_ON_TIMERS = timedelta(milliseconds=10)
 """Every pause between attempts is a durable timer. Within one workflow task the workflow's clock
@@ -175,8 +185,8 @@ async def reserve(request: Reserve) -> Reserved:
     )
 
 
-async def give_up(request: GiveUp) -> None:
-    await workflow.execute_local_activity_method(
+async def give_up(request: GiveUp) -> GivenUp:
+    return await workflow.execute_local_activity_method(
         LedgerPort.give_up,
         request,
         start_to_close_timeout=_LEDGER_TIMEOUT,

@@ -45,18 +45,23 @@ class VenuePort(ABC):
 NETWORK_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)
 )
+ASK_WITHIN = timedelta(seconds=20)
+"""How long one question to a venue may take, retries included, before the workflow looks around."""
 _CANCEL_FIRST = Priority(priority_key=1)
 
 
-async def submit(request: Submit, terms: EngineTerms) -> SubmitOutcome:
-    """Send one attempt, once. Raises ActivityError when no outcome was reported."""
+async def submit(request: Submit, terms: EngineTerms, *, start_within: timedelta) -> SubmitOutcome:
+    """Send one attempt, once. Raises ActivityError when no outcome was reported.
+
+    `start_within` ends the wait for a worker early, for a child whose own time is shorter.
+    """
     intent = request.intent
     price = "market" if intent.price is None else f"{intent.price}"
     return await workflow.execute_activity_method(
         VenuePort.submit,
         request,
         task_queue=venue_queue(intent.venue, intent.account),
-        schedule_to_start_timeout=seconds(terms.schedule_to_start_s),
+        schedule_to_start_timeout=min(start_within, seconds(terms.schedule_to_start_s)),
         start_to_close_timeout=seconds(terms.submit_timeout_s),
         retry_policy=RetryPolicy(maximum_attempts=1),
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -65,12 +70,14 @@ async def submit(request: Submit, terms: EngineTerms) -> SubmitOutcome:
 
 
 async def cancel_child(request: CancelChild) -> None:
+    """Ask for a cancel. ActivityError when the venue could not be asked for a while."""
     intent = request.intent
     await workflow.execute_activity_method(
         VenuePort.cancel_child,
         request,
         task_queue=venue_queue(intent.venue, intent.account),
         start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=ASK_WITHIN,
         retry_policy=NETWORK_RETRY,
         priority=_CANCEL_FIRST,
         summary=f"cancel child {intent.child_index}",

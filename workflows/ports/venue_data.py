@@ -12,7 +12,7 @@ from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport
 from workflows.names import venue_data_queue
-from workflows.ports.venue import NETWORK_RETRY
+from workflows.ports.venue import ASK_WITHIN, NETWORK_RETRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class FeedPort(ABC):
 
 
 _READ_TIMEOUT = timedelta(seconds=15)
-FEED_HEARTBEAT = timedelta(seconds=5)
+FEED_HEARTBEAT = timedelta(seconds=10)
 FEED_TURN = timedelta(hours=1)
 """How long one feed activity follows before it hands its cursor back to the workflow."""
 _FEED_RETRY = RetryPolicy(
@@ -141,12 +141,14 @@ async def resolve(request: Resolve) -> Resolved:
 
 
 async def read_child(request: ReadChild) -> ChildReport:
+    """Read an order. SETTLED waits without limit; NOW raises ActivityError after a while."""
     intent = request.intent
     return await workflow.execute_activity_method(
         VenueDataPort.read_child,
         request,
         task_queue=venue_data_queue(intent.venue, intent.account),
         start_to_close_timeout=_READ_TIMEOUT,
+        schedule_to_close_timeout=ASK_WITHIN if request.until is ReadUntil.NOW else None,
         retry_policy=NETWORK_RETRY,
         summary=f"read child {intent.child_index} ({request.until})",
     )

@@ -1,0 +1,336 @@
+"""Orders with the `temporal` program alone: what any service in any language can do without us.
+
+Whatever a stranger sends ends in a clear result or changes nothing; no workflow task ever fails,
+since one that fails is tried again for ever.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from unittest.mock import ANY
+
+import pytest
+
+from tests.e2e.proof import assert_ledger_is_exchange, assert_tasks_never_failed
+from tests.e2e.world import World, until
+from workers.embedded_temporal import binary
+
+pytest_plugins = ("tests.e2e.engine_stack",)
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CALL_WITHIN_S = 30
+TYPES = {"MarketOrder": "market", "LimitOrder": "limit", "TwapOrder": "twap"}
+FAR_BELOW = "49900"
+PLAIN_TEXT = ("--input", "nonsense", "--input-meta", "encoding=text/plain")
+BYTES = ("--input", "/wABAg==", "--input-base64", "--input-meta", "encoding=binary/plain")
+DOUBLED = ("--input", '{"reason":"a","reason":"b"}')  # the program itself refuses worse JSON
+NULL = ("--input", "null")
+
+
+@dataclass
+class Said:
+    """How a call of the program ended."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.error
+        return json.loads(self.out)
+
+
+@dataclass
+class Cli:
+    """The `temporal` program against the running engine, and the workflows it started."""
+
+    world: World
+    home: str
+
+    async def __call__(self, *arguments: str) -> Said:
+        """`temporal workflow ARGUMENTS`, with no settings of this machine."""
+        process = await asyncio.create_subprocess_exec(
+            *(str(binary()), "workflow", *arguments),
+            *("--address", self.world.stack.temporal_address, "--output", "json"),
+            env={"PATH": os.defpath, "HOME": self.home},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, error = await asyncio.wait_for(process.communicate(), CALL_WITHIN_S)
+        return Said(process.returncode or 0, out.decode(), error.decode())
+
+    async def start(self, kind: str, order_id: str, *inputs: str) -> None:
+        started = await self(
+            *("start", "--task-queue", "orders", "--type", kind, "--workflow-id", order_id),
+            *inputs,
+        )
+        assert started.json["workflowId"] == order_id
+
+    async def rest(self, order_id: str) -> None:
+        """A limit order that rests far from the market, once it is at the exchange."""
+        body = {"order_type": "limit", "quantity": 0.1, "price": int(FAR_BELOW)}
+        await self.start("LimitOrder", order_id, "--input", order(order_id, **body))
+        await until(lambda: self._is_resting(order_id))
+
+    async def _is_resting(self, order_id: str) -> bool:
+        children = (await self.progress(order_id))["children"]
+        return bool(children) and children[0]["venue_order_id"] is not None
+
+    async def progress(self, order_id: str) -> Any:
+        asked = await self("query", "--workflow-id", order_id, "--type", "progress")
+        return asked.json["queryResult"][0]
+
+    async def result(self, order_id: str) -> Any:
+        """The result of a workflow that completed without a failed task."""
+        ended = (await self("result", "--workflow-id", order_id)).json
+        assert ended["status"] == "COMPLETED", ended
+        await assert_tasks_never_failed(self.world, order_id)
+        return ended["result"]
+
+
+@pytest.fixture
+def cli(world: World, tmp_path) -> Cli:
+    return Cli(world, str(tmp_path))
+
+
+@pytest.fixture
+def order_id(world: World) -> str:
+    """An id that no order has."""
+    world.made += 1
+    return f"cli-{os.getpid()}-{world.made}"
+
+
+def order(strategy_id: str, **fields: Any) -> str:
+    """A market order's JSON unless changed; None leaves a field out."""
+    body = {
+        "strategy_id": strategy_id,
+        "exchange": "binance",
+        "symbol": "BTC/USDT",
+        "side": "buy",
+        "quantity": 0.01,
+    } | fields
+    return json.dumps({name: value for name, value in body.items() if value is not None})
+
+
+# --- orders -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("MarketOrder", {}),
+        ("MarketOrder", {"order_type": "market", "quantity": "0.01"}),
+        ("LimitOrder", {"price": 50010, "time_in_force": "IOC"}),
+        ("TwapOrder", {"twap_slices": 2, "twap_interval": 0.3}),
+    ],
+)
+async def test_each_type_is_started_and_filled(cli: Cli, order_id, kind, fields):
+    await cli.start(kind, order_id, "--input", order(order_id, **fields))
+    done = await cli.result(order_id)
+    assert (done["status"], done["filled_quantity"]) == ("filled", "0.01")
+    assert (done["order_id"], done["order_type"]) == (order_id, TYPES[kind])
+    await assert_ledger_is_exchange(cli.world)
+
+
+async def test_progress_show_and_list_tell_of_a_working_order(cli: Cli, order_id):
+    await cli.rest(order_id)
+    now = await cli.progress(order_id)
+    assert (now["status"], now["price"], now["filled_quantity"]) == ("working", FAR_BELOW, "0")
+    shown = (await cli("show", "--workflow-id", order_id)).json
+    assert shown["events"][0]["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"
+    assert await _is_listed(cli, order_id, "working")
+    await cli("signal", "--workflow-id", order_id, "--name", "cancel")
+    await cli.result(order_id)
+    assert await _is_listed(cli, order_id, "cancelled")
+
+
+async def _is_listed(cli: Cli, order_id: str, status: str) -> bool:
+    """Listed with this status; the list follows the workflows at a small distance."""
+    query = f'StrategyId="{order_id}" AND OrderStatus="{status}"'
+
+    async def is_listed() -> bool:
+        found = (await cli("list", "--query", query)).json
+        return [each["execution"]["workflowId"] for each in found] == [order_id]
+
+    await until(is_listed)
+    return True
+
+
+async def test_an_id_started_again_with_another_body_is_denied(cli: Cli, order_id):
+    await cli.start("MarketOrder", order_id, "--input", order(order_id))
+    first = await cli.result(order_id)
+    await cli.start("MarketOrder", order_id, "--input", order(order_id))
+    assert await cli.result(order_id) == first | {"updated_at": ANY}
+    await cli.start("MarketOrder", order_id, "--input", order(order_id, quantity=0.02))
+    assert (await cli.result(order_id))["code"] == "IDEMPOTENCY_CONFLICT"
+    await assert_ledger_is_exchange(cli.world)
+
+
+# --- cancel -----------------------------------------------------------------------------------
+
+CANCELS = [
+    ((), "user_request"),
+    (("--input", '{"reason":"user_request"}'), "user_request"),
+    (("--input", '{"reason":"enough"}'), "enough"),
+    (("--input", "{}"), "user_request"),
+    (("--input", '"enough"'), "enough"),
+    (NULL, "user_request"),
+    (("--input", "5"), "unreadable"),
+    (("--input", "[1,2]"), "unreadable"),
+    (("--input", '{"reason":5}'), "unreadable"),
+    (("--input", '{"why":"enough"}'), "unreadable"),
+    (("--input", '{"reason":"enough"}', "--input", "5"), "enough"),
+    (PLAIN_TEXT, "unreadable"),
+    (BYTES, "unreadable"),
+    (DOUBLED, "unreadable"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "reason"), CANCELS)
+async def test_a_cancel_signal_cancels_whatever_comes_with_it(cli: Cli, order_id, inputs, reason):
+    await cli.rest(order_id)
+    said = await cli("signal", "--workflow-id", order_id, "--name", "cancel", *inputs)
+    assert said.code == 0, said.error
+    done = await cli.result(order_id)
+    assert (done["status"], done["reason"]) == ("cancelled", reason)
+    assert not any(each.is_open for each in _orders_of(cli, done))
+
+
+@pytest.mark.parametrize(("inputs", "reason"), [CANCELS[0], CANCELS[2], CANCELS[10], CANCELS[11]])
+async def test_a_cancel_update_answers_with_the_final_state(cli: Cli, order_id, inputs, reason):
+    await cli.rest(order_id)
+    update = ("update", "execute", "--workflow-id", order_id, "--name", "cancel")
+    answer = (await cli(*update, *inputs)).json["result"]
+    assert (answer["status"], answer["reason"]) == ("cancelled", reason)
+    assert await cli.result(order_id) == answer
+
+
+async def test_temporals_own_cancel_cancels_the_order(cli: Cli, order_id):
+    await cli.rest(order_id)
+    assert (await cli("cancel", "--workflow-id", order_id)).code == 0
+    done = await cli.result(order_id)
+    assert (done["status"], done["filled_quantity"]) == ("cancelled", "0")
+    assert not any(each.is_open for each in _orders_of(cli, done))
+    await assert_ledger_is_exchange(cli.world)
+
+
+def _orders_of(cli: Cli, done: Any) -> list[Any]:
+    log = cli.world.log()
+    return [each for c in done["children"] for each in log.orders_named(c["client_order_id"])]
+
+
+# --- other messages ---------------------------------------------------------------------------
+
+
+async def test_the_accept_update_answers_the_verdict(cli: Cli, order_id):
+    await cli.start("MarketOrder", order_id, "--input", order(order_id, timeout_s=5))
+    update = ("update", "execute", "--workflow-id", order_id, "--name", "accept")
+    said = await cli(*update)
+    if said.code == 0:  # else it had ended before it could be asked
+        assert json.loads(said.out)["result"]["status"] in ("accepted", "working", "filled")
+    assert (await cli.result(order_id))["status"] == "filled"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ((), None),
+        (NULL, "INVALID_TYPE"),
+        (PLAIN_TEXT, "INVALID_JSON"),
+        (DOUBLED, "DUPLICATE_FIELD"),
+        (("--input", order("x", quantity=0.5)), "IDEMPOTENCY_CONFLICT"),
+    ],
+)
+async def test_the_accept_update_denies_another_body_and_the_order_goes_on(
+    cli: Cli, order_id, inputs, code
+):
+    await cli.rest(order_id)
+    update = ("update", "execute", "--workflow-id", order_id, "--name", "accept")
+    answer = (await cli(*update, *inputs)).json["result"]
+    assert (answer["status"], answer["code"]) == ("denied" if code else "working", code)
+    assert (await cli.progress(order_id))["status"] == "working"
+    await cli("signal", "--workflow-id", order_id, "--name", "cancel")
+    await cli.result(order_id)
+
+
+@pytest.mark.parametrize("name", ["execution_report", "no_such_signal"])
+@pytest.mark.parametrize("inputs", [(), ("--input", "5"), PLAIN_TEXT, DOUBLED])
+async def test_a_signal_that_makes_no_sense_changes_nothing(cli: Cli, order_id, name, inputs):
+    await cli.rest(order_id)
+    assert (await cli("signal", "--workflow-id", order_id, "--name", name, *inputs)).code == 0
+    assert (await cli.progress(order_id))["status"] == "working"
+    await cli("signal", "--workflow-id", order_id, "--name", "cancel")
+    assert (await cli.result(order_id))["status"] == "cancelled"
+
+
+# --- bad starts -------------------------------------------------------------------------------
+
+TWO = ("--input", "{}", "--input", "{}")
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ((), "INVALID_INPUT"),
+        (NULL, "INVALID_TYPE"),
+        (("--input", "[]"), "INVALID_TYPE"),
+        (("--input", '"x"'), "INVALID_TYPE"),
+        (("--input", "{}"), "MISSING_FIELD"),
+        (TWO, "MISSING_FIELD"),
+        (PLAIN_TEXT, "INVALID_JSON"),
+        (BYTES, "INVALID_JSON"),
+        (DOUBLED, "DUPLICATE_FIELD"),
+    ],
+)
+async def test_a_start_that_is_no_order_ends_denied(cli: Cli, order_id, kind, inputs, code):
+    orders_before = len(cli.world.log().orders)
+    await cli.start(kind, order_id, *inputs)
+    done = await cli.result(order_id)
+    assert (done["status"], done["code"]) == ("denied", code)
+    assert len(cli.world.log().orders) == orders_before
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"quantity": [1]}, "INVALID_TYPE", "quantity"),
+        ({"quantity": True}, "INVALID_TYPE", "quantity"),
+        ({"quantity": "1e400"}, "INVALID_DECIMAL", "quantity"),
+        ({"quantity": -1}, "NOT_POSITIVE", "quantity"),
+        ({"quantity": "0.000001"}, "PRECISION", "quantity"),
+        ({"side": 5}, "INVALID_TYPE", "side"),
+        ({"side": "hold"}, "UNKNOWN_ENUM", "side"),
+        ({"symbol": "XXX/YYY"}, "UNKNOWN_SYMBOL", "symbol"),
+        ({"exchange": "nowhere"}, None, "exchange"),
+        ({"side": None}, "MISSING_FIELD", "side"),
+        ({"order_id": "another"}, "FIELD_NOT_ALLOWED", "order_id"),
+        ({"order_type": "twap"}, "FIELD_NOT_ALLOWED", "order_type"),
+        ({"account": "nobody"}, None, "account"),
+        ({"admin": True}, "UNKNOWN_FIELD", "admin"),
+    ],
+)
+async def test_a_start_with_a_wrong_field_names_it(cli: Cli, order_id, fields, code, field):
+    orders_before = len(cli.world.log().orders)
+    await cli.start("MarketOrder", order_id, "--input", order(order_id, **fields))
+    done = await cli.result(order_id)
+    assert (done["status"], done["field"]) == ("denied", field)
+    assert code in (None, done["code"])
+    assert Decimal(done["filled_quantity"]) == 0
+    assert len(cli.world.log().orders) == orders_before
+
+
+@pytest.mark.parametrize("inputs", [(), ("--input", "5"), TWO, PLAIN_TEXT, DOUBLED])
+async def test_a_feed_started_wrongly_fails_for_good(cli: Cli, order_id, inputs):
+    await cli.start("AccountFeed", order_id, *inputs)
+    ended = await cli("result", "--workflow-id", order_id)
+    told = json.loads(ended.out)
+    assert told["status"] == "FAILED"
+    assert told["closeEvent"]["workflowExecutionFailedEventAttributes"]["failure"][
+        "applicationFailureInfo"
+    ] == {"type": "INVALID_INPUT", "nonRetryable": True}
+    await assert_tasks_never_failed(cli.world, order_id)

@@ -1,0 +1,131 @@
+"""Hypothesis strategies for the core: amounts, order bodies, and any message from its types."""
+
+import dataclasses
+import types
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from workflows.domain.orders import Side
+from workflows.domain.schedules import MAX_SLICES, CatchUp
+from workflows.messages import OrderRequest, validate_order
+
+WIDEST = Decimal("999999999999999999.999999999999999999")
+
+amounts = st.decimals(min_value=0, max_value=WIDEST, places=18)
+"""36 digits: as many as a caller may give on each side of the point."""
+positive_amounts = st.one_of(
+    amounts.filter(bool),
+    st.decimals(min_value="0.001", max_value=100_000, places=3),
+    st.integers(1, 10**18 - 1).map(Decimal),
+)
+odd_amounts = st.one_of(
+    positive_amounts,
+    positive_amounts.map(Decimal.copy_negate),
+    st.sampled_from(["0", "-0", "0E-18", "1E+17", "1E-18", "0.10"]).map(Decimal),
+)
+identifiers = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True).filter(
+    lambda text: text not in (".", "..")
+)
+texts = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20)
+anything_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def fractions_up_to(high: str) -> st.SearchStrategy[str]:
+    return st.decimals(min_value=0, max_value=Decimal(high), places=6).map("{:f}".format)
+
+
+@st.composite
+def order_bodies(draw: st.DrawFn) -> dict[str, Any]:
+    """A valid order as parsed JSON: required fields, and any of the others that may be there."""
+    order_type = draw(st.sampled_from(["market", "limit", "twap"]))
+    number = positive_amounts.map("{:f}".format)
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "order_id": identifiers,
+        "account": identifiers,
+        "priority": st.integers(1, 5),
+    }
+    if order_type != "twap":
+        optional["timeout_s"] = st.decimals(min_value="0.1", max_value=31_536_000, places=3)
+    if order_type != "limit":
+        optional["slippage_tolerance"] = fractions_up_to("0.5")
+    else:
+        optional["time_in_force"] = st.sampled_from(["GTC", "IOC", "FOK"])
+    if order_type == "twap":
+        optional |= {
+            "price": number,
+            "twap_slices": st.integers(1, MAX_SLICES),
+            "twap_interval": st.decimals(min_value="0.05", max_value=86_400, places=2),
+            "size_jitter": fractions_up_to("0.5"),
+            "time_jitter": fractions_up_to("0.5"),
+            "catch_up": st.sampled_from([mode.value for mode in CatchUp]),
+            "catch_up_cap": st.integers(1, 100),
+            "end_sweep": st.booleans(),
+        }
+    required: dict[str, st.SearchStrategy[Any]] = {
+        "strategy_id": identifiers,
+        "exchange": identifiers,
+        "symbol": texts,
+        "side": st.sampled_from([side.value for side in Side]),
+        "order_type": st.just(order_type),
+        "quantity": number,
+    }
+    if order_type == "limit":
+        required["price"] = number
+    return draw(st.fixed_dictionaries(required, optional=optional))
+
+
+def _request(body: dict[str, Any]) -> OrderRequest:
+    request = validate_order(body)
+    assert isinstance(request, OrderRequest), request
+    return request
+
+
+order_requests = order_bodies().map(_request)
+
+_PLAIN: dict[object, st.SearchStrategy[Any]] = {
+    Decimal: odd_amounts,
+    str: texts,
+    int: st.integers(-(10**18) + 1, 10**18 - 1),
+    bool: st.booleans(),
+    types.NoneType: st.none(),
+    datetime: st.datetimes(min_value=datetime(2000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    OrderRequest: order_requests,
+}
+
+
+def values_of(hint: Any) -> st.SearchStrategy[Any]:
+    """Any value of a message's type, to the depth of its nested messages."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    if origin in (types.UnionType, Union):
+        return st.one_of(*map(values_of, args))
+    if origin is tuple:
+        return st.lists(values_of(args[0]), max_size=2).map(tuple)
+    if origin is dict:
+        return st.dictionaries(texts, values_of(args[1]), max_size=2)
+    if issubclass(hint, Enum):
+        return st.sampled_from(hint)
+    assert dataclasses.is_dataclass(hint) or issubclass(hint, BaseModel), hint
+    names = (
+        [field.name for field in dataclasses.fields(hint)]
+        if dataclasses.is_dataclass(hint)
+        else list(hint.model_fields)
+    )
+    hints = get_type_hints(hint)
+    return st.builds(hint, **{name: values_of(hints[name]) for name in names})

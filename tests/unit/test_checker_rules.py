@@ -1,0 +1,289 @@
+"""The checker's rules on small hand-made logs and ledgers: a clean one, and each planted fault."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from activities.venues.simulator.judge import JudgedOrder, JudgedTrade, VenueLog
+from workers.checker_ledger import (
+    ChildFacts,
+    FillFacts,
+    Imbalance,
+    LedgerFacts,
+    ParentFacts,
+)
+from workers.checker_rules import Evidence, Invariant, violations
+from workflows.domain.lifecycle import OrderStatus
+
+VENUE, ACCOUNT, SYMBOL = "binance", "main", "BTC/USDT"
+OURS = "0123456789abcdef0123456789abcdef"
+BY_HAND = "x-made-by-hand"
+OPENED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+AFTER_MS = int((OPENED_AT + timedelta(seconds=5)).timestamp() * 1000)
+BEFORE_MS = int((OPENED_AT - timedelta(seconds=5)).timestamp() * 1000)
+
+
+def an_order(**changes: Any) -> JudgedOrder:
+    fields: dict[str, Any] = {
+        "ts_ms": AFTER_MS,
+        "order_id": 7,
+        "client_order_id": OURS,
+        "account": ACCOUNT,
+        "symbol": SYMBOL,
+        "side": "BUY",
+        "type": "LIMIT",
+        "tif": "GTC",
+        "price": Decimal(100),
+        "quantity": Decimal(2),
+        "status": "FILLED",
+        "executed": Decimal(2),
+    }
+    return JudgedOrder(**fields | changes)
+
+
+def a_trade(**changes: Any) -> JudgedTrade:
+    fields: dict[str, Any] = {
+        "ts_ms": AFTER_MS,
+        "trade_id": 41,
+        "order_id": 7,
+        "client_order_id": OURS,
+        "account": ACCOUNT,
+        "symbol": SYMBOL,
+        "side": "BUY",
+        "price": Decimal(100),
+        "quantity": Decimal(2),
+        "fee": Decimal("0.002"),
+        "fee_asset": "BTC",
+        "maker": False,
+    }
+    return JudgedTrade(**fields | changes)
+
+
+def a_log(*more: JudgedOrder, trades: tuple[JudgedTrade, ...] = ()) -> VenueLog:
+    """One filled order of ours, and what else is given."""
+    orders = (an_order(), *more)
+    return VenueLog(
+        start_balances={ACCOUNT: {"BTC": Decimal(10), "USDT": Decimal(1_000)}},
+        orders={order.order_id: order for order in orders},
+        trades=[a_trade(), *trades],
+    )
+
+
+def a_fill(**changes: Any) -> FillFacts:
+    fields: dict[str, Any] = {
+        "exchange": VENUE,
+        "account": ACCOUNT,
+        "symbol": SYMBOL,
+        "trade_id": "41",
+        "venue_order_id": "7",
+        "client_order_id": OURS,
+        "side": "buy",
+        "price": Decimal("100.00"),
+        "quantity": Decimal("2.0"),
+        "fee": Decimal("0.002"),
+        "fee_asset": "BTC",
+    }
+    return FillFacts(**fields | changes)
+
+
+PARENT = ParentFacts(
+    order_id="order-1",
+    status=OrderStatus.FILLED,
+    quantity=Decimal(2),
+    filled_quantity=Decimal(2),
+)
+CHILD = ChildFacts(
+    client_order_id=OURS,
+    order_id="order-1",
+    exchange=VENUE,
+    account=ACCOUNT,
+    filled_quantity=Decimal(2),
+    risk_passed=True,
+    reservation_open=False,
+)
+
+
+def a_ledger(**changes: Any) -> LedgerFacts:
+    """The ledger that fits `a_log()`."""
+    fields: dict[str, Any] = {
+        "parents": (PARENT,),
+        "children": (CHILD,),
+        "fills": (a_fill(),),
+        "opened_at": {(VENUE, ACCOUNT): OPENED_AT},
+        "balances": {(VENUE, ACCOUNT): {"BTC": Decimal("11.998"), "USDT": Decimal(800)}},
+    }
+    return LedgerFacts(**fields | changes)
+
+
+def found(log: VenueLog, ledger: LedgerFacts, **options: Any) -> list[str]:
+    """The violations as `rule subject`."""
+    evidence = Evidence(logs={VENUE: log}, ledger=ledger)
+    return [f"{each.invariant} {each.subject}" for each in violations(evidence, **options)]
+
+
+FILL_KEY = "binance/main/BTC/USDT/41"
+
+
+def test_a_ledger_that_is_the_exchange_has_no_violation():
+    assert found(a_log(), a_ledger(), all_finished=True) == []
+
+
+def test_two_orders_with_one_id_of_ours_are_a_duplicate_even_if_nothing_traded():
+    twin = an_order(order_id=8, executed=Decimal(0), status="CANCELED")
+    assert found(a_log(twin), a_ledger()) == [f"I1 {OURS}"]
+
+
+def test_two_orders_with_one_id_made_by_hand_are_the_hand_s_business():
+    hands = [
+        an_order(order_id=n, client_order_id=BY_HAND, executed=Decimal(0), status="CANCELED")
+        for n in (8, 9)
+    ]
+    assert found(a_log(*hands), a_ledger()) == []
+
+
+def test_a_fill_that_the_ledger_lacks_is_found_in_fills_and_balances_and_the_order():
+    balances = {(VENUE, ACCOUNT): {"BTC": Decimal(10), "USDT": Decimal(1_000)}}
+    ledger = a_ledger(fills=(), balances=balances)
+    assert found(a_log(), ledger) == [
+        f"I3 {FILL_KEY}",
+        f"I4 {OURS}",
+        "I4 order-1",
+        "I6 binance/main/BTC",
+        "I6 binance/main/USDT",
+    ]
+
+
+def test_a_fill_booked_twice_is_found():
+    ledger = a_ledger(fills=(a_fill(), a_fill()))
+    assert f"I3 {FILL_KEY}" in found(a_log(), ledger)
+
+
+def test_a_fill_that_the_exchange_never_made_is_found():
+    ledger = a_ledger(fills=(a_fill(), a_fill(trade_id="99", client_order_id=None)))
+    assert found(a_log(), ledger) == ["I3 binance/main/BTC/USDT/99"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": Decimal("100.00000001")},
+        {"fee": Decimal("0.00200000000000000001")},
+        {"fee_asset": "BNB"},
+        {"side": "sell"},
+        {"venue_order_id": "8"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_fill_booked_with_another_figure_is_found(change):
+    assert found(a_log(), a_ledger(fills=(a_fill(**change),))) == [f"I3 {FILL_KEY}"]
+
+
+def test_our_fill_booked_as_external_is_found():
+    ledger = a_ledger(fills=(a_fill(client_order_id=None),))
+    assert found(a_log(), ledger) == [f"I3 {FILL_KEY}", f"I4 {OURS}", "I4 order-1"]
+
+
+def external(ts_ms: int) -> VenueLog:
+    order = an_order(order_id=8, client_order_id=BY_HAND, ts_ms=ts_ms, executed=Decimal(1))
+    trade = a_trade(
+        trade_id=42, order_id=8, client_order_id=BY_HAND, ts_ms=ts_ms, quantity=Decimal(1)
+    )
+    return a_log(order, trades=(trade,))
+
+
+BALANCES_WITH_EXTERNAL = {
+    (VENUE, ACCOUNT): {"BTC": Decimal("12.996"), "USDT": Decimal(700)},
+}
+
+
+def test_a_trade_made_by_hand_must_be_booked_too():
+    ledger = a_ledger(balances=BALANCES_WITH_EXTERNAL)
+    assert found(external(AFTER_MS), ledger) == ["I3 binance/main/BTC/USDT/42"]
+    booked = a_fill(trade_id="42", venue_order_id="8", client_order_id=None, quantity=Decimal(1))
+    assert found(external(AFTER_MS), replace(ledger, fills=(a_fill(), booked))) == []
+
+
+def test_a_trade_made_by_hand_before_the_opening_balances_is_history():
+    ledger = a_ledger(balances=BALANCES_WITH_EXTERNAL)
+    assert found(external(BEFORE_MS), ledger) == []
+
+
+def test_an_order_executed_further_than_the_ledger_says_is_found():
+    log = a_log()
+    log.orders[7].executed = Decimal("2.00000001")
+    log.orders[7].quantity = Decimal(3)
+    assert f"I4 {OURS}" in found(log, a_ledger())
+    assert "LOG binance" in found(log, a_ledger()), "its trades do not add up either"
+
+
+def test_a_parent_filled_beyond_its_quantity_is_found():
+    small = replace(PARENT, quantity=Decimal("1.99999999"))
+    assert found(a_log(), a_ledger(parents=(small,))) == ["I5 order-1"]
+
+
+def test_a_parent_that_ended_with_another_sum_than_its_fills_is_found():
+    told = replace(PARENT, filled_quantity=Decimal("1.5"))
+    assert found(a_log(), a_ledger(parents=(told,))) == ["I4 order-1"]
+
+
+def test_postings_that_do_not_balance_are_found():
+    lost = Imbalance(fill_id=3, asset="USDT", amount=Decimal("0.00000001"))
+    assert found(a_log(), a_ledger(imbalances=(lost,))) == ["I6 fill 3"]
+
+
+def test_a_balance_that_is_off_in_the_last_digit_is_found():
+    balances = {(VENUE, ACCOUNT): {"BTC": Decimal("11.99800001"), "USDT": Decimal(800)}}
+    assert found(a_log(), a_ledger(balances=balances)) == ["I6 binance/main/BTC"]
+
+
+def test_an_order_of_ours_without_a_passed_risk_check_is_found():
+    child = replace(CHILD, risk_passed=False)
+    assert found(a_log(), a_ledger(children=(child,))) == [f"I8 {OURS}"]
+
+
+def test_an_order_with_an_id_of_ours_that_nobody_recorded_is_found():
+    unknown = an_order(order_id=8, client_order_id="f" * 32, executed=Decimal(0), status="NEW")
+    assert found(a_log(unknown), a_ledger()) == [f"I8 {'f' * 32}"]
+
+
+def test_an_order_in_another_account_than_its_own_is_found():
+    child = replace(CHILD, account="hedge")
+    assert found(a_log(), a_ledger(children=(child,))) == [f"I8 {OURS}"]
+
+
+def test_an_open_reservation_of_a_finished_parent_is_found():
+    child = replace(CHILD, reservation_open=True)
+    assert found(a_log(), a_ledger(children=(child,))) == [f"RELEASED {OURS}"]
+    working = replace(PARENT, status=OrderStatus.WORKING)
+    assert found(a_log(), a_ledger(children=(child,), parents=(working,))) == []
+
+
+def test_an_order_left_open_at_the_exchange_by_a_finished_parent_is_found():
+    log = a_log()
+    log.orders[7].status, log.orders[7].quantity = "PARTIALLY_FILLED", Decimal(3)
+    assert found(log, a_ledger()) == [f"RELEASED {OURS}"]
+
+
+def test_a_parent_under_way_counts_only_when_all_should_be_finished():
+    working = replace(PARENT, status=OrderStatus.WORKING)
+    ledger = a_ledger(parents=(working,))
+    assert found(a_log(), ledger) == []
+    assert found(a_log(), ledger, all_finished=True) == ["I2 order-1"]
+
+
+def test_children_at_a_venue_without_a_log_are_not_judged():
+    elsewhere = replace(CHILD, client_order_id="e" * 32, exchange="binanceus", order_id="order-2")
+    other = replace(PARENT, order_id="order-2", filled_quantity=Decimal(0))
+    ledger = a_ledger(children=(CHILD, elsewhere), parents=(PARENT, other))
+    assert found(a_log(), ledger) == []
+
+
+def test_a_violation_reads_as_rule_subject_and_figures():
+    small = replace(PARENT, quantity=Decimal(1))
+    evidence = Evidence(logs={VENUE: a_log()}, ledger=a_ledger(parents=(small,)))
+    (only,) = violations(evidence)
+    assert only.invariant is Invariant.NO_OVERSHOOT
+    assert str(only) == "I5 order-1: filled 2.0 of 1"

@@ -1,0 +1,412 @@
+"""Order requests: each field's code and name, fields that exclude each other, and sameness."""
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+
+from tests.unit.message_strategies import anything_json, order_bodies
+from workflows.acceptance import is_same_order
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.orders import OrderType
+from workflows.fields import plain
+from workflows.messages import (
+    CancelRequest,
+    OrderRequest,
+    cancel_reason,
+    parse_order,
+    validate_order,
+)
+
+UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
+
+MARKET: dict[str, Any] = {
+    "strategy_id": "s1",
+    "exchange": "binance",
+    "symbol": "BTC/USDT",
+    "side": "buy",
+    "order_type": "market",
+    "quantity": "0.1",
+}
+LIMIT = {**MARKET, "order_type": "limit", "price": "50000"}
+TWAP = {**MARKET, "order_type": "twap"}
+KINDS = {"market": MARKET, "limit": LIMIT, "twap": TWAP}
+
+
+def raw(body: dict[str, Any], **changes: object) -> bytes:
+    return json.dumps({**body, **changes}).encode()
+
+
+def accepted(body: bytes) -> OrderRequest:
+    answer = parse_order(body)
+    assert isinstance(answer, OrderRequest), answer
+    return answer
+
+
+def denied(body: bytes, order_type: OrderType | None = None) -> Denied:
+    answer = parse_order(body, order_type=order_type)
+    assert isinstance(answer, Denied), answer
+    return answer
+
+
+# --- what is accepted ---------------------------------------------------------------------------
+
+
+def test_what_is_left_out_has_its_documented_default() -> None:
+    order = accepted(raw(MARKET))
+    assert order.order_id is None
+    assert (order.account, order.time_in_force, order.post_only) == ("main", "GTC", False)
+    assert order.priority == 3
+    left_to_the_engine = set(OrderRequest.model_fields) - set(MARKET)
+    left_to_the_engine -= {"account", "time_in_force", "post_only", "priority"}
+    assert {getattr(order, name) for name in left_to_the_engine} == {None}
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.1", "0.1"), ("1", "1"), ("2e-1", "0.2")])
+def test_a_quantity_may_be_a_number_and_stays_exact(text: str, value: str) -> None:
+    order = accepted(raw(MARKET, quantity="Q").replace(b'"Q"', text.encode()))
+    assert str(order.quantity) == value
+    assert json.loads(order.model_dump_json())["quantity"] == value
+
+
+@UNDISTURBED
+@given(order_bodies(), st.booleans())
+def test_an_order_survives_json_unchanged_however_its_numbers_are_written(
+    body: dict[str, Any], as_text: bool
+) -> None:
+    order = validate_order(body)
+    assert isinstance(order, OrderRequest), order
+    decimals = ("quantity", "price", "slippage_tolerance", "timeout_s", "twap_interval")
+    shown = json.loads(order.model_dump_json())
+    for name in decimals:
+        if shown[name] is not None:
+            assert Decimal(shown[name]) == Decimal(body[name])
+    text = order.model_dump_json()
+    if not as_text:
+        for name in decimals:
+            text = text.replace(f'"{name}":"{shown[name]}"', f'"{name}":{shown[name]}')
+    again = accepted(text.encode())
+    assert again == order
+    assert again.body_hash() == order.body_hash()
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "low", "high", "step"),
+    [
+        ("market", "slippage_tolerance", "0", "0.5", "0.000000000000000001"),
+        ("market", "priority", "1", "5", "1"),
+        ("market", "timeout_s", "0.1", "31536000", "0.000000000000000001"),
+        ("twap", "twap_slices", "1", "5000", "1"),
+        ("twap", "twap_interval", "0.05", "86400", "0.000000000000000001"),
+        ("twap", "size_jitter", "0", "0.5", "0.000000000000000001"),
+        ("twap", "time_jitter", "0", "0.5", "0.000000000000000001"),
+        ("twap", "catch_up_cap", "1", "100", "1"),
+    ],
+)
+def test_a_range_holds_exactly_at_its_bounds(
+    kind: str, field: str, low: str, high: str, step: str
+) -> None:
+    for text in (low, high):
+        order = validate_order({**KINDS[kind], field: Decimal(text)})
+        assert isinstance(order, OrderRequest), order
+        assert getattr(order, field) == Decimal(text)
+    for value in (Decimal(low) - Decimal(step), Decimal(high) + Decimal(step)):
+        answer = validate_order({**KINDS[kind], field: value})
+        assert isinstance(answer, Denied)
+        assert (answer.code, answer.field) == ("OUT_OF_RANGE", field)
+        assert answer.detail == f"{field} must be between {low} and {high}"
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+OUT_OF_RANGE, INVALID_TYPE = DenialCode.OUT_OF_RANGE, DenialCode.INVALID_TYPE
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "code"),
+    [
+        ("limit", "price", 0, "NOT_POSITIVE"),
+        ("limit", "price", "-1", "NOT_POSITIVE"),
+        ("limit", "price", None, "MISSING_FIELD"),
+        ("market", "quantity", "1e400", "INVALID_DECIMAL"),
+        ("market", "quantity", "0.1234567890123456789", "PRECISION"),
+        ("market", "quantity", True, INVALID_TYPE),
+        ("twap", "twap_slices", 1_000_000, OUT_OF_RANGE),
+        ("twap", "twap_slices", 0, OUT_OF_RANGE),
+        ("twap", "twap_slices", -1, OUT_OF_RANGE),
+        ("twap", "twap_slices", 1.5, INVALID_TYPE),
+        ("twap", "twap_slices", "10", INVALID_TYPE),
+        ("twap", "twap_interval", 0, OUT_OF_RANGE),
+        ("twap", "twap_interval", -5, OUT_OF_RANGE),
+        ("twap", "twap_interval", 1_000_000_000, OUT_OF_RANGE),
+        ("twap", "catch_up", "later", "UNKNOWN_ENUM"),
+        ("twap", "catch_up", "", "UNKNOWN_ENUM"),
+        ("twap", "end_sweep", "true", INVALID_TYPE),
+        ("market", "timeout_s", 3_155_760_000, OUT_OF_RANGE),
+        ("market", "side", "BUY ", "UNKNOWN_ENUM"),
+        ("market", "side", "BUY", "UNKNOWN_ENUM"),
+        ("market", "side", "bu\u0443", "UNKNOWN_ENUM"),
+        ("market", "side", "hold", "UNKNOWN_ENUM"),
+        ("market", "side", None, INVALID_TYPE),
+        ("market", "order_type", "iceberg", "UNKNOWN_ENUM"),
+        ("limit", "time_in_force", "GTD", "UNKNOWN_ENUM"),
+        ("limit", "time_in_force", "ioc", "UNKNOWN_ENUM"),
+        ("limit", "post_only", 1, INVALID_TYPE),
+        ("market", "priority", None, INVALID_TYPE),
+        ("market", "symbol", "BTC\0USDT", "ILLEGAL_CHARS"),
+        ("market", "symbol", 7, INVALID_TYPE),
+        ("market", "symbol", "x" * 501, "TOO_LONG"),
+        ("market", "strategy_id", "x" * 10_000, "TOO_LONG"),
+        ("market", "strategy_id", "'; DROP TABLE orders;--", "ILLEGAL_CHARS"),
+        ("market", "strategy_id", None, INVALID_TYPE),
+        ("market", "account", "..", "ILLEGAL_CHARS"),
+        ("market", "exchange", "", "ILLEGAL_CHARS"),
+        ("market", "order_id", "a:b", "ILLEGAL_CHARS"),
+        ("market", "admin", True, "UNKNOWN_FIELD"),
+        ("market", "account_id", "other", "UNKNOWN_FIELD"),
+        ("market", "Quantity", "1", "UNKNOWN_FIELD"),
+        ("market", "{x}", 1, "UNKNOWN_FIELD"),
+    ],
+)
+def test_a_wrong_field_is_denied_with_its_code_and_name(
+    kind: str, field: str, value: object, code: str
+) -> None:
+    answer = denied(raw(KINDS[kind], **{field: value}))
+    assert (answer.code, answer.field) == (code, field)
+    assert answer.detail.startswith(f"{field} ")
+
+
+@pytest.mark.parametrize("field", sorted(MARKET))
+def test_a_field_that_must_be_there_is_asked_for(field: str) -> None:
+    body = {name: value for name, value in MARKET.items() if name != field}
+    answer = denied(raw(body))
+    assert (answer.code, answer.field) == ("MISSING_FIELD", field)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "INVALID_JSON"),
+        (b'{"strategy_id":"\\ud800"}', "INVALID_JSON"),
+        (raw(MARKET)[:-5], "INVALID_JSON"),
+        (b'{"quantity":"1","quantity":"9"}', "DUPLICATE_FIELD"),
+        (b"[" * 30_000, "TOO_DEEP"),
+        (b"null", "INVALID_TYPE"),
+        (b"[]", "INVALID_TYPE"),
+        (b'"x"', "INVALID_TYPE"),
+        (b"1", "INVALID_TYPE"),
+    ],
+)
+def test_what_is_no_object_is_denied_without_a_field(body: bytes, code: str) -> None:
+    answer = denied(body)
+    assert (answer.code, answer.field) == (code, None)
+    assert answer.detail
+
+
+@pytest.mark.parametrize("field", sorted(set(OrderRequest.model_fields) - {"symbol"}))
+def test_braces_in_a_callers_text_are_neither_a_template_nor_echoed(field: str) -> None:
+    answer = denied(raw(TWAP, **{field: "{s3cret} {0.__class__} %s"}))
+    assert answer.field == field
+    assert "s3cret" not in answer.detail
+    assert "{" not in answer.detail
+
+
+def test_braces_in_a_symbol_are_text() -> None:
+    assert accepted(raw(MARKET, symbol="{x}/{y}")).symbol == "{x}/{y}"
+
+
+@UNDISTURBED
+@given(
+    kind=st.sampled_from(list(KINDS)),
+    field=st.sampled_from(list(OrderRequest.model_fields)),
+    value=anything_json,
+)
+def test_any_value_in_any_field_is_an_order_or_a_denial(
+    kind: str, field: str, value: object
+) -> None:
+    answer = validate_order({**KINDS[kind], field: value})
+    if isinstance(answer, OrderRequest):
+        accepted(answer.model_dump_json().encode())
+    else:
+        assert answer.detail
+
+
+# --- combinations -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "field"),
+    [
+        ("market", {"price": "50000"}, "price"),
+        ("limit", {"slippage_tolerance": "0.01"}, "slippage_tolerance"),
+        ("limit", {"slippage_tolerance": "0"}, "slippage_tolerance"),
+        ("market", {"time_in_force": "FOK"}, "time_in_force"),
+        ("twap", {"time_in_force": "FOK"}, "time_in_force"),
+        ("twap", {"time_in_force": "IOC"}, "time_in_force"),
+        ("twap", {"timeout_s": "60"}, "timeout_s"),
+        ("market", {"post_only": True}, "post_only"),
+        ("twap", {"post_only": True}, "post_only"),
+        ("limit", {"post_only": True, "time_in_force": "IOC"}, "post_only"),
+        ("limit", {"post_only": True, "time_in_force": "FOK"}, "post_only"),
+        *(
+            (kind, {field: value}, field)
+            for kind in ("market", "limit")
+            for field, value in {
+                "twap_slices": 10,
+                "twap_interval": 60,
+                "size_jitter": "0",
+                "time_jitter": "0",
+                "catch_up": "spread",
+                "catch_up_cap": 3,
+                "end_sweep": False,
+            }.items()
+        ),
+    ],
+)
+def test_fields_that_exclude_each_other_are_denied(
+    kind: str, changes: dict[str, object], field: str
+) -> None:
+    answer = denied(raw(KINDS[kind], **changes))
+    assert (answer.code, answer.field) == ("FIELD_NOT_ALLOWED", field)
+    assert answer.detail.startswith(f"{field} is not allowed with ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("market", {"price": None}),
+        ("market", {"time_in_force": "IOC", "slippage_tolerance": "0.5"}),
+        ("market", {"timeout_s": "0.1"}),
+        ("limit", {"post_only": True, "timeout_s": 60}),
+        ("limit", {"time_in_force": "IOC"}),
+        ("limit", {"time_in_force": "FOK"}),
+        ("limit", {"twap_slices": None, "end_sweep": None}),
+        ("twap", {"price": "50000", "slippage_tolerance": "0.01"}),
+        ("twap", {"twap_slices": 1e1, "twap_interval": "0.05", "end_sweep": False}),
+    ],
+)
+def test_fields_that_go_together_are_accepted(kind: str, changes: dict[str, object]) -> None:
+    accepted(raw(KINDS[kind], **changes))
+
+
+def test_the_workflow_type_says_the_order_type_and_may_not_be_contradicted() -> None:
+    body = {name: value for name, value in MARKET.items() if name != "order_type"}
+    for order_type, complete in zip(OrderType, (MARKET, LIMIT, TWAP), strict=True):
+        changes = {"price": complete["price"]} if "price" in complete else {}
+        implied = parse_order(raw(body, **changes), order_type=order_type)
+        assert implied == accepted(raw(complete))
+    answer = denied(raw(MARKET), OrderType.TWAP)
+    assert (answer.code, answer.field) == ("FIELD_NOT_ALLOWED", "order_type")
+
+
+# --- sameness -----------------------------------------------------------------------------------
+
+SAME = [
+    dict(reversed(MARKET.items())),
+    {**MARKET, "quantity": 0.1},
+    {**MARKET, "quantity": "0.10"},
+    {**MARKET, "order_id": "another-id"},
+    {**MARKET, "account": "main", "time_in_force": "GTC", "post_only": False, "priority": 3},
+    {**MARKET, "price": None, "timeout_s": None, "end_sweep": None},
+]
+OTHER = [
+    {**MARKET, "quantity": "0.100000000000000001"},
+    {**MARKET, "side": "sell"},
+    {**MARKET, "account": "second"},
+    {**MARKET, "priority": 2},
+    {**MARKET, "timeout_s": 30},
+    {**MARKET, "slippage_tolerance": 0},
+    {**LIMIT, "price": "50000"},
+]
+
+
+@pytest.mark.parametrize("body", SAME)
+def test_the_same_order_written_differently_has_the_same_hash(body: dict[str, Any]) -> None:
+    spaced = json.dumps(body, indent=2).encode()
+    assert accepted(spaced).body_hash() == accepted(raw(MARKET)).body_hash()
+
+
+@pytest.mark.parametrize("body", OTHER)
+def test_another_order_has_another_hash(body: dict[str, Any]) -> None:
+    assert accepted(raw(body)).body_hash() != accepted(raw(MARKET)).body_hash()
+
+
+def test_the_hash_is_of_the_validated_order_in_its_documented_form() -> None:
+    # the ledger keeps hashes: another form would make every known id look like a conflict
+    written = (
+        b'{"strategy_id":"s1","account":"main","exchange":"binance","symbol":"BTC/USDT",'
+        b'"side":"buy","order_type":"limit","quantity":"0.1","price":"50000",'
+        b'"time_in_force":"GTC","post_only":false,"priority":3}'
+    )
+    assert accepted(raw(LIMIT)).body_hash() == hashlib.sha256(written).hexdigest()
+
+
+def asks_for(body: bytes, running: OrderRequest | None) -> bool:
+    return is_same_order(RawValue(Payload(data=body)), OrderType.MARKET, running)
+
+
+def test_a_second_request_is_the_same_order_or_another() -> None:
+    running = accepted(raw(MARKET))
+    untyped = {name: value for name, value in MARKET.items() if name != "order_type"}
+    assert all(asks_for(json.dumps(body).encode(), running) for body in [*SAME, untyped])
+    assert not any(asks_for(raw(body), running) for body in OTHER)
+    assert not asks_for(b"garbage", running)
+
+
+def test_an_order_that_was_denied_for_its_body_is_only_the_same_as_a_bad_body() -> None:
+    assert asks_for(b"garbage", None)
+    assert asks_for(raw(MARKET, quantity=0), None)
+    assert not asks_for(raw(MARKET), None)
+
+
+# --- cancel -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (None, "user_request"),
+        (b"", "user_request"),  # how Temporal writes None
+        (b"null", "user_request"),
+        (b"{}", "user_request"),
+        (b'"too late"', "too late"),
+        (b'""', ""),
+        (b'{"reason":"<script> {x} =cmd()"}', "<script> {x} =cmd()"),
+        (b'{"reason":7}', "unreadable"),
+        (b'{"reason":null}', "unreadable"),
+        (b'{"why":"x"}', "unreadable"),
+        (b'"a\\u0000"', "unreadable"),
+        (b'"' + b"x" * 501 + b'"', "unreadable"),
+        (b"[]", "unreadable"),
+        (b"7", "unreadable"),
+        (b"false", "unreadable"),
+        (b"{garbage", "unreadable"),
+        (b"\xff\xfe", "unreadable"),
+        (b"[" * 30_000, "unreadable"),
+    ],
+)
+def test_every_cancel_has_a_reason(sent: bytes | None, reason: str) -> None:
+    assert cancel_reason(sent) == reason
+
+
+@UNDISTURBED
+@given(
+    st.one_of(
+        st.binary(max_size=40), anything_json.map(lambda v: json.dumps(v, default=str).encode())
+    )
+)
+def test_no_input_whatsoever_refuses_a_cancel(sent: bytes) -> None:
+    assert CancelRequest(reason=cancel_reason(sent))
+
+
+def test_amounts_are_shown_as_plain_text() -> None:
+    order = accepted(raw(LIMIT, price="100", quantity="0.0000001"))
+    shown = json.loads(order.model_dump_json())
+    assert (shown["price"], shown["quantity"]) == ("100", "0.0000001")
+    assert plain(order.quantity) == "0.0000001"

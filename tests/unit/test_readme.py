@@ -1,0 +1,268 @@
+"""The documents are true: what they name exists, and their tables equal the code.
+
+Commands are parsed by the command line's own parsers, orders by the engine's own rules.
+"""
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import typer
+
+from starters.api.app import create_app
+from starters.api.errors import ApiCode, status_of
+from starters.cli import app as starters_app
+from starters.client import WORKFLOW_TYPES
+from workers.__main__ import app as workers_app
+from workers.settings import Settings, is_setting, load_settings
+from workflows import names
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import OrderType
+from workflows.messages import OrderRequest, parse_order
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
+APPS = {"starters": starters_app, "workers": workers_app}
+COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
+FOLDERS = ("workflows", "activities", "workers", "starters", "tests", "deploy", ".ci")
+TYPES = {workflow: kind for kind, workflow in WORKFLOW_TYPES.items()}
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+README = text_of("README.md")
+
+
+def code_lines(text: str) -> Iterator[str]:
+    """Lines of code blocks, without prompt and comment, continued ones joined."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield re.sub(r"\s+# .*", "", line.removeprefix("$ ")).strip()
+
+
+def spans(text: str) -> list[str]:
+    """What stands between single back quotes."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def invocations(program: str) -> list[str]:
+    """Every use of the program in the documents, in code blocks and in prose."""
+    found = [
+        found.group(0)
+        for document in DOCUMENTS
+        for line in [*code_lines(text_of(document)), *spans(text_of(document))]
+        if (found := re.search(rf"\b{program} .*", line))
+    ]
+    assert found
+    return sorted(set(found))
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table below the heading or comment, without its head."""
+    below = README[README.index(heading) :]
+    rows = re.search(r"^\|.*\n\|[-| ]+\n((?:\|.*\n)+)", below, flags=re.MULTILINE)
+    assert rows is not None
+    return [
+        [cell.strip() for cell in row.strip("|").split(" | ")]
+        for row in rows.group(1).strip().splitlines()
+    ]
+
+
+def column(heading: str, index: int = 0) -> list[str]:
+    return [row[index].strip("` |") for row in table(heading)]
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_the_second_line_says_who_does_what():
+    said = "Workflows decide, activities act, workers wire, starters ask."
+    assert README.splitlines()[1] == said
+
+
+@pytest.mark.parametrize(
+    ("heading", "codes"), [("<!-- denial codes", DenialCode), ("<!-- HTTP codes", ApiCode)]
+)
+def test_the_table_of_codes_is_the_enum(heading, codes):
+    told = [row[:2] for row in table(heading)]
+    assert told == [[f"`{code}`", str(status_of(code))] for code in codes]
+    assert all(len(row) == 3 and row[2].strip("| ") for row in table(heading))
+
+
+def test_the_table_of_fields_is_the_order_request():
+    assert column("| field | types |") == list(OrderRequest.model_fields)
+
+
+@pytest.mark.parametrize(("name", "types"), [row[:2] for row in table("| field | types |")])
+def test_a_field_is_refused_by_the_types_that_lack_it(name, types):
+    values = {"price": 50_000, "time_in_force": "IOC", "post_only": True, "catch_up": "spread"}
+    values |= {"end_sweep": True, "slippage_tolerance": "0.01"}
+    values |= {"size_jitter": "0.1", "time_jitter": "0.1"}
+    field = name.strip("`")
+    if types == "all":
+        return
+    for kind in OrderType:
+        order = order_of(kind) | {field: values.get(field, 2)}
+        answer = parse_order(json.dumps(order).encode())
+        is_refused = isinstance(answer, Denied) and answer.field == field
+        assert is_refused == (kind not in types.split(", ")), kind
+
+
+def order_of(kind: OrderType) -> dict[str, object]:
+    order: dict[str, object] = {"strategy_id": "s", "exchange": "binance", "symbol": "BTC/USDT"}
+    order |= {"side": "buy", "order_type": kind, "quantity": 1}
+    return order | ({"price": 50_000} if kind is OrderType.LIMIT else {})
+
+
+def test_the_tables_of_types_and_states_are_the_enums():
+    assert column("| type | what it does |") == [kind.value for kind in OrderType]
+    assert column("| state | meaning |") == [status.value for status in OrderStatus]
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", invocations("python -m (?:starters|workers)"))
+def test_every_command_is_understood_by_its_parser(line):
+    _python, _m, package, *arguments = shlex.split(line)
+    command = typer.main.get_command(APPS[package])
+    while arguments and hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)]
+    with command.make_context(package, arguments):
+        pass  # parsed, not run
+
+
+@pytest.mark.parametrize("line", invocations("make"))
+def test_every_make_target_exists(line):
+    target = line.split()[1]
+    assert re.search(rf"^{re.escape(target)}:", text_of("Makefile"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", invocations("temporal workflow"))
+def test_every_temporal_command_uses_names_of_ours(line):
+    words = shlex.split(line)
+    given = dict(zip(words[3::2], words[4::2], strict=True))
+    if words[2] == "start":
+        assert given["--task-queue"] == names.ORDERS_QUEUE
+        raw = given["--input"].encode()
+        assert isinstance(parse_order(raw, order_type=TYPES[given["--type"]]), OrderRequest)
+    elif words[2] == "query":
+        assert given["--type"] == names.PROGRESS
+    elif words[2] == "signal":
+        assert given["--name"] == names.CANCEL
+    elif words[2] == "list":
+        known = {key.name for key in names.SEARCH_ATTRIBUTES}
+        assert set(re.findall(r"(\w+)=", given["--query"])) <= known
+    else:
+        assert words[2] in ("result", "cancel")
+
+
+def test_the_workflow_types_and_search_attributes_are_all_named():
+    told = set(spans(README))
+    assert told >= set(TYPES)
+    assert told >= {key.name for key in names.SEARCH_ATTRIBUTES}
+
+
+@pytest.fixture(scope="module")
+def routes() -> set[tuple[str, str]]:
+    paths = create_app(load_settings({})).openapi()["paths"]
+    return {(method.upper(), path) for path, methods in paths.items() for method in methods}
+
+
+def test_the_table_of_routes_is_the_api(routes):
+    told = re.findall(r"`(GET|POST) (/[^`]*)`", README)
+    assert set(told) == routes
+
+
+@pytest.mark.parametrize("line", invocations("curl"))
+def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
+    words = shlex.split(line)
+    address = urlsplit(next(word for word in words if word.startswith("http")))
+    assert address.port == Settings().api_port
+    body = words[words.index("-d") + 1] if "-d" in words else None
+    method = "POST" if body or "POST" in words else "GET"
+    matching = [
+        path
+        for known, path in routes
+        if known == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), address.path)
+    ]
+    assert matching
+    if body is not None:
+        assert isinstance(parse_order(body.encode()), OrderRequest)
+
+
+# --- settings, links, paths -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_setting_that_is_named_exists(document):
+    text = text_of(document)
+    others = {*DenialCode, *ApiCode, *COMPOSE_ONLY, "CHILD_TRANSITIONS"}
+    for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text):
+        assert name in others or is_setting(name), name
+        if is_setting(name) and not name.startswith("EXCHANGE_"):
+            assert name in text_of(".env.example"), name
+
+
+def test_the_settings_without_effect_are_those_that_nothing_reads():
+    read = {
+        node.attr
+        for folder in FOLDERS[:4]
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    unread = {name.upper() for name in Settings.model_fields if name not in read}
+    sentence = re.search(r"have no effect yet:(.*?)\.", README, flags=re.DOTALL)
+    assert sentence is not None
+    assert set(spans(sentence.group(1))) == unread
+
+
+def test_the_defaults_that_are_told_are_the_settings_own():
+    for variables, values, _meaning in table("| setting | default |"):
+        told = values.replace("`", "").split(", ")
+        assert [default_of(variable) for variable in spans(variables)] == told
+
+
+def test_the_numbers_that_are_told_are_the_settings_own():
+    rows = re.findall(
+        r"^\|[^|]*\| (\w+) s \| `([A-Z_]+)` \|$", text_of("ARCHITECTURE.md"), re.MULTILINE
+    )
+    assert len(rows) == 6
+    assert [default_of(variable) for _value, variable in rows] == [value for value, _ in rows]
+
+
+def default_of(variable: str) -> str:
+    value = getattr(load_settings({}), variable.lower())
+    if value is None:
+        return "unset"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_somewhere(document):
+    text = text_of(document)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif not target.startswith("https://"):
+            assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_that_is_named_exists(document):
+    for span in spans(text_of(document)):
+        is_file = re.fullmatch(r"[\w./-]+\.(?:py|md|yml|toml|example)", span)
+        if is_file or span.split("/")[0] in FOLDERS:
+            assert (ROOT / span).exists(), span
