@@ -149,7 +149,8 @@ class ExactPayloadConverter(CompositePayloadConverter):
         if type_hints is None and len(payloads) > 1:
             return [RawValue(payloads[0])]
         hints = type_hints and [RawValue if _is_raw(hint) else hint for hint in type_hints]
-        for payload, hint in zip(payloads, hints or [None] * len(payloads), strict=False):
+        wanted: list[object] = list(hints) if hints else [None] * len(payloads)
+        for payload, hint in zip(payloads, wanted, strict=False):
             if hint is not RawValue and payload.metadata.get("encoding") not in self.converters:
                 raise _invalid_input("the payload's encoding is unknown")
         return super().from_payloads(payloads, hints)

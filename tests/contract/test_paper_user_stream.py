@@ -39,7 +39,7 @@ async def listening(client: Any, watch: str, *args: Any) -> asyncio.Task[Any]:
     watching = asyncio.create_task(getattr(client, watch)(*args))
     topic = {"watch_orders": "orders", "watch_my_trades": "myTrades", "watch_balance": "balance"}
     async with asyncio.timeout(WAIT_S):
-        while not any(topic[watch] in name for name in awaited(client)):  # noqa: ASYNC110 (no event)
+        while not any(topic[watch] in name for name in awaited(client)):
             await asyncio.sleep(POLL_S)
     return watching
 
@@ -91,7 +91,7 @@ async def test_each_trade_is_told_once_with_its_fee(venue: Venue) -> None:
     await asyncio.wait_for(watching, WAIT_S)
     async with asyncio.timeout(WAIT_S):
         trades = venue.client.myTrades
-        while sum(D(each["amount"]) for each in trades) < D("0.5"):  # noqa: ASYNC110 (no event)
+        while sum(D(each["amount"]) for each in trades) < D("0.5"):
             await asyncio.sleep(POLL_S)
     told = {trade["id"]: trade for trade in trades}
     assert len(told) == len(trades)

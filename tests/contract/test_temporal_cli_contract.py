@@ -30,6 +30,18 @@ DOUBLED = ("--input", '{"reason":"a","reason":"b"}')  # the program itself refus
 NULL = ("--input", "null")
 
 
+def order(strategy_id: str, **fields: Any) -> str:
+    """A market order's JSON unless changed; None leaves a field out."""
+    body = {
+        "strategy_id": strategy_id,
+        "exchange": "binance",
+        "symbol": "BTC/USDT",
+        "side": "buy",
+        "quantity": 0.01,
+    } | fields
+    return json.dumps({name: value for name, value in body.items() if value is not None})
+
+
 @dataclass
 class Said:
     """How a call of the program ended."""
@@ -102,18 +114,6 @@ def order_id(world: World) -> str:
     """An id that no order has."""
     world.made += 1
     return f"cli-{os.getpid()}-{world.made}"
-
-
-def order(strategy_id: str, **fields: Any) -> str:
-    """A market order's JSON unless changed; None leaves a field out."""
-    body = {
-        "strategy_id": strategy_id,
-        "exchange": "binance",
-        "symbol": "BTC/USDT",
-        "side": "buy",
-        "quantity": 0.01,
-    } | fields
-    return json.dumps({name: value for name, value in body.items() if value is not None})
 
 
 # --- orders -----------------------------------------------------------------------------------
@@ -239,9 +239,9 @@ async def test_the_accept_update_answers_the_verdict(cli: Cli, order_id):
     ("inputs", "code"),
     [
         ((), None),
-        (NULL, "INVALID_TYPE"),
-        (PLAIN_TEXT, "INVALID_JSON"),
-        (DOUBLED, "DUPLICATE_FIELD"),
+        (NULL, "IDEMPOTENCY_CONFLICT"),
+        (PLAIN_TEXT, "IDEMPOTENCY_CONFLICT"),
+        (DOUBLED, "IDEMPOTENCY_CONFLICT"),
         (("--input", order("x", quantity=0.5)), "IDEMPOTENCY_CONFLICT"),
     ],
 )

@@ -17,6 +17,7 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.orders import OrderType
 from workflows.fields import plain
 from workflows.messages import (
+    MAX_BODY_BYTES,
     CancelRequest,
     OrderRequest,
     cancel_reason,
@@ -197,6 +198,7 @@ def test_a_field_that_must_be_there_is_asked_for(field: str) -> None:
         (raw(MARKET)[:-5], "INVALID_JSON"),
         (b'{"quantity":"1","quantity":"9"}', "DUPLICATE_FIELD"),
         (b"[" * 30_000, "TOO_DEEP"),
+        (b" " * (MAX_BODY_BYTES + 1), "INVALID_INPUT"),
         (b"null", "INVALID_TYPE"),
         (b"[]", "INVALID_TYPE"),
         (b'"x"', "INVALID_TYPE"),
@@ -235,6 +237,11 @@ def test_any_value_in_any_field_is_an_order_or_a_denial(
         accepted(answer.model_dump_json().encode())
     else:
         assert answer.detail
+
+
+def test_a_body_is_read_up_to_its_longest_length() -> None:
+    body = raw(MARKET)
+    assert accepted(body + b" " * (MAX_BODY_BYTES - len(body))) == accepted(body)
 
 
 # --- combinations -------------------------------------------------------------------------------
@@ -389,6 +396,7 @@ def test_an_order_that_was_denied_for_its_body_is_only_the_same_as_a_bad_body() 
         (b"{garbage", "unreadable"),
         (b"\xff\xfe", "unreadable"),
         (b"[" * 30_000, "unreadable"),
+        (b"{}" + b" " * MAX_BODY_BYTES, "unreadable"),
     ],
 )
 def test_every_cancel_has_a_reason(sent: bytes | None, reason: str) -> None:

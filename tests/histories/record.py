@@ -1,0 +1,192 @@
+"""Records the histories of real orders on the real engine, one per path, beside this file.
+
+    .venv/bin/python -m tests.histories.record
+
+It starts a stack of its own, works orders of every kind to every end, over kills too, and writes
+what Temporal holds. `test_recorded_histories_replay` then replays the files on the current code.
+Run it again only when an old history may be forgotten: those of a released version stay.
+
+Rule: a file names no machine. Process ids, host names and stack traces are cut, and a recording
+that still holds one is an error.
+"""
+
+import asyncio
+import json
+import re
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+
+from tests.e2e.world import BEST_ASK, HEDGE, MAIN, STILL, VENUE, World, open_world, until
+from workflows import names
+from workflows.messages import OrderSnapshot
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+FAR_BELOW = "49900"
+TWAP = {"order_type": "twap", "quantity": "0.05", "twap_slices": 5, "twap_interval": "1"}
+QUICK = TWAP | {"twap_interval": "0.3"}
+LONG = {"order_type": "twap", "quantity": "0.6", "twap_slices": 60, "twap_interval": "0.3"}
+PROCESS = re.compile(r"\d+@[\w.-]+")
+
+Scenario = Callable[[World], Awaitable[OrderSnapshot]]
+
+
+def simple(**fields: Any) -> Scenario:
+    """Place an order that ends by itself."""
+
+    async def run(world: World) -> OrderSnapshot:
+        return await world.finish(await world.place(**fields))
+
+    return run
+
+
+def killing(*parts: str, **fields: Any) -> Scenario:
+    """Kill parts in the middle of an order, and wait for its end."""
+
+    async def run(world: World) -> OrderSnapshot:
+        placed = await world.place(**fields)
+        await until(lambda: _is_under_way(world, placed))
+        await asyncio.gather(*(world.stack.kill(part) for part in parts))
+        await asyncio.gather(*(world.stack.wait_healthy(part) for part in parts))
+        return await world.finish(placed)
+
+    return run
+
+
+async def without_input(world: World) -> OrderSnapshot:
+    order_id = str(world.request().order_id)
+    await world.temporal.start_workflow("MarketOrder", id=order_id, task_queue=names.ORDERS_QUEUE)
+    return await world.orders.result(order_id)
+
+
+async def conflict(world: World) -> OrderSnapshot:
+    first = await world.finish(await world.place())
+    return await world.finish(await world.place(order_id=first.order_id, quantity="0.02"))
+
+
+async def filled_by_feed(world: World) -> OrderSnapshot:
+    placed = await world.rest(quantity="0.2")
+    await world.sell("0.1")
+    await world.sell("0.1")
+    return await world.finish(placed)
+
+
+async def cancelled_by_update(world: World) -> OrderSnapshot:
+    placed = await world.rest(quantity="0.2")
+    await world.sell("0.1")
+    return await world.orders.cancel(placed.order_id, "enough")
+
+
+async def cancelled_by_signal(world: World) -> OrderSnapshot:
+    placed = await world.rest(price=FAR_BELOW)
+    await world.temporal.get_workflow_handle(placed.order_id).signal(names.CANCEL)
+    return await world.finish(placed)
+
+
+async def cancelled_by_temporal(world: World) -> OrderSnapshot:
+    placed = await world.rest(price=FAR_BELOW)
+    await world.temporal.get_workflow_handle(placed.order_id).cancel()
+    return await world.finish(placed)
+
+
+async def cancelled_by_hand(world: World) -> OrderSnapshot:
+    placed = await world.rest(price=FAR_BELOW)
+    (judged,) = world.at_exchange(placed)
+    await world.hand.cancel_order(str(judged.order_id), STILL)
+    return await world.finish(placed)
+
+
+async def resting_over_kills(world: World) -> OrderSnapshot:
+    placed = await world.rest(quantity="0.2")
+    parts = ("worker-0", "worker-1", "temporal")
+    await asyncio.gather(*(world.stack.kill(part) for part in parts))
+    await asyncio.gather(*(world.stack.wait_healthy(part) for part in parts))
+    await world.sell("0.2")
+    return await world.finish(placed)
+
+
+async def twap_cancelled(world: World) -> OrderSnapshot:
+    placed = await world.place(**TWAP)
+    await until(lambda: _is_under_way(world, placed))
+    return await world.orders.cancel(placed.order_id)
+
+
+async def _is_under_way(world: World, placed: OrderSnapshot) -> bool:
+    return (await world.orders.progress(placed.order_id)).filled_quantity > 0
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "market.filled": simple(),
+    "market.bounded_partly_filled": simple(
+        side="sell", quantity="1.5", slippage_tolerance="0.00001"
+    ),
+    "market.denied_by_limit": simple(quantity="3"),
+    "market.denied_symbol": simple(symbol="XXX/YYY"),
+    "market.denied_without_input": without_input,
+    "market.denied_conflict": conflict,
+    "limit.filled_by_feed": filled_by_feed,
+    "limit.ioc_partly_filled": simple(
+        order_type="limit", price=BEST_ASK, quantity="1.9", time_in_force="IOC"
+    ),
+    "limit.fok_filled": simple(order_type="limit", price=BEST_ASK + 5, time_in_force="FOK"),
+    "limit.post_only_rejected": simple(order_type="limit", price=BEST_ASK + 5, post_only=True),
+    "limit.expired": simple(order_type="limit", price=FAR_BELOW, timeout_s="0.5"),
+    "limit.cancelled_by_update_partly_filled": cancelled_by_update,
+    "limit.cancelled_by_signal": cancelled_by_signal,
+    "limit.cancelled_by_temporal": cancelled_by_temporal,
+    "limit.cancelled_by_hand": cancelled_by_hand,
+    "limit.over_worker_and_temporal_kill": resting_over_kills,
+    "twap.filled": simple(**QUICK),
+    "twap.jittered": simple(**QUICK, size_jitter="0.3", time_jitter="0.3"),
+    "twap.cancelled": twap_cancelled,
+    "twap.expired_beyond_price": simple(**QUICK, price=FAR_BELOW),
+    "twap.over_worker_kill": killing("worker-0", "worker-1", **TWAP | {"twap_interval": "2"}),
+    "twap.over_postgres_kill": killing("postgres", **TWAP),
+    "twap.over_temporal_kill": killing("temporal", **TWAP),
+    "twap.over_exchange_kill": killing("paper-binance", **TWAP),
+    "twap.continued_as_new": simple(**LONG),
+}
+
+
+async def record() -> None:
+    """Run every scenario and write its history; the feeds come last."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_world(Path(folder)) as world:
+            for name, scenario in SCENARIOS.items():
+                ended = await scenario(world)
+                _write(name, await world.history(ended.order_id))
+                print(f"{name:<42} {ended.status:<10} {ended.reason}")
+            following = names.account_feed_id(VENUE, MAIN)
+            _write("feed.following", await world.history(following))
+            stopped = names.account_feed_id(VENUE, HEDGE)
+            handle = world.temporal.get_workflow_handle(stopped)
+            await handle.cancel()
+            with suppress(WorkflowFailureError):
+                await handle.result()
+            _write("feed.cancelled", await world.history(stopped))
+
+
+def _write(name: str, history: WorkflowHistory) -> None:
+    text = json.dumps(_cleaned(history.to_json_dict()), separators=(",", ":"))
+    traces = [each for each in (socket.gethostname(), str(ROOT)) if each in text]
+    assert not traces, f"{name} names this machine: {traces}"
+    (FOLDER / f"{name}.json").write_text(text + "\n")
+
+
+def _cleaned(value: Any) -> Any:
+    """Without process ids, host names and stack traces."""
+    if isinstance(value, dict):
+        return {key: _cleaned(each) for key, each in value.items() if key != "stackTrace"}
+    if isinstance(value, list):
+        return [_cleaned(each) for each in value]
+    return PROCESS.sub("worker@host", value) if isinstance(value, str) else value
+
+
+if __name__ == "__main__":
+    asyncio.run(record())
