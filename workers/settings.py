@@ -52,7 +52,14 @@ Seconds = Annotated[Decimal, Field(gt=0, le=31_536_000)]
 QuoteValue = Annotated[Decimal, Field(gt=0, le=Decimal("1e15"))]
 
 # Variables that may also be given as NAME_FILE, the path of a file that holds the value.
-SECRET_FIELDS = ("database_url", "temporal_api_key", "alarm_webhook_url", "payload_encryption_keys")
+SECRET_FIELDS = ("database_url", "temporal_api_key")
+NOT_SUPPORTED = {
+    "payload_encryption_keys": "this version does not encrypt what Temporal stores",
+    "api_allowed_ips": "this version does not check client addresses",
+    "alarm_webhook_url": "this version does not post alarms",
+    "worker_build_id": "this version does not use Temporal's worker versioning",
+}
+"""Refused rather than ignored: whoever sets one of them relies on it."""
 _LOOPBACK_NAMES = ("localhost",)
 
 
@@ -69,7 +76,6 @@ class Settings(BaseModel):
     # Defaults and limits of orders
     twap_default_slices: int = Field(default=10, ge=1, le=100_000)
     twap_default_interval: Seconds = Decimal(60)
-    iceberg_default_visible_ratio: Decimal = Field(default=Decimal("0.1"), gt=0, le=1)
     max_order_value: QuoteValue = Decimal(100_000)
     max_position_size: QuoteValue = Decimal(500_000)
     order_timeout: Seconds = Decimal(30)
@@ -97,18 +103,14 @@ class Settings(BaseModel):
     temporal_tls_client_key_path: Path | None = None
     temporal_tls_server_ca_cert_path: Path | None = None
     temporal_tls_server_name: str | None = None
-    payload_encryption_keys: SecretStr | None = None
 
     # Processes
     worker_count: int = Field(default=3, ge=1, le=64)
-    worker_build_id: str | None = None
     allow_remote: bool = False
     api_host: str = "127.0.0.1"
     api_port: Port = 8003
-    api_allowed_ips: tuple[str, ...] = ()
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=1, le=65_000)] = 9464
-    alarm_webhook_url: SecretStr | None = None
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -118,7 +120,7 @@ class Settings(BaseModel):
     replay_trades: Path | None = None
     replay_speed: Decimal = Field(default=Decimal(1), gt=0, le=10_000)
 
-    @field_validator("exchanges", "symbols", "api_allowed_ips", mode="before")
+    @field_validator("exchanges", "symbols", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value
@@ -142,13 +144,6 @@ class Settings(BaseModel):
     def _spot_symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if bad := [name for name in value if not re.fullmatch(r"[A-Z0-9]+/[A-Z0-9]+", name)]:
             raise ValueError(f"{bad[0]!r} is not a unified spot symbol such as BTC/USDT")
-        return value
-
-    @field_validator("api_allowed_ips")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ipaddress.ip_network(network)
         return value
 
     @field_validator("log_level", mode="before")
@@ -288,6 +283,9 @@ def load_settings(
     """
     given = _process_environment() if environ is None else environ
     found = {name.lower(): value for name, value in given.items() if value.strip()}
+    for name, reason in NOT_SUPPORTED.items():
+        if name in found or f"{name}_file" in found:
+            raise SettingsError(name.upper(), f"{reason}; unset it")
     values: dict[str, object] = {
         name: found[name] for name in Settings.model_fields if name in found and name != "venues"
     }

@@ -226,15 +226,6 @@ def _orders_of(cli: Cli, done: Any) -> list[Any]:
 # --- other messages ---------------------------------------------------------------------------
 
 
-async def test_the_accept_update_answers_the_verdict(cli: Cli, order_id):
-    await cli.start("MarketOrder", order_id, "--input", order(order_id, timeout_s=5))
-    update = ("update", "execute", "--workflow-id", order_id, "--name", "accept")
-    said = await cli(*update)
-    if said.code == 0:  # else it had ended before it could be asked
-        assert json.loads(said.out)["result"]["status"] in ("accepted", "working", "filled")
-    assert (await cli.result(order_id))["status"] == "filled"
-
-
 @pytest.mark.parametrize(
     ("inputs", "code"),
     [
@@ -245,7 +236,7 @@ async def test_the_accept_update_answers_the_verdict(cli: Cli, order_id):
         (("--input", order("x", quantity=0.5)), "IDEMPOTENCY_CONFLICT"),
     ],
 )
-async def test_the_accept_update_denies_another_body_and_the_order_goes_on(
+async def test_the_accept_update_answers_the_verdict_and_denies_any_other_body(
     cli: Cli, order_id, inputs, code
 ):
     await cli.rest(order_id)

@@ -143,7 +143,7 @@ SCENARIOS: dict[str, Scenario] = {
     "limit.cancelled_by_hand": cancelled_by_hand,
     "limit.over_worker_and_temporal_kill": resting_over_kills,
     "twap.filled": simple(**QUICK),
-    "twap.jittered": simple(**QUICK, size_jitter="0.3", time_jitter="0.3"),
+    "twap.jittered": simple(**TWAP, size_jitter="0.3", time_jitter="0.3"),
     "twap.cancelled": twap_cancelled,
     "twap.expired_beyond_price": simple(**QUICK, price=FAR_BELOW),
     "twap.over_worker_kill": killing("worker-0", "worker-1", **TWAP | {"twap_interval": "2"}),

@@ -7,12 +7,16 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from workflows.domain.orders import Side
 from workflows.domain.schedules import MAX_SLICES, CatchUp
 from workflows.messages import OrderRequest, validate_order
+
+# Shared machines: neither the time of an example nor the time to draw one is judged.
+UNDISTURBED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WIDEST = Decimal("999999999999999999.999999999999999999")
 

@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.message_strategies import UNDISTURBED
 from workflows.domain.orders import OrderType, Side, TimeInForce, client_order_id
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 # A workflow that is started directly may have any id, line breaks and digits included.
 order_ids = st.one_of(st.text(max_size=8), st.text("a0\n1-", max_size=8)).filter(
     lambda text: text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

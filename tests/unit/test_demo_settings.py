@@ -18,7 +18,6 @@ def test_the_demo_never_trades_live_and_never_uses_another_engine(tmp_path):
             "DATABASE_URL": "postgresql://somebody@db.example/ledger",
             "TEMPORAL_ADDRESS": "temporal.example:7233",
             "TEMPORAL_NAMESPACE": "production",
-            "ALARM_WEBHOOK_URL": "https://hooks.example/alarm",
             "ALLOW_REMOTE": "true",
             "API_HOST": "0.0.0.0",
         }
@@ -28,7 +27,6 @@ def test_the_demo_never_trades_live_and_never_uses_another_engine(tmp_path):
     assert embedded_venues(chosen) == chosen.exchanges
     assert not any(chosen.venue(venue).is_live for venue in chosen.exchanges)
     assert chosen.database_url is None
-    assert chosen.alarm_webhook_url is None
     assert (chosen.temporal_address, chosen.temporal_namespace) == (None, "default")
     assert chosen.api_host == "127.0.0.1"
     assert chosen.home.root == tmp_path / "demo"

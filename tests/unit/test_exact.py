@@ -6,14 +6,13 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.message_strategies import WIDEST, amounts, odd_amounts
+from tests.unit.message_strategies import UNDISTURBED, WIDEST, amounts, odd_amounts
 from workflows.domain.exact import exact, is_multiple, minus, times, whole_steps
 from workflows.durations import epoch_ms, in_seconds, seconds
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 steps = st.sampled_from(["1", "0.01", "0.00001", "1E-18", "10", "0.25", "0.003"]).map(Decimal)
 
 

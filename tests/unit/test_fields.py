@@ -6,11 +6,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from tests.unit.message_strategies import WIDEST, amounts, anything_json, identifiers, odd_amounts
+from tests.unit.message_strategies import (
+    UNDISTURBED,
+    WIDEST,
+    amounts,
+    anything_json,
+    identifiers,
+    odd_amounts,
+)
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.orders import Side
 from workflows.fields import (
@@ -27,7 +34,6 @@ from workflows.fields import (
 )
 from workflows.payloads import strict_loads
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 FIELD_TYPES = [ExactDecimal, PositiveDecimal, Identifier, Text, WholeNumber, Boolean]
 
 

@@ -4,14 +4,13 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.message_strategies import WIDEST, amounts, positive_amounts
+from tests.unit.message_strategies import UNDISTURBED, WIDEST, amounts, positive_amounts
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import Side
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 grids = st.one_of(
     st.sampled_from(["1", "0.01", "0.00001", "1E-18", "10", "0.25", "0.05"]).map(Decimal),
     positive_amounts,

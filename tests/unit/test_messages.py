@@ -1,53 +1,19 @@
-"""Order requests: each field's code and name, fields that exclude each other, and sameness."""
+"""Order requests: each field's code and name, and which fields go together."""
 
-import hashlib
 import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue
 
-from tests.unit.message_strategies import anything_json, order_bodies
-from workflows.acceptance import is_same_order
+from tests.unit.message_strategies import UNDISTURBED, anything_json, order_bodies
+from tests.unit.order_bodies import KINDS, LIMIT, MARKET, TWAP, accepted, raw
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.orders import OrderType
 from workflows.fields import plain
-from workflows.messages import (
-    MAX_BODY_BYTES,
-    CancelRequest,
-    OrderRequest,
-    cancel_reason,
-    parse_order,
-    validate_order,
-)
-
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
-
-MARKET: dict[str, Any] = {
-    "strategy_id": "s1",
-    "exchange": "binance",
-    "symbol": "BTC/USDT",
-    "side": "buy",
-    "order_type": "market",
-    "quantity": "0.1",
-}
-LIMIT = {**MARKET, "order_type": "limit", "price": "50000"}
-TWAP = {**MARKET, "order_type": "twap"}
-KINDS = {"market": MARKET, "limit": LIMIT, "twap": TWAP}
-
-
-def raw(body: dict[str, Any], **changes: object) -> bytes:
-    return json.dumps({**body, **changes}).encode()
-
-
-def accepted(body: bytes) -> OrderRequest:
-    answer = parse_order(body)
-    assert isinstance(answer, OrderRequest), answer
-    return answer
+from workflows.messages import MAX_BODY_BYTES, OrderRequest, parse_order, validate_order
 
 
 def denied(body: bytes, order_type: OrderType | None = None) -> Denied:
@@ -310,107 +276,6 @@ def test_the_workflow_type_says_the_order_type_and_may_not_be_contradicted() -> 
         assert implied == accepted(raw(complete))
     answer = denied(raw(MARKET), OrderType.TWAP)
     assert (answer.code, answer.field) == ("FIELD_NOT_ALLOWED", "order_type")
-
-
-# --- sameness -----------------------------------------------------------------------------------
-
-SAME = [
-    dict(reversed(MARKET.items())),
-    {**MARKET, "quantity": 0.1},
-    {**MARKET, "quantity": "0.10"},
-    {**MARKET, "order_id": "another-id"},
-    {**MARKET, "account": "main", "time_in_force": "GTC", "post_only": False, "priority": 3},
-    {**MARKET, "price": None, "timeout_s": None, "end_sweep": None},
-]
-OTHER = [
-    {**MARKET, "quantity": "0.100000000000000001"},
-    {**MARKET, "side": "sell"},
-    {**MARKET, "account": "second"},
-    {**MARKET, "priority": 2},
-    {**MARKET, "timeout_s": 30},
-    {**MARKET, "slippage_tolerance": 0},
-    {**LIMIT, "price": "50000"},
-]
-
-
-@pytest.mark.parametrize("body", SAME)
-def test_the_same_order_written_differently_has_the_same_hash(body: dict[str, Any]) -> None:
-    spaced = json.dumps(body, indent=2).encode()
-    assert accepted(spaced).body_hash() == accepted(raw(MARKET)).body_hash()
-
-
-@pytest.mark.parametrize("body", OTHER)
-def test_another_order_has_another_hash(body: dict[str, Any]) -> None:
-    assert accepted(raw(body)).body_hash() != accepted(raw(MARKET)).body_hash()
-
-
-def test_the_hash_is_of_the_validated_order_in_its_documented_form() -> None:
-    # the ledger keeps hashes: another form would make every known id look like a conflict
-    written = (
-        b'{"strategy_id":"s1","account":"main","exchange":"binance","symbol":"BTC/USDT",'
-        b'"side":"buy","order_type":"limit","quantity":"0.1","price":"50000",'
-        b'"time_in_force":"GTC","post_only":false,"priority":3}'
-    )
-    assert accepted(raw(LIMIT)).body_hash() == hashlib.sha256(written).hexdigest()
-
-
-def asks_for(body: bytes, running: OrderRequest | None) -> bool:
-    return is_same_order(RawValue(Payload(data=body)), OrderType.MARKET, running)
-
-
-def test_a_second_request_is_the_same_order_or_another() -> None:
-    running = accepted(raw(MARKET))
-    untyped = {name: value for name, value in MARKET.items() if name != "order_type"}
-    assert all(asks_for(json.dumps(body).encode(), running) for body in [*SAME, untyped])
-    assert not any(asks_for(raw(body), running) for body in OTHER)
-    assert not asks_for(b"garbage", running)
-
-
-def test_an_order_that_was_denied_for_its_body_is_only_the_same_as_a_bad_body() -> None:
-    assert asks_for(b"garbage", None)
-    assert asks_for(raw(MARKET, quantity=0), None)
-    assert not asks_for(raw(MARKET), None)
-
-
-# --- cancel -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sent", "reason"),
-    [
-        (None, "user_request"),
-        (b"", "user_request"),  # how Temporal writes None
-        (b"null", "user_request"),
-        (b"{}", "user_request"),
-        (b'"too late"', "too late"),
-        (b'""', ""),
-        (b'{"reason":"<script> {x} =cmd()"}', "<script> {x} =cmd()"),
-        (b'{"reason":7}', "unreadable"),
-        (b'{"reason":null}', "unreadable"),
-        (b'{"why":"x"}', "unreadable"),
-        (b'"a\\u0000"', "unreadable"),
-        (b'"' + b"x" * 501 + b'"', "unreadable"),
-        (b"[]", "unreadable"),
-        (b"7", "unreadable"),
-        (b"false", "unreadable"),
-        (b"{garbage", "unreadable"),
-        (b"\xff\xfe", "unreadable"),
-        (b"[" * 30_000, "unreadable"),
-        (b"{}" + b" " * MAX_BODY_BYTES, "unreadable"),
-    ],
-)
-def test_every_cancel_has_a_reason(sent: bytes | None, reason: str) -> None:
-    assert cancel_reason(sent) == reason
-
-
-@UNDISTURBED
-@given(
-    st.one_of(
-        st.binary(max_size=40), anything_json.map(lambda v: json.dumps(v, default=str).encode())
-    )
-)
-def test_no_input_whatsoever_refuses_a_cancel(sent: bytes) -> None:
-    assert CancelRequest(reason=cancel_reason(sent))
 
 
 def test_amounts_are_shown_as_plain_text() -> None:

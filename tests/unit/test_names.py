@@ -3,18 +3,17 @@
 import inspect
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from temporalio import workflow
 
-from tests.unit.message_strategies import identifiers
+from tests.unit.message_strategies import UNDISTURBED, identifiers
 from workers.workflow_code import WORKFLOWS, sandbox
 from workflows import names
 from workflows.domain.orders import OrderType
 from workflows.fields import Identifier
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 # What settings allow: a venue is a ccxt class, an account comes from an environment variable.
 venues = st.from_regex(r"[a-z][a-z0-9]{0,31}", fullmatch=True)
 accounts = st.from_regex(r"[a-z0-9_]{1,16}", fullmatch=True)

@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.message_strategies import WIDEST, positive_amounts, values_of
+from tests.unit.message_strategies import UNDISTURBED, WIDEST, positive_amounts, values_of
 from workflows.child_state import ChildState
 from workflows.domain.denials import DenialCode
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
@@ -28,7 +28,6 @@ from workflows.order_state import (
     view_of,
 )
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 NOW = datetime(2020, 2, 22, 12, 0, 0, tzinfo=UTC)
 REQUEST = OrderRequest.model_validate(
     {
@@ -96,13 +95,13 @@ def snapshot(state: ParentState, live: ChildState | None = None) -> OrderSnapsho
 def test_every_child_counts_once_whether_it_ended_waits_for_fills_or_lives() -> None:
     state = ParentState(
         settled=Totals(executed=Decimal(4), filled=Decimal(4), filled_quote=Decimal(404)),
-        unsettled=(child(1, report("2", "1")), child(2)),
+        unsettled=(child(1, report("2", "1")), child(2), child(3, report("10", "10"))),
     )
-    totals = totals_of(state, child(3, report("1", "1.5", {"BNB": "0.1"})))
-    assert (totals.executed, totals.filled) == (Decimal("7.5"), Decimal("6.5"))
-    assert totals.filled_quote == 404 + 100 + 150
+    totals = totals_of(state, child(4, report("1", "1.5", {"BNB": "0.1"})))
+    assert (totals.executed, totals.filled) == (Decimal("17.5"), Decimal("16.5"))
+    assert totals.filled_quote == 404 + 100 + 1000 + 150
     assert totals.fees == {"BNB": Decimal("0.1")}
-    assert totals_of(state, None).executed == 6
+    assert totals_of(state, None).executed == 16
 
 
 def test_the_larger_of_the_venues_word_and_the_fills_was_executed() -> None:

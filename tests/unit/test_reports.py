@@ -6,14 +6,13 @@ from fractions import Fraction
 from functools import reduce
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.message_strategies import positive_amounts
+from tests.unit.message_strategies import UNDISTURBED, positive_amounts
 from workflows.domain.exact import exact
 from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueStatus
 
-UNDISTURBED = settings(deadline=None)  # shared machines: no limit on the time of one example
 TERMINAL = [status for status in VenueStatus if status is not VenueStatus.OPEN]
 
 

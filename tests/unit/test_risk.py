@@ -88,6 +88,16 @@ def test_a_symbol_without_usable_rules_is_not_traded() -> None:
     assert denied.code is DenialCode.SYMBOL_RULES_INVALID
 
 
+def test_a_notional_is_compared_to_the_last_digit() -> None:
+    fine = replace(BTC, tick=Decimal("1E-18"), step=Decimal("1E-18"), max_quantity=None)
+    just_below = Decimal("123456789012345677.999999999999999999")
+    rules = replace(fine, min_notional=Decimal("123456789012345678"))
+    denied = check_filters(rules, just_below, Decimal(1), REFERENCE)
+    assert denied is not None
+    assert denied.code is DenialCode.MIN_NOTIONAL
+    assert check_filters(rules, rules.min_notional, Decimal(1), REFERENCE) is None
+
+
 def test_a_symbol_that_does_not_trade_is_refused() -> None:
     denied = check_filters(replace(BTC, is_trading=False), Decimal(1), None, REFERENCE)
     assert denied is not None

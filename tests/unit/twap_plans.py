@@ -5,7 +5,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from workflows.domain.schedules import Denied, TwapParameters, TwapSchedule, plan_twap
+from workflows.domain.denials import Denied
+from workflows.domain.schedules import TwapParameters, TwapSchedule, plan_twap
 
 HALF = Fraction(1, 2)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.exact import exact
 from workflows.domain.instruments import Instrument
 from workflows.domain.orders import Side
 
@@ -64,7 +65,8 @@ def check_filters(
         )
     if price is not None and not instrument.is_on_tick(price):
         return _denied(DenialCode.PRECISION, "price", price, "tick", instrument.tick)
-    notional = quantity * (price or reference)
+    with exact():
+        notional = quantity * (price or reference)
     if notional < instrument.min_notional:
         minimum = instrument.min_notional
         return Denied(
