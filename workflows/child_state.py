@@ -13,6 +13,8 @@ from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
 from workflows.domain.reports import ChildReport, RejectionFamily
 
+_MAX_DIGITS = 40
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildState:
@@ -69,4 +71,17 @@ def read_report(raw: RawValue | None) -> ChildReport | None:
         read: object = workflow.payload_converter().from_payload(raw.payload, ChildReport)
     except (ApplicationError, RuntimeError, KeyError):
         return None
-    return read if isinstance(read, ChildReport) else None  # a binary payload ignores the type
+    # a binary payload ignores the type; amounts without bounds would break exact sums
+    return read if isinstance(read, ChildReport) and _is_plausible(read) else None
+
+
+def _is_plausible(report: ChildReport) -> bool:
+    amounts = [
+        report.executed_quantity,
+        report.filled_quantity,
+        report.filled_quote,
+        *report.fees.values(),
+    ]
+    return all(
+        amount.is_finite() and -_MAX_DIGITS < amount.adjusted() < _MAX_DIGITS for amount in amounts
+    )

@@ -189,7 +189,19 @@ async def test_a_cancel_signal_cancels_whatever_is_sent_with_it(
     assert len(world.cancels) == 1
 
 
-@pytest.mark.parametrize("sent", [[], [GARBAGE], [BINARY], ["text"], [{"status": "odd"}], [1, 2]])
+HUGE = {
+    "client_order_id": "c",
+    "venue_order_id": "v",
+    "status": "open",
+    "executed_quantity": "1E+999999",
+    "filled_quantity": "0",
+    "filled_quote": "0",
+}
+
+
+@pytest.mark.parametrize(
+    "sent", [[], [GARBAGE], [BINARY], ["text"], [{"status": "odd"}], [1, 2], [HUGE]]
+)
 async def test_an_unreadable_execution_report_changes_nothing(
     client: Client, sent: list[Any]
 ) -> None:
@@ -197,6 +209,8 @@ async def test_an_unreadable_execution_report_changes_nothing(
     async with engine_on(client, world):
         handle = await start(client, "LimitOrder", LIMIT)
         child = await until_working(handle, world)
+        if sent == [HUGE]:
+            sent = [{**HUGE, "client_order_id": child}]
         await handle.signal(names.EXECUTION_REPORT, args=sent)
         await handle.signal(names.EXECUTION_REPORT, world.fill_now(child, Decimal("0.1")))
         result = await asyncio.wait_for(handle.result(), 30)

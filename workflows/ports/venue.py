@@ -14,6 +14,7 @@ from temporalio.common import Priority, RetryPolicy
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import SubmitOutcome
 from workflows.durations import seconds
+from workflows.fields import plain
 from workflows.names import venue_queue
 from workflows.ports.ledger import EngineTerms
 
@@ -56,7 +57,7 @@ async def submit(request: Submit, terms: EngineTerms, *, start_within: timedelta
     `start_within` ends the wait for a worker early, for a child whose own time is shorter.
     """
     intent = request.intent
-    price = "market" if intent.price is None else f"{intent.price}"
+    price = "market" if intent.price is None else plain(intent.price)
     return await workflow.execute_activity_method(
         VenuePort.submit,
         request,
@@ -65,7 +66,7 @@ async def submit(request: Submit, terms: EngineTerms, *, start_within: timedelta
         start_to_close_timeout=seconds(terms.submit_timeout_s),
         retry_policy=RetryPolicy(maximum_attempts=1),
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        summary=f"{intent.side} {intent.quantity} {intent.symbol} at {price}",
+        summary=f"{intent.side} {plain(intent.quantity)} {intent.symbol} at {price}",
     )
 
 
