@@ -49,6 +49,7 @@ _NO_TRADE_YET = ""
 """Cursor of a symbol without trades at first contact: whatever comes is new, also after a gap."""
 _LOOK_AROUND_EVERY_S = 1
 _MAX_BATCH = 500
+_MAX_TRIES = 20
 
 
 class Follower:
@@ -91,16 +92,29 @@ class Follower:
 
     async def _baseline(self) -> None:
         """At first contact trades of the past are history, and balances are the opening ones."""
-        fresh = [symbol for symbol in await self._all_symbols() if symbol not in self.cursor]
-        traded = await self._store.symbols_with_intents(self._venue, self._account)
-        for symbol in fresh:
-            if symbol in traded:
-                continue  # ours may be among them: caught up from the first trade
-            last = await self._gateway.last_trade_id(symbol)
-            await self._save_cursor(symbol, last or _NO_TRADE_YET)
-        balances = await self._gateway.balances()
-        await self._store.record_opening_balances(self._venue, self._account, balances)
+        if await self._store.opened_at(self._venue, self._account) is None:
+            await self._open_account()
         self._opened_at = await self._store.opened_at(self._venue, self._account)
+        traded = await self._store.symbols_with_intents(self._venue, self._account)
+        for symbol in self._symbols:
+            # a symbol that we traded is caught up from its first trade: ours may be among them
+            if symbol not in self.cursor and symbol not in traded:
+                last = await self._gateway.last_trade_id(symbol)
+                await self._save_cursor(symbol, last or _NO_TRADE_YET)
+
+    async def _open_account(self) -> None:
+        """Cursors and balances of one moment: no trade between them counts twice or not at all."""
+        for _ in range(_MAX_TRIES):
+            before = [await self._gateway.last_trade_id(symbol) for symbol in self._symbols]
+            balances = await self._gateway.balances()
+            after = [await self._gateway.last_trade_id(symbol) for symbol in self._symbols]
+            if before == after:
+                break
+        else:
+            raise VenueUnavailableError("trades kept coming while the balances were read")
+        for symbol, last in zip(self._symbols, after, strict=True):
+            await self._save_cursor(symbol, last or _NO_TRADE_YET)
+        await self._store.record_opening_balances(self._venue, self._account, balances)
 
     async def _all_symbols(self) -> list[str]:
         traded = await self._store.symbols_with_intents(self._venue, self._account)
@@ -213,8 +227,11 @@ class Follower:
         )
 
     def _is_history(self, trade: VenueTrade) -> bool:
+        """A foreign trade from before the opening balances, of a symbol read from its start."""
         opened_at = self._opened_at
-        return opened_at is not None and trade.fill.traded_at_ms < epoch_ms(opened_at)
+        if trade.symbol in self.cursor or opened_at is None:
+            return False
+        return trade.fill.traded_at_ms < epoch_ms(opened_at)
 
     async def _order_of(self, trade: VenueTrade) -> VenueOrder | None:
         try:
