@@ -174,6 +174,7 @@ class DeltaClient:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             priority=Priority(priority_key=request.priority),
+            task_timeout=names.WORKFLOW_TASK_TIMEOUT,
             static_summary=summary[:_SUMMARY_CHARACTERS],
         )
 

@@ -22,7 +22,7 @@ from workflows.twap import DEFAULT_CAP_MULTIPLE
 pytest_plugins = ("tests.e2e.engine_stack",)
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SLICES, INTERVAL_S = 12, Decimal(1)
+SLICES, INTERVAL_S = 15, Decimal(1)
 SLICE = Decimal("0.01")
 JUST_BEFORE = timedelta(milliseconds=50)
 END_SLACK = timedelta(seconds=3)
