@@ -29,7 +29,7 @@ from workflows.domain.reports import RejectionFamily, SubmitKind, SubmitOutcome
 from workflows.ports import CancelChild, Submit, VenuePort
 
 CLAIM_TO_SEND = timedelta(milliseconds=300)
-"""Longest time between the claim and the first byte; a slower process sends nothing."""
+"""The oldest claim that is acted on, counted from when it was asked for; later nothing is sent."""
 
 
 class VenueActivities(VenuePort):

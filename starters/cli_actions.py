@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from activities.ledger.views import InvalidCursorError
+from activities.ledger.views import MAX_PAGE, InvalidCursorError
 from starters import cli_show, lookup
 from starters.client import AlreadyTerminal, DeltaClient
 from starters.connections import Connections
@@ -27,7 +27,6 @@ from workflows.fields import Identifier, Text, WholeNumber, denial_of, in_range
 from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot, validate_order
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
-MAX_LIMIT = 500
 _WHOLE_FIELDS = ("priority", "twap_slices", "catch_up_cap", "limit")
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _BAD_INPUT = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -49,7 +48,7 @@ class OrderFilter(BaseModel):
     symbol: Text | None = None
     status: OrderStatus | None = None
     exchange: Identifier | None = None
-    limit: Annotated[WholeNumber, in_range(Decimal(1), Decimal(MAX_LIMIT))] = 50
+    limit: Annotated[WholeNumber, in_range(Decimal(1), Decimal(MAX_PAGE))] = 50
     cursor: Text | None = None
 
 
@@ -213,9 +212,7 @@ async def _follow(client: DeltaClient, order_id: str, *, as_json: bool) -> int:
 
 def _accepted_code(snapshot: OrderSnapshot) -> int:
     """The code of an order that was only started: one that has ended badly did not complete."""
-    if snapshot.status is OrderStatus.DENIED or snapshot.status is OrderStatus.FILLED:
-        return _final_code(snapshot)
-    return FAILED if snapshot.status.is_terminal else DONE
+    return _final_code(snapshot) if snapshot.status.is_terminal else DONE
 
 
 def _final_code(snapshot: OrderSnapshot) -> int:

@@ -214,5 +214,5 @@ def _number(number: Decimal | None) -> str:
     if number is None:
         return ""
     exponent = number.as_tuple().exponent
-    is_long = isinstance(exponent, int) and exponent < -8  # an average may have 28 digits
+    is_long = isinstance(exponent, int) and exponent < -8  # an average has up to 12
     return plain(number.quantize(SHOWN_DECIMALS) if is_long else number)

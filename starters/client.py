@@ -48,6 +48,9 @@ ACCEPT_WAIT_S = 5.0
 READ_WAIT = timedelta(seconds=2)
 # The workflow answers a cancel after 5 s at the latest; a little longer, to hear it.
 CANCEL_WAIT = timedelta(seconds=5.5)
+WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
+"""How long an order waits for a worker that died in the middle of its workflow task. Temporal's
+default is 10 s; much less would let a loaded worker's tasks time out while it replays."""
 POLL_INTERVAL_S = 0.5
 WATCH_PATIENCE_S = 60.0
 _SUMMARY_CHARACTERS = 100  # Temporal allows 400 bytes
@@ -174,7 +177,7 @@ class DeltaClient:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             priority=Priority(priority_key=request.priority),
-            task_timeout=names.WORKFLOW_TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             static_summary=summary[:_SUMMARY_CHARACTERS],
         )
 

@@ -1,7 +1,7 @@
 """What the demo runs with: a stack of its own, in a folder of its own, on ports that are free.
 
-Rule: an allow-list. Credentials, a database, a Temporal server or a webhook that the settings name
-are never taken over, so the demo can neither trade live nor touch another engine's data.
+Rule: an allow-list. Credentials, a database or a Temporal server that the settings name are never
+taken over, so the demo can neither trade live nor touch another engine's data.
 """
 
 import random

@@ -11,21 +11,20 @@ from dataclasses import dataclass
 
 import asyncpg
 import httpx
-from alembic.script import ScriptDirectory
 from rich.console import Console
 from rich.table import Table
 from temporalio.service import RPCError
 
+from activities.ledger.migrate import newest_revision
 from workers import embedded_temporal, search_attributes
 from workers.connection import connect
 from workers.local_stack import LOCK
 from workers.pidfile import take_lock
 from workers.settings import Settings, SettingsError, VenueSettings
-from workers.stack_parts import CHECKOUT, PortTakenError, StackParts, check_ports
+from workers.stack_parts import PortTakenError, StackParts, check_ports
 
 CHECK_TIMEOUT_S = 10.0
 POSTGRES_OLDEST = 15
-MIGRATIONS = CHECKOUT / "activities" / "ledger" / "migrations"
 START = "python -m workers up"
 
 
@@ -93,11 +92,12 @@ async def _postgres(settings: Settings) -> list[Finding]:
 
 
 def _migrations(current: set[str]) -> Finding:
-    heads = set(ScriptDirectory(str(MIGRATIONS)).get_heads())
+    newest = newest_revision()
+    is_newest = current == {newest}
     here = ", ".join(sorted(current)) or "none"
-    detail = f"at {here}" if current == heads else f"at {here}, newest {', '.join(sorted(heads))}"
+    detail = f"at {here}" if is_newest else f"at {here}, newest {newest}"
     fix = "python -m workers migrate"
-    return Finding(what="ledger migrations", ok=current == heads, detail=detail, fix=fix)
+    return Finding(what="ledger migrations", ok=is_newest, detail=detail, fix=fix)
 
 
 async def _temporal(settings: Settings) -> list[Finding]:

@@ -37,6 +37,7 @@ from workers.venue_settings import (
     file_secret,
     parse_venues,
 )
+from workflows.domain.schedules import MAX_SLICES
 
 __all__ = [
     "DEFAULT_ACCOUNT",
@@ -74,7 +75,7 @@ class Settings(BaseModel):
     venues: Mapping[tuple[str, str], VenueSettings] = {}
 
     # Defaults and limits of orders
-    twap_default_slices: int = Field(default=10, ge=1, le=100_000)
+    twap_default_slices: int = Field(default=10, ge=1, le=MAX_SLICES)
     twap_default_interval: Seconds = Decimal(60)
     max_order_value: QuoteValue = Decimal(100_000)
     max_position_size: QuoteValue = Decimal(500_000)
@@ -256,8 +257,8 @@ class Settings(BaseModel):
         """How to reach one account of one venue.
 
         A venue whose main account has no credentials is the local stack's paper exchange, for all
-        of its accounts. Raises SettingsError for
-        a venue outside EXCHANGES or an account without credentials.
+        of its accounts. Raises SettingsError for a venue outside EXCHANGES or an account without
+        credentials.
         """
         if name not in self.exchanges:
             raise SettingsError("EXCHANGES", f"does not name {name!r}")
@@ -272,9 +273,7 @@ class Settings(BaseModel):
         return known.on_paper(url, self.home.venue_secrets(name, account))
 
 
-def load_settings(
-    environ: Mapping[str, str] | None = None,
-) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check all settings once.
 
     Without `environ` they come from the process environment over the file that ENV_FILE names

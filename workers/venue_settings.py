@@ -37,7 +37,7 @@ class VenueSettings(BaseModel):
     secret: SecretStr | None = None
     passphrase: SecretStr | None = None
     rate_limit: Decimal | None = Field(default=None, gt=0, le=10_000)
-    """Order calls per second for the whole fleet; None: the venue's own default."""
+    """Order calls per second for the whole fleet; None: no limit of ours."""
     sandbox: bool = False
     """Use the venue's public test network."""
     paper_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+$")

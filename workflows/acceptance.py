@@ -41,7 +41,7 @@ class Admission:
     is_registered: bool = False
 
 
-def parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | Denied:
+def _parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | Denied:
     """The workflow's input as an order of this type; the id in it must be the workflow's."""
     info = workflow.info()
     if raw is None:
@@ -52,7 +52,7 @@ def parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | D
             detail="an order takes no cron schedule and no retry policy: it would trade again",
         )
     parsed = parse_order(raw.payload.data, order_type=order_type)
-    if isinstance(parsed, Denied) or parsed.order_id in (None, workflow.info().workflow_id):
+    if isinstance(parsed, Denied) or parsed.order_id in (None, info.workflow_id):
         return parsed
     return Denied(
         code=DenialCode.FIELD_NOT_ALLOWED,
@@ -65,7 +65,7 @@ async def admit(
     raw: RawValue | None, order_type: OrderType, created_at: datetime, plan: Plan
 ) -> Admission:
     """Validate, register under the id, then check market, plan and ledger, in this order."""
-    request = parse_input(raw, order_type)
+    request = _parse_input(raw, order_type)
     if isinstance(request, Denied):
         return Admission(denied=request)
     info = workflow.info()

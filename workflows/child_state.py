@@ -57,7 +57,7 @@ class ChildState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priced:
-    """An intent with the price it should carry now, and the touch that it was derived from."""
+    """An intent with the price it should carry now, and the middle of that market."""
 
     intent: ChildIntent
     reference_price: Decimal

@@ -35,7 +35,7 @@ _ONE, _HALF = Decimal(1), Decimal("0.5")
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class OrderRequest(_Message):

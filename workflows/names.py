@@ -3,14 +3,9 @@
 Built by one function each; nothing else in the code spells them out.
 """
 
-from datetime import timedelta
-
 from temporalio.common import SearchAttributeKey
 
 ORDERS_QUEUE = "orders"
-WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
-"""How long an order waits for a worker that died in the middle of its workflow task. Temporal's
-default is 10 s; much less would let a loaded worker's tasks time out while it replays."""
 
 ACCEPT = "accept"
 CANCEL = "cancel"

@@ -219,6 +219,7 @@ class ParentOrder(ABC):
 
     @property
     def request(self) -> OrderRequest:
+        """What the caller asked for."""
         assert self.state.request is not None, "an accepted order has its request"
         return self.state.request
 
@@ -229,6 +230,7 @@ class ParentOrder(ABC):
 
     @property
     def terms(self) -> ports.EngineTerms:
+        """The settings that this order began with."""
         assert self.state.terms is not None, "an accepted order has its terms"
         return self.state.terms
 

@@ -89,9 +89,8 @@ class TwapOrder(ParentOrder):
     def schedule(self) -> TwapSchedule:
         """The plan, recomputed once per run."""
         if self._known_schedule is None:
-            order_id = self.order_id
             planned = plan_twap(
-                _parameters(self.request, self.terms, self.twap.step, order_id),
+                _parameters(self.request, self.terms, self.twap.step, self.order_id),
                 min_child_lots=self.twap.min_child_lots,
             )
             assert isinstance(planned, TwapSchedule), "the plan was valid when it was accepted"
@@ -190,7 +189,7 @@ class TwapOrder(ParentOrder):
         self._change_twap(residual_reason=reason)
         if worked.status is ChildStatus.REJECTED and worked.family is RejectionFamily.PERMISSION:
             # trying again is pointless: use up the schedule
-            self._change_twap(next_slice=self.schedule.slices, residual_reason=reason)
+            self._change_twap(next_slice=self.schedule.slices)
 
     def child_price(self, market: Market) -> Decimal | None:
         """The touch plus the tolerance, on the tick grid, never beyond the limit price."""

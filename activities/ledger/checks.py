@@ -44,7 +44,7 @@ def reduces(exposure: Exposure, side: Side, quantity: Decimal) -> bool:
 
 
 def check_block(block: Block, exposure: Exposure, side: Side, quantity: Decimal) -> Denied | None:
-    """C14: HALTED stops all, REDUCING all that does not bring the position closer to zero."""
+    """HALTED stops all, REDUCING all that does not bring the position closer to zero."""
     if block.state is None:
         return None
     state = TradingState(block.state)
@@ -55,7 +55,7 @@ def check_block(block: Block, exposure: Exposure, side: Side, quantity: Decimal)
 
 
 def check_overshoot(used: Decimal, quantity: Decimal, parent_quantity: Decimal) -> Denied | None:
-    """C9: what the other children filled or may still fill, and this one, within the parent."""
+    """What the other children filled or may still fill, and this one, within the parent."""
     with exact():
         total = used + quantity
     if total <= parent_quantity:
@@ -86,7 +86,7 @@ def check_parent(
     order_type: OrderType,
     account_ready: bool,
 ) -> Denied | None:
-    """All checks of a parent. C2 only where its single child is the whole order."""
+    """All checks of a parent. Order value only where its single child is the whole order."""
     blocked = check_block(block, exposure, proposal.side, proposal.quantity)
     if blocked is None and not account_ready:
         blocked = Denied(code=DenialCode.RECONCILING, detail="account=reconciling")

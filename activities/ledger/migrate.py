@@ -8,11 +8,9 @@ inside a running event loop.
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
@@ -21,7 +19,6 @@ from activities.ledger.engine import open_single
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_WAIT = "60s"
 LOCK_KEY = 0x1ED6E5
-_T = TypeVar("_T")
 
 
 def upgrade(database_url: str) -> None:
@@ -32,16 +29,18 @@ def upgrade(database_url: str) -> None:
     asyncio.run(_in_transaction(database_url, _upgrade))
 
 
-def current_and_head(database_url: str) -> tuple[str | None, str]:
-    """The revision of the database (None: never migrated), and the newest revision known here."""
-    return asyncio.run(_in_transaction(database_url, _current)), _head()
+def newest_revision() -> str:
+    """The revision that `upgrade` leads to."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None, "there is no revision"
+    return head
 
 
-async def _in_transaction(database_url: str, work: Callable[[Connection], _T]) -> _T:
+async def _in_transaction(database_url: str, work: Callable[[Connection], None]) -> None:
     engine = open_single(database_url)
     try:
         async with engine.begin() as connection:
-            return await connection.run_sync(work)
+            await connection.run_sync(work)
     finally:
         await engine.dispose()
 
@@ -52,16 +51,6 @@ def _upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _head() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None, "there is no revision"
-    return head
 
 
 def _config() -> Config:

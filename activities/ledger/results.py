@@ -8,8 +8,8 @@
 The last one means that the caller's memory is older than the ledger's (a reset, a lost commit
 of Temporal): it resolves the attempt that the error names, and goes on from the truth.
 
-Repeating the call does not help. Errors of the
-database itself propagate as SQLAlchemy raises them, and repeating is safe.
+Repeating the call does not help. Errors of the database itself propagate as SQLAlchemy raises
+them, and repeating is safe.
 """
 
 from dataclasses import dataclass
@@ -46,6 +46,8 @@ class ChildMayBeLiveError(LedgerError):
 
 
 class TradingState(StrEnum):
+    """What may be sent within a scope."""
+
     ACTIVE = "active"
     REDUCING = "reducing"
     """Only orders that bring a position closer to zero."""
@@ -53,6 +55,8 @@ class TradingState(StrEnum):
 
 
 class AttemptState(StrEnum):
+    """What is known of one permission to send a child."""
+
     READY = "READY"
     """May be claimed, once."""
     SENDING = "SENDING"
@@ -66,6 +70,8 @@ class AttemptState(StrEnum):
 
 
 class ParentKind(StrEnum):
+    """What registering an order under its id came to."""
+
     NEW = "new"
     FINISHED = "finished"
     CONFLICT = "conflict"
@@ -81,6 +87,8 @@ class OpenParent:
 
 
 class ClaimCode(StrEnum):
+    """Why a claim is refused."""
+
     ATTEMPT_CLOSED = "ATTEMPT_CLOSED"
     TRADING_HALTED = "TRADING_HALTED"
     TRADING_REDUCING = "TRADING_REDUCING"

@@ -64,7 +64,7 @@ class LedgerStore:
     async def accept_parent(
         self, order_id: str, request: OrderRequest, reference_price: Decimal
     ) -> Denied | None:
-        """Kill switch, readiness, C2 (market and limit only), C3, C4; None when accepted.
+        """Kill switch, readiness and the limits (`checks.check_parent`); None when accepted.
 
         The answer is stored and given again. `reference_price` in quote units. Raises
         NoResultFound for an order that was not opened.
@@ -88,12 +88,12 @@ class LedgerStore:
         reference_price: Decimal,
         parent_quantity: Decimal,
     ) -> tuple[str, Denied | None]:
-        """Check one attempt (kill switch, C2, C3, C4, C9) and book its reservation.
+        """Check one attempt (`checks.check_child`, parent cap) and book its reservation.
 
         Answers the ledger's epoch, and None when approved. The same (child, attempt) again gets
-        the stored answer. Raises ChildMayBeLiveError while another attempt may be live or the
-        stored approval was for something else, and ChildClosedError for a
-        child that reached the venue or was given up.
+        the stored answer. Raises ChildMayBeLiveError while another attempt may be live, the child
+        is at the venue, or the stored approval was for something else; ChildClosedError for a
+        child that was given up or has seen a later attempt.
         """
         async with self._engine.begin() as connection:
             return await store_reserve.reserve(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -12,8 +12,8 @@ from activities.ledger.models import Attempt, ChildOrder, FillRow
 from activities.ledger.store_orders import snapshot_of
 from workflows.domain.exact import exact
 from workflows.messages import MAX_CHILDREN_SHOWN, ChildView, OrderSnapshot
+from workflows.order_state import average_price
 
-PRICE_DIGITS = 28
 _ZERO = Decimal(0)
 
 
@@ -66,16 +66,10 @@ def overlay(row: Row[Any], totals: Totals | None) -> OrderSnapshot:
         update={
             "filled_quantity": totals.filled,
             "remaining_quantity": remaining,
-            "average_price": _average(totals.quote, totals.filled),
+            "average_price": average_price(totals.quote, totals.filled),
             "fees": totals.fees,
         }
     )
-
-
-def _average(quote: Decimal, quantity: Decimal) -> Decimal | None:
-    if not quantity:
-        return None
-    return Context(prec=PRICE_DIGITS).divide(quote, quantity)
 
 
 async def children_of(
@@ -118,7 +112,7 @@ def _child_view(row: Row[Any]) -> ChildView:
         quantity=row.quantity,
         price=row.price,
         filled_quantity=row.filled_quantity,
-        average_price=_average(row.quote or _ZERO, row.filled_quantity),
+        average_price=average_price(row.quote or _ZERO, row.filled_quantity),
         attempt=row.attempt,
         reason=row.reason,
     )

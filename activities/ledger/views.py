@@ -1,7 +1,7 @@
 """The only reader of the ledger for those who ask: orders, fills, alarms, and figures for metrics.
 
-Rule: nothing here writes or locks. Amounts are exact; an average price is rounded to
-PRICE_DIGITS significant digits.
+Rule: nothing here writes or locks. Amounts are exact; an average price is rounded as workflows
+round it.
 """
 
 from collections.abc import Sequence

@@ -56,11 +56,6 @@ class RewritingSession:
         return self._opened().headers
 
     @property
-    def cookie_jar(self) -> aiohttp.abc.AbstractCookieJar:
-        """The session's cookies."""
-        return self._opened().cookie_jar
-
-    @property
     def closed(self) -> bool:
         """Whether no session is open (it opens again with the next request)."""
         return self._session is None or self._session.closed

@@ -15,10 +15,9 @@ from fastapi import Header, Request
 
 from starters.api.errors import ApiCode, ApiError
 from workflows.domain.denials import DenialCode, Denied
-from workflows.messages import OrderRequest, validate_order
+from workflows.messages import MAX_BODY_BYTES, OrderRequest, validate_order
 from workflows.payloads import InvalidJsonError, strict_loads
 
-MAX_BODY_BYTES = 64 * 1024
 READ_WAIT_S = 10.0
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_WAIT_S = 0.5

@@ -56,7 +56,7 @@ BODY_CODES: tuple[Code, ...] = (
     ApiCode.BODY_TOO_LARGE,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
     ApiCode.OUTCOME_UNKNOWN,
-    # a new order may meet every denial but the three that other calls give
+    # a new order may meet every denial but the two that only other calls give
     *(
         code
         for code in DenialCode

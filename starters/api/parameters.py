@@ -9,13 +9,14 @@ from pydantic import BeforeValidator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from activities.ledger.views import MAX_PAGE
 from starters.api.errors import ApiError
 from workflows.domain.denials import DenialCode
 from workflows.domain.lifecycle import OrderStatus
 from workflows.fields import Identifier, Text
 from workflows.messages import CancelRequest
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+DEFAULT_LIMIT = 50
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -23,8 +24,8 @@ def _limit(value: Any) -> int:
     if isinstance(value, str) and not _WHOLE.fullmatch(value):
         raise PydanticCustomError(DenialCode.INVALID_TYPE.value, "must be a whole number")
     number = int(value)
-    if not 1 <= number <= MAX_LIMIT:
-        message = f"must be between 1 and {MAX_LIMIT}"
+    if not 1 <= number <= MAX_PAGE:
+        message = f"must be between 1 and {MAX_PAGE}"
         raise PydanticCustomError(DenialCode.OUT_OF_RANGE.value, "{message}", {"message": message})
     return number
 
@@ -45,7 +46,7 @@ StatusFilter = Annotated[OrderStatus | None, Query(description="only orders in t
 Limit = Annotated[
     int,
     BeforeValidator(_limit),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
     Query(description="orders on the page"),
 ]
 Cursor = Annotated[Text | None, Query(description="`next_cursor` of the page before")]

@@ -20,7 +20,6 @@ from activities.venues.gateway import (
     VenueRejectedError,
     VenueUnavailableError,
 )
-from tests.contract.gateway_recorder import quiet_event_loop
 from tests.contract.gateway_venue import (
     SYMBOL,
     VENUES,
@@ -33,11 +32,7 @@ from tests.contract.gateway_venue import (
 from workflows.domain.orders import Side, TimeInForce, client_order_id
 from workflows.domain.reports import RejectionFamily, VenueStatus
 
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left_to_the_event_loop() -> AsyncIterator[None]:
-    async with quiet_event_loop():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left_to_the_event_loop")
 
 
 @pytest.fixture(params=VENUES)

@@ -15,7 +15,6 @@ from activities.venues.gateway import (
     VenueUnavailableError,
 )
 from activities.venues.simulator.server import running
-from tests.contract.gateway_recorder import quiet_event_loop
 from tests.contract.gateway_venue import (
     SYMBOL,
     VENUES,
@@ -31,10 +30,7 @@ from workflows.domain.reports import ExecutionReport, VenueStatus
 DEADLINE_S = 10
 
 
-@pytest.fixture(autouse=True)
-async def nothing_is_left_to_the_event_loop() -> AsyncIterator[None]:
-    async with quiet_event_loop():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_is_left_to_the_event_loop")
 
 
 @pytest.fixture(params=VENUES)

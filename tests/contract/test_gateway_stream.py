@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -10,31 +9,15 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from activities.venues import ccxt_client
-from activities.venues.ccxt_gateway import CcxtGateway, open_gateway
+from activities.venues.ccxt_gateway import CcxtGateway
 from activities.venues.gateway import StreamTrade, VenueUnavailableError
-from tests.contract.gateway_recorder import Recorder, access, quiet_event_loop, recording
+from tests.contract.gateway_recorder import Recorder
 from workflows.domain.orders import client_order_id
 
 DEADLINE_S = 10
 
 
-@pytest.fixture(autouse=True)
-async def nothing_is_left_to_the_event_loop() -> AsyncIterator[None]:
-    async with quiet_event_loop():
-        yield
-
-
-@pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
-    async with recording() as recorder:
-        yield recorder
-
-
-@pytest.fixture
-async def gateway(recorder: Recorder) -> AsyncIterator[CcxtGateway]:
-    gateway = open_gateway(access(recorder))
-    yield gateway
-    await gateway.close()
+pytestmark = pytest.mark.usefixtures("nothing_is_left_to_the_event_loop")
 
 
 def report_event(trade_number: int, **changes: Any) -> dict[str, Any]:

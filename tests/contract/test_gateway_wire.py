@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -23,32 +23,12 @@ from tests.contract.gateway_recorder import (
     Handler,
     Recorder,
     accepted,
-    access,
     intent,
-    quiet_event_loop,
-    recording,
 )
 from workflows.domain.orders import ChildType
 from workflows.domain.reports import VenueStatus
 
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left_to_the_event_loop() -> AsyncIterator[None]:
-    async with quiet_event_loop():
-        yield
-
-
-@pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
-    async with recording() as recorder:
-        yield recorder
-
-
-@pytest.fixture
-async def gateway(recorder: Recorder) -> AsyncIterator[CcxtGateway]:
-    gateway = open_gateway(access(recorder))
-    yield gateway
-    await gateway.close()
+pytestmark = pytest.mark.usefixtures("nothing_is_left_to_the_event_loop")
 
 
 async def html(_: web.Request) -> web.StreamResponse:

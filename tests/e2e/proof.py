@@ -77,6 +77,17 @@ async def assert_tasks_never_failed(world: World, order_id: str) -> None:
     assert [cause for cause in causes if cause[0] not in HARMLESS_CAUSES] == []
 
 
+async def story_of(world: World, order_id: str) -> str:
+    """What Temporal saw of the order, one event a line: for the message of a failed assertion."""
+    events = (await world.history(order_id)).events
+    return "\n".join(
+        f"{event.event_time.ToDatetime():%H:%M:%S.%f} {EventType.Name(event.event_type)[11:]} "
+        f"{event.activity_task_scheduled_event_attributes.activity_type.name} "
+        f"{event.workflow_task_started_event_attributes.identity}"
+        for event in events
+    )
+
+
 async def _shown(trader: Any) -> dict[str, Decimal]:
     """Free and locked, as the exchange's own account page says."""
     rows = (await trader.fetch_balance())["info"]["balances"]

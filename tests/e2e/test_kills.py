@@ -13,7 +13,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from tests.e2e.proof import assert_order_is_true, assert_tasks_never_failed
+from tests.e2e.proof import assert_order_is_true, assert_tasks_never_failed, story_of
 from tests.e2e.world import World, until
 from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderSnapshot
@@ -76,7 +76,9 @@ async def test_a_twap_completes_in_time_over_the_kill_of(world: World, victim, b
         await until(lambda: windows.is_almost(index))  # noqa: B023 - awaited within the turn
         await _kill_and_wait(world, parts)
     done = await world.finish(placed)
-    assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0))
+    assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0)), (
+        f"{done.reason}\n{await story_of(world, done.order_id)}"
+    )
     _assert_in_time(world, done, windows)
     await assert_order_is_true(world, done)
     await assert_tasks_never_failed(world, done.order_id)

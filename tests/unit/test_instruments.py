@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.message_strategies import UNDISTURBED, WIDEST, amounts, positive_amounts
+from workflows.domain.exact import times, whole_steps
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import Side
 
@@ -64,7 +65,7 @@ def test_a_rounded_price_is_on_the_tick_within_one_tick_and_never_worse(
 @given(quantity=amounts, step=grids)
 def test_a_quantity_is_floored_to_the_step(quantity: Decimal, step: Decimal) -> None:
     market = instrument(step=step)
-    floored = market.quantity(market.lots(quantity))
+    floored = times(step, whole_steps(quantity, step))
     assert 0 <= Fraction(quantity) - Fraction(floored) < Fraction(step)
     assert market.is_on_step(floored)
     assert market.is_on_step(quantity) is (floored == quantity)

@@ -22,6 +22,7 @@ from tests.workflows.fakes import (
 from tests.workflows.orders import MARKET, run, start
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.exact import whole_steps
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import TimeInForce
 from workflows.domain.reports import RejectionFamily
@@ -35,7 +36,7 @@ TWAP: dict[str, Any] = {**MARKET, "quantity": "1", "twap_slices": 10, "twap_inte
 
 def lots_sent(world: FakeWorld) -> list[int]:
     """Whole steps of each child that was sent, in order."""
-    return [INSTRUMENT.lots(submit.intent.quantity) for submit in world.submits]
+    return [whole_steps(submit.intent.quantity, INSTRUMENT.step) for submit in world.submits]
 
 
 async def test_slices_are_even_iocs_that_sum_to_the_order_exactly(client: Client) -> None:

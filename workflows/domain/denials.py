@@ -1,7 +1,7 @@
 """Why an order is refused by us: a closed set of codes, each with its HTTP status.
 
 A *denial* is our own "no", given before anything reaches a venue; a *rejection* is the venue's.
-The table in the reference documentation and the HTTP statuses are generated from this enum.
+The HTTP statuses follow from this enum, and a test holds the README's table to it.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What a venue lets us trade: grid, minimums and the rounding that respects them.
 
-Quantities are floored to the step, never rounded up; limit prices are never moved for the user
-(an off-tick price is refused); prices that we derive are rounded to the safe side.
+What a user asks for is never moved: a quantity off the step or a price off the tick is refused.
+Prices that we derive are rounded to the safe side.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from workflows.domain.exact import exact, is_multiple, times, whole_steps
+from workflows.domain.exact import exact, is_multiple, times
 from workflows.domain.orders import Side
 
 _HALF = Decimal("0.5")
@@ -35,14 +35,6 @@ class Instrument:
         """False when the venue published a grid that would divide by zero."""
         return self.tick > 0 and self.step > 0
 
-    def lots(self, quantity: Decimal) -> int:
-        """Whole steps in `quantity` (base units), floored."""
-        return whole_steps(quantity, self.step)
-
-    def quantity(self, lots: int) -> Decimal:
-        """Base quantity of `lots` steps."""
-        return times(self.step, lots)
-
     def is_on_step(self, quantity: Decimal) -> bool:
         """True when the venue would accept the quantity without rounding it."""
         return is_multiple(quantity, self.step)
@@ -60,7 +52,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The touch of one symbol, with the age that it had when it was read."""
+    """The touch of one symbol, and when it was read by the reader's clock (ms since 1970)."""
 
     bid: Decimal
     ask: Decimal

@@ -123,6 +123,8 @@ _CHILD_FINAL = frozenset(
 
 
 class ChildEvent(StrEnum):
+    """What can happen to a child order."""
+
     RESERVED = "reserved"
     DENIED = "denied"
     SUBMIT = "submit"

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class Side(StrEnum):
+    """Which way an order trades the base asset."""
+
     BUY = "buy"
     SELL = "sell"
 
@@ -32,6 +34,8 @@ class ChildType(StrEnum):
 
 
 class TimeInForce(StrEnum):
+    """How long an order waits: until cancelled, not at all, or all at once or not at all."""
+
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"

@@ -4,8 +4,6 @@ Every amount leaves one account and enters another, so the sum per asset is zero
 our side of the account at the venue, `market` the counterparty's, `fees` the venue's.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +13,8 @@ from workflows.domain.reports import Fill
 
 
 class Account(StrEnum):
+    """The three sides of the books; see the module."""
+
     TRADING = "trading"
     MARKET = "market"
     FEES = "fees"
@@ -45,11 +45,3 @@ def postings_of(fill: Fill, *, side: Side, base: str, quote: str) -> tuple[Posti
             Posting(account=Account.FEES, asset=fill.fee_asset, amount=fill.fee),
         ]
     return tuple(entries)
-
-
-def imbalance(postings: Iterable[Posting]) -> dict[str, Decimal]:
-    """Assets whose postings do not sum to zero; empty when the books balance."""
-    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for posting in postings:
-        sums[posting.asset] += posting.amount
-    return {asset: amount for asset, amount in sums.items() if amount}

@@ -78,7 +78,7 @@ def check_filters(
 
 
 def check_collar(proposal: Proposal, limits: Limits) -> Denied | None:
-    """C3: a limit price far through the market is a typing error."""
+    """A limit price far through the market is a typing error."""
     price, reference = proposal.price, proposal.reference_price
     if reference <= 0:
         return Denied(code=DenialCode.RISK_STALE_REF, detail="reference=absent")
@@ -96,7 +96,7 @@ def check_collar(proposal: Proposal, limits: Limits) -> Denied | None:
 
 
 def check_order_value(proposal: Proposal, limits: Limits) -> Denied | None:
-    """C2: the value of one order sent to a venue; market orders at reference plus collar."""
+    """The value of one order sent to a venue; market orders at reference plus collar."""
     worst = proposal.reference_price * (1 + limits.aggressive_collar)
     price = worst if proposal.price is None else max(proposal.price, proposal.reference_price)
     value = proposal.quantity * price
@@ -110,7 +110,7 @@ def check_order_value(proposal: Proposal, limits: Limits) -> Denied | None:
 
 
 def check_position(proposal: Proposal, limits: Limits, exposure: Exposure) -> Denied | None:
-    """C4: position plus everything working or unknown on this side, plus this order."""
+    """Position plus everything working or unknown on this side, plus this order."""
     working = exposure.working_buy if proposal.side is Side.BUY else -exposure.working_sell
     after = exposure.position + working + proposal.side.sign * proposal.quantity
     value = abs(after) * proposal.reference_price

@@ -16,12 +16,13 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from itertools import accumulate
 
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.exact import minus, times
 
 # Each slice costs events and at least one order: beyond this a plan is a mistake, not a wish.
 MAX_SLICES = 5_000
@@ -209,7 +210,7 @@ def executed_lots_of(quantity: Decimal, *, step: Decimal) -> int:
 
 def quantity_of(lots: int, *, step: Decimal) -> Decimal:
     """Exact base quantity of so many lots, whatever the decimal context of the caller."""
-    return _exact_context().multiply(Decimal(lots), step)
+    return times(step, lots)
 
 
 def _wanted_lots(schedule: TwapSchedule, k: int, executed_lots: int) -> int:
@@ -241,7 +242,7 @@ def _slice_count(parameters: TwapParameters, lots: int, min_child_lots: int) -> 
 def _lots_and_dust(parameters: TwapParameters) -> tuple[int, Decimal]:
     lots = math.floor(Fraction(parameters.total) / Fraction(parameters.step))
     traded = quantity_of(lots, step=parameters.step)
-    return lots, _exact_context().subtract(parameters.total, traded)
+    return lots, minus(parameters.total, traded)
 
 
 def _weights(parameters: TwapParameters, slices: int) -> list[int]:
@@ -286,11 +287,6 @@ def _draw(seed: str, purpose: str, index: int) -> int:
 def _divide_half_up(numerator: int, denominator: int) -> int:
     """floor(numerator / denominator + 1/2) for a positive denominator."""
     return (2 * numerator + denominator) // (2 * denominator)
-
-
-def _exact_context() -> Context:
-    # Money may not depend on the caller's precision: what would need rounding raises instead.
-    return Context(prec=4 * _MAX_DIGITS, traps=[Inexact, InvalidOperation])
 
 
 def _is_plain(value: Decimal) -> bool:

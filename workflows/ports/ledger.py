@@ -16,6 +16,8 @@ from workflows.messages import OrderRequest, OrderSnapshot
 
 
 class OpenKind(StrEnum):
+    """What registering an order came to."""
+
     NEW = "new"
     """First sight of this order id, or the same run chain again: go on."""
     FINISHED = "finished"
@@ -47,6 +49,8 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedOrder:
+    """`stored` is present exactly when FINISHED, `denied` exactly when DENIED."""
+
     kind: OpenKind
     terms: EngineTerms
     stored: OrderSnapshot | None = None
@@ -153,6 +157,7 @@ would stand still while they go on, and an order would trade after its deadline.
 
 
 async def open_order(order: OpenOrder) -> OpenedOrder:
+    """Register the order; retried without limit, as all of these are."""
     return await workflow.execute_local_activity_method(
         LedgerPort.open_order,
         order,
@@ -164,6 +169,7 @@ async def open_order(order: OpenOrder) -> OpenedOrder:
 
 
 async def accept_order(order: AcceptOrder) -> Verdict:
+    """The ledger's verdict on the whole order."""
     return await workflow.execute_local_activity_method(
         LedgerPort.accept_order,
         order,
@@ -175,6 +181,7 @@ async def accept_order(order: AcceptOrder) -> Verdict:
 
 
 async def reserve(request: Reserve) -> Reserved:
+    """Check and book one attempt. ActivityError when the protocol was broken: our bug."""
     return await workflow.execute_local_activity_method(
         LedgerPort.reserve,
         request,
@@ -186,6 +193,7 @@ async def reserve(request: Reserve) -> Reserved:
 
 
 async def give_up(request: GiveUp) -> GivenUp:
+    """Release the reservation of a child that nobody can have sent."""
     return await workflow.execute_local_activity_method(
         LedgerPort.give_up,
         request,
@@ -197,6 +205,7 @@ async def give_up(request: GiveUp) -> GivenUp:
 
 
 async def save_order(request: SaveOrder) -> None:
+    """Store the order before its workflow ends."""
     await workflow.execute_local_activity_method(
         LedgerPort.save_order,
         request,

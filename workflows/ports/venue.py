@@ -21,12 +21,16 @@ from workflows.ports.ledger import EngineTerms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
+    """One attempt to send a child order."""
+
     intent: ChildIntent
     attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelChild:
+    """Take a child order off its venue."""
+
     intent: ChildIntent
     venue_order_id: str
 

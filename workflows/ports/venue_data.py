@@ -17,6 +17,8 @@ from workflows.ports.venue import ASK_WITHIN, NETWORK_RETRY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRequest:
+    """Whose market is asked for; the account decides the queue."""
+
     venue: str
     account: str
     symbol: str
@@ -40,6 +42,8 @@ class Resolve:
 
 
 class ResolveKind(StrEnum):
+    """What became of an attempt."""
+
     ADOPTED = "adopted"
     REJECTED = "rejected"
     PROVEN_ABSENT = "proven_absent"
@@ -47,12 +51,16 @@ class ResolveKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
+    """`report` is present when ADOPTED; `reason` says why in the other cases."""
+
     kind: ResolveKind
     report: ChildReport | None = None
     reason: str = ""
 
 
 class ReadUntil(StrEnum):
+    """How long a read of an order waits."""
+
     NOW = "now"
     """Answer what the venue says at once."""
     SETTLED = "settled"
@@ -61,6 +69,8 @@ class ReadUntil(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadChild:
+    """Read a child order under the venue's id."""
+
     intent: ChildIntent
     venue_order_id: str
     until: ReadUntil
@@ -75,6 +85,8 @@ class FeedCursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowAccount:
+    """One turn of the account feed; `cursor` is where the turn before ended."""
+
     venue: str
     account: str
     cursor: FeedCursor | None = None
@@ -129,6 +141,7 @@ async def read_market(request: MarketRequest, *, within: timedelta | None = None
 
 
 async def resolve(request: Resolve) -> Resolved:
+    """Ask until the truth is known, without limit; one activity, so history stays short."""
     intent = request.intent
     return await workflow.execute_activity_method(
         VenueDataPort.resolve,
@@ -155,6 +168,7 @@ async def read_child(request: ReadChild) -> ChildReport:
 
 
 async def follow_account(request: FollowAccount) -> FeedCursor:
+    """Follow for one turn; a lost stream or worker is retried from the last cursor."""
     return await workflow.execute_activity_method(
         FeedPort.follow_account,
         request,

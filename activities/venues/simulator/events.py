@@ -14,6 +14,8 @@ from activities.venues.simulator.orders import OrderStatus, OrderType, Side, Tim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountOpened:
+    """A new account with its free balances."""
+
     ts_ms: int
     account: str
     balances: Mapping[str, Decimal]

@@ -12,6 +12,8 @@ MARKET_OWNER = "market"  # the owner of the liquidity and flow that belong to no
 
 
 class Side(StrEnum):
+    """BUY or SELL, as exchanges write it."""
+
     BUY = "BUY"
     SELL = "SELL"
 
@@ -22,18 +24,24 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
+    """What can be placed here."""
+
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     LIMIT_MAKER = "LIMIT_MAKER"  # post-only: refused if it would take liquidity
 
 
 class TimeInForce(StrEnum):
+    """How long an order waits."""
+
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
 
 
 class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"

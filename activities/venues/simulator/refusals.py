@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
+    """One reason per cause."""
+
     UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
     PRICE_FILTER = "PRICE_FILTER"
     LOT_SIZE = "LOT_SIZE"

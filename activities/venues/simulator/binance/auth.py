@@ -16,7 +16,6 @@ from activities.venues.simulator.config import PaperAccount
 DEFAULT_WINDOW_MS = 5_000
 MAX_WINDOW_MS = 60_000
 MAX_AHEAD_MS = 1_000
-AUTH_PARAMS = ("timestamp", "recvWindow", "signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
