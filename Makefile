@@ -28,6 +28,8 @@ check: $(READY) ## format, lint, types, import rules, house rules, container set
 	@$(BIN)/pytest -q tests/unit/test_tidy.py tests/unit/test_compose.py
 
 clean: ## delete what was built and the local stack's data, but not .venv
+	@if [ -d .delta/demo ] && [ -x $(BIN)/python ]; then \
+	  DELTA_HOME=.delta/demo $(BIN)/python -m workers clean; fi
 	@if [ -d .delta ] && [ -x $(BIN)/python ]; then $(BIN)/python -m workers clean; fi
 	@rm -rf .delta .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

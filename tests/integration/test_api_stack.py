@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 )
 async def test_a_market_order_fills_exactly_what_was_asked(
     http: httpx.AsyncClient, number: str, exact: str
-) -> None:  # B10
+) -> None:
     body = json.dumps({**ORDER, "quantity": "Q"}).replace('"Q"', number)
     answer = await http.post(ORDERS, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 201, answer.text
@@ -48,13 +48,13 @@ async def test_a_market_order_fills_exactly_what_was_asked(
 @pytest.mark.parametrize(
     ("change", "code", "field"),
     [
-        ({"quantity": "0.0000001"}, "PRECISION", "quantity"),  # B12
-        ({"quantity": "0.00001"}, "MIN_NOTIONAL", "quantity"),  # B14
-        ({"order_type": "limit", "price": "49250.001"}, "PRECISION", "price"),  # B15
-        ({"order_type": "limit", "price": "5000000"}, "RISK_PRICE_COLLAR", "price"),  # B17
-        ({"symbol": "XXX/YYY"}, "UNKNOWN_SYMBOL", "symbol"),  # B24
-        ({"symbol": "btc/usdt"}, "UNKNOWN_SYMBOL", "symbol"),  # B25
-        ({"symbol": "../../etc/passwd"}, "UNKNOWN_SYMBOL", "symbol"),  # B26
+        ({"quantity": "0.0000001"}, "PRECISION", "quantity"),
+        ({"quantity": "0.00001"}, "MIN_NOTIONAL", "quantity"),
+        ({"order_type": "limit", "price": "49250.001"}, "PRECISION", "price"),
+        ({"order_type": "limit", "price": "5000000"}, "RISK_PRICE_COLLAR", "price"),
+        ({"symbol": "XXX/YYY"}, "UNKNOWN_SYMBOL", "symbol"),
+        ({"symbol": "btc/usdt"}, "UNKNOWN_SYMBOL", "symbol"),
+        ({"symbol": "../../etc/passwd"}, "UNKNOWN_SYMBOL", "symbol"),
         ({"symbol": "x" * 500}, "UNKNOWN_SYMBOL", "symbol"),
         ({"exchange": "nowhere"}, "UNKNOWN_ENUM", "exchange"),
         ({"account": "other"}, "UNKNOWN_ENUM", "account"),
@@ -80,7 +80,7 @@ async def test_what_only_the_engine_can_judge_is_denied_with_its_code_and_nothin
 
 async def test_a_hundred_equal_orders_at_once_are_one_order(
     stack: LocalStack, http: httpx.AsyncClient
-) -> None:  # B46
+) -> None:
     key, before = new_id(), sent(stack)
     answers = await asyncio.gather(
         *(http.post(ORDERS, json=ORDER, headers={"Idempotency-Key": key}) for _ in range(100))
@@ -94,7 +94,7 @@ async def test_a_hundred_equal_orders_at_once_are_one_order(
 
 async def test_the_same_key_answers_the_same_after_the_end_and_another_body_is_a_conflict(
     http: httpx.AsyncClient,
-) -> None:  # B47
+) -> None:
     headers = {"Idempotency-Key": new_id()}
     first = await http.post(ORDERS, json=ORDER, headers=headers)
     order_id = first.json()["order_id"]
@@ -111,13 +111,13 @@ async def test_the_same_key_answers_the_same_after_the_end_and_another_body_is_a
 
 async def test_cancel_answers_200_twice_409_when_filled_and_404_when_unknown(
     http: httpx.AsyncClient,
-) -> None:  # B49
+) -> None:
     resting = (await http.post(ORDERS, json=RESTING)).json()["order_id"]
     path = f"{ORDERS}/{resting}/cancel"
     first = await http.post(f"{path}?reason=%3Cscript%3E")
     second = await http.post(path)
     assert (first.status_code, first.json()["status"]) == (200, "cancelled")
-    assert first.json()["reason"] == "<script>"  # B33: kept as data
+    assert first.json()["reason"] == "<script>"  # kept as data
     assert (second.status_code, second.json()["status"]) == (200, "cancelled")
     done = (await http.post(ORDERS, json=ORDER)).json()["order_id"]
     await until_status(http, done, "filled")
@@ -142,7 +142,7 @@ async def test_pages_hold_each_order_once_newest_first(http: httpx.AsyncClient) 
     times = [order["created_at"] for order in found]
     assert times == sorted(times, reverse=True)
     garbage = await http.get(f"{ORDERS}?cursor=garbage")
-    assert (garbage.status_code, garbage.json()["code"]) == (422, "INVALID_CURSOR")  # B50
+    assert (garbage.status_code, garbage.json()["code"]) == (422, "INVALID_CURSOR")
     for order in found:
         await http.post(f"{ORDERS}/{order['order_id']}/cancel")
 
@@ -164,7 +164,7 @@ async def test_a_twap_reports_its_progress_and_other_types_have_none(
 @pytest.mark.parametrize("is_chunked", [True, False])
 async def test_a_huge_body_is_refused_at_once_over_a_real_connection(
     http: httpx.AsyncClient, is_chunked: bool
-) -> None:  # B34
+) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(160):
             yield b" " * 65_536

@@ -22,6 +22,7 @@ from starters.client import (
 )
 from tests.workflows.conftest import engine_on
 from tests.workflows.fakes import FakeWorld, rests
+from workers.embedded_temporal import tuning_arguments
 from workers.settings import load_settings
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
@@ -39,10 +40,7 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
         dev_server_log_level="error",
         search_attributes=names.SEARCH_ATTRIBUTES,
-        dev_server_extra_args=[
-            "--dynamic-config-value",
-            "history.transferProcessorMaxPollRPS=5000",
-        ],
+        dev_server_extra_args=list(tuning_arguments()),
     )
     async with environment:
         yield environment

@@ -48,7 +48,7 @@ async def test_an_accepted_order_is_answered_with_its_id_links_and_decimals_as_t
 @pytest.mark.parametrize(
     ("number", "exact"), [("0.1", "0.1"), ("1", "1"), ("2e-1", "0.2"), ('"0.10"', "0.1")]
 )
-async def test_a_number_is_read_exactly(number: str, exact: str) -> None:  # B10
+async def test_a_number_is_read_exactly(number: str, exact: str) -> None:
     connections = FakeConnections()
     text = json.dumps({**ORDER, "quantity": "Q"}).replace('"Q"', number)
     answer = await call(connections, "POST", "/api/v1/orders", content=text.encode())
@@ -142,9 +142,7 @@ async def test_pages_follow_each_other_by_their_cursor() -> None:
         (AlreadyTerminal(snapshot(status=OrderStatus.FILLED)), 409),
     ],
 )
-async def test_a_cancel_answers_final_under_way_or_too_late(
-    outcome: object, status: int
-) -> None:  # B49
+async def test_a_cancel_answers_final_under_way_or_too_late(outcome: object, status: int) -> None:
     connections = FakeConnections(outcome)
     answer = await call(connections, "POST", "/api/v1/orders/a/cancel?reason=why%20not")
     assert answer.status_code == status
@@ -154,7 +152,7 @@ async def test_a_cancel_answers_final_under_way_or_too_late(
         assert "filled" in answer.json()["message"]
 
 
-async def test_cancelling_an_unknown_order_is_404() -> None:  # B49
+async def test_cancelling_an_unknown_order_is_404() -> None:
     from starters.client import OrderNotFound
 
     answer = await call(FakeConnections(OrderNotFound("x")), "POST", "/api/v1/orders/x/cancel")

@@ -148,7 +148,7 @@ async def test_a_bad_order_is_refused_with_its_code_and_field_before_anything_is
         None,
     ],
 )
-async def test_only_json_is_read(content_type: str | None) -> None:  # B40
+async def test_only_json_is_read(content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     answer = await call(
         FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER), headers=headers
@@ -174,7 +174,7 @@ async def test_an_encoded_body_is_not_read() -> None:
         ("", "ILLEGAL_CHARS"),
     ],
 )
-async def test_a_key_must_be_short_visible_ascii(key: str | bytes, code: str) -> None:  # B48
+async def test_a_key_must_be_short_visible_ascii(key: str | bytes, code: str) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     answer = await call(
         FakeConnections(), "POST", "/api/v1/orders", content=body(ORDER), headers=headers
@@ -196,7 +196,7 @@ async def test_a_repeated_key_header_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["%00", "%0d%0aX:1", "a%20b", "..%5cx", "x%2Fcancel", "%2e%2e"])
-async def test_an_id_in_a_path_must_be_an_id(path: str) -> None:  # B28
+async def test_an_id_in_a_path_must_be_an_id(path: str) -> None:
     for method, tail in (("GET", ""), ("POST", "/cancel"), ("GET", "/twap-progress")):
         answer = await call(FakeConnections(), method, f"/api/v1/orders/{path}{tail}")
         assert (answer.status_code, answer.json()["code"]) == (422, "ILLEGAL_CHARS"), path
@@ -205,7 +205,7 @@ async def test_an_id_in_a_path_must_be_an_id(path: str) -> None:  # B28
 @pytest.mark.parametrize(
     ("query", "status", "code", "field"),
     [
-        ("limit=-1", 422, "OUT_OF_RANGE", "limit"),  # B50
+        ("limit=-1", 422, "OUT_OF_RANGE", "limit"),
         ("limit=0", 422, "OUT_OF_RANGE", "limit"),
         ("limit=1000000000", 422, "OUT_OF_RANGE", "limit"),
         ("limit=1e3", 422, "INVALID_TYPE", "limit"),

@@ -26,7 +26,7 @@ ROWS = [
     *(
         (f"quantity {text!r}", [*MARKET, f"--quantity={text}"], code, "quantity")
         for text, code in [
-            ("abc", "INVALID_DECIMAL"),  # B54
+            ("abc", "INVALID_DECIMAL"),
             ("NaN", "INVALID_DECIMAL"),
             ("1e400", "INVALID_DECIMAL"),
             ("1E5", "INVALID_DECIMAL"),
@@ -97,7 +97,7 @@ def test_bad_input_is_exit_2_in_one_line_that_names_it(
     ("variable", "value"),
     [("MAX_ORDER_VALUE", "NaN"), ("DATABASE_URL_FILE", "missing.txt"), ("API_HOST", "0.0.0.0")],
 )
-def test_a_wrong_setting_is_exit_2_in_one_line_that_names_it(  # B54
+def test_a_wrong_setting_is_exit_2_in_one_line_that_names_it(
     variable: str,
     value: str,
     monkeypatch: pytest.MonkeyPatch,
