@@ -69,6 +69,10 @@ class AttemptState(StrEnum):
     """Can never be claimed: never sent, or proven absent."""
 
 
+MAY_BE_LIVE = (AttemptState.SENDING.value, AttemptState.UNKNOWN.value, AttemptState.ACKED.value)
+"""States of an attempt whose order can be at the venue: no other attempt may follow it."""
+
+
 class ParentKind(StrEnum):
     """What registering an order under its id came to."""
 

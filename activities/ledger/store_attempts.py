@@ -39,6 +39,7 @@ from activities.ledger.models import (
     TradingStateRow,
 )
 from activities.ledger.results import (
+    MAY_BE_LIVE,
     AttemptState,
     AttemptTruth,
     ChildMayBeLiveError,
@@ -60,7 +61,6 @@ from workflows.domain.orders import Side
 from workflows.domain.risk import Exposure
 
 _ON_THE_WIRE = (AttemptState.SENDING, AttemptState.UNKNOWN)
-_MAY_BE_LIVE = [*_ON_THE_WIRE, AttemptState.ACKED]
 
 
 # --- claim --------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ async def give_up(connection: AsyncConnection, client_order_id: str, reason: str
     if child is None or ChildStatus(child.status).is_final:
         return
     live = select(Attempt.attempt, Attempt.state).where(
-        Attempt.client_order_id == client_order_id, Attempt.state.in_(_MAY_BE_LIVE)
+        Attempt.client_order_id == client_order_id, Attempt.state.in_(MAY_BE_LIVE)
     )
     found = (await connection.execute(live)).first()
     if found is not None:
@@ -335,7 +335,7 @@ def release_unsent(order_id: str) -> Select[Any]:
     """
     may_be_live = exists().where(
         Attempt.client_order_id == ChildOrder.client_order_id,
-        Attempt.state.in_([state.value for state in _MAY_BE_LIVE]),
+        Attempt.state.in_(MAY_BE_LIVE),
     )
     unsent = (
         update(ChildOrder)

@@ -37,6 +37,7 @@ from activities.ledger.models import (
     RiskCheck,
 )
 from activities.ledger.results import (
+    MAY_BE_LIVE,
     AttemptState,
     ChildClosedError,
     ChildMayBeLiveError,
@@ -54,8 +55,6 @@ from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.risk import Exposure, Limits, Proposal
 
-_MAY_BE_LIVE = [AttemptState.SENDING.value, AttemptState.UNKNOWN.value, AttemptState.ACKED.value]
-
 
 def _facts() -> Select[Any]:
     """Everything that the checks need, in one row."""
@@ -63,7 +62,7 @@ def _facts() -> Select[Any]:
     block = strictest_state().lateral("block")
     latest = func.coalesce(func.max(Attempt.attempt), 0)
     attempts = Attempt.client_order_id == bindparam("client_order_id")
-    live = func.max(Attempt.attempt).filter(Attempt.state.in_(_MAY_BE_LIVE))
+    live = func.max(Attempt.attempt).filter(Attempt.state.in_(MAY_BE_LIVE))
     stored = and_(
         RiskCheck.kind == "child",
         RiskCheck.subject == bindparam("client_order_id"),

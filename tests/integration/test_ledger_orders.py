@@ -95,7 +95,8 @@ async def test_a_halt_of_any_scope_denies_an_order(ledger: World, scope: str) ->
 async def test_a_halt_of_another_scope_denies_nothing(ledger: World) -> None:
     await ledger.store.set_trading_state("strategy:s2", TradingState.HALTED, "")
     await ledger.store.set_trading_state("venue:okx", TradingState.REDUCING, "")
-    await ledger.open("o")
+    await ledger.store.open_parent("o", "chain", an_order())
+    assert await ledger.store.accept_parent("o", an_order(), REFERENCE) is None
 
 
 async def test_reducing_lets_pass_what_reduces_and_nothing_else(ledger: World) -> None:
