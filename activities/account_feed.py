@@ -10,7 +10,7 @@ import structlog
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.feed_follower import Follower
+from activities.feed_follower import READY_FOR, Follower
 from activities.gateways import Gateways, try_again
 from activities.ledger.store import LedgerStore
 from activities.venues.gateway import VenueUnavailableError
@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 _HEARTBEAT_EVERY_S = 1
 _HANGS_AFTER_S = 60
+_BLIND_S = READY_FOR.total_seconds()
 
 
 class FeedActivities(FeedPort):
@@ -32,6 +33,7 @@ class FeedActivities(FeedPort):
         self._store = store
         self._client = client
         self._symbols = symbols
+        self._blind_since: dict[tuple[str, str], float] = {}
 
     @activity.defn(name="follow_account")
     async def follow_account(self, request: FollowAccount) -> FeedCursor:
@@ -44,10 +46,19 @@ class FeedActivities(FeedPort):
             await follower.follow()
         except VenueUnavailableError as error:
             log.warning("feed_lost", venue=request.venue, account=request.account, why=str(error))
+            await self._note_lost(request, follower, str(error))
             raise try_again(error) from error
         finally:
             heartbeat.cancel()
         return FeedCursor(trade_ids=follower.cursor)
+
+    async def _note_lost(self, request: FollowAccount, follower: Follower, why: str) -> None:
+        """A stream may be lost at any time; an account that cannot be read at all needs a human."""
+        whose = (request.venue, request.account)
+        if follower.has_caught_up:
+            self._blind_since.pop(whose, None)
+        elif time.monotonic() - self._blind_since.setdefault(whose, time.monotonic()) > _BLIND_S:
+            await self._store.raise_alarm("ACCOUNT_NOT_FOLLOWED", "/".join(whose), why)
 
     async def _remembered(self, request: FollowAccount) -> dict[str, str]:
         """The ledger's cursor: it moves first, so Temporal's is never ahead of it.

@@ -1,12 +1,18 @@
-"""The ledger port: local activities that touch only our database, each idempotent."""
+"""The ledger port: short, idempotent local activities on our database.
 
+Opening an order glances at its market meanwhile: the one thing here that asks a venue, and only
+reads.
+"""
+
+import asyncio
 from collections.abc import Collection
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.ledger.results import ChildMayBeLiveError, LedgerError, ParentKind
+from activities.ledger.results import ChildMayBeLiveError, LedgerError, OpenParent, ParentKind
 from activities.ledger.store import LedgerStore
+from activities.markets import Markets
 from workflows.domain.denials import DenialCode, Denied
 from workflows.ports import (
     AcceptOrder,
@@ -14,11 +20,14 @@ from workflows.ports import (
     GivenUp,
     GiveUp,
     LedgerPort,
+    MarketRequest,
+    MarketSnapshot,
     OpenedOrder,
     OpenKind,
     OpenOrder,
     Reserve,
     Reserved,
+    SavedOrder,
     SaveOrder,
     Verdict,
 )
@@ -28,10 +37,15 @@ class LedgerActivities(LedgerPort):
     """`accounts` are the configured (venue, account) pairs; an order for another is denied."""
 
     def __init__(
-        self, store: LedgerStore, terms: EngineTerms, accounts: Collection[tuple[str, str]]
+        self,
+        store: LedgerStore,
+        terms: EngineTerms,
+        markets: Markets,
+        accounts: Collection[tuple[str, str]],
     ) -> None:
         self._store = store
         self._terms = terms
+        self._markets = markets
         self._accounts = accounts
 
     @activity.defn(name="open_order")
@@ -40,13 +54,24 @@ class LedgerActivities(LedgerPort):
         denied = self._unknown_account(order)
         if denied is not None:
             return OpenedOrder(kind=OpenKind.DENIED, terms=self._terms, denied=denied)
-        opened = await self._store.open_parent(order.order_id, order.run_chain, order.request)
+        request = order.request
+        asked = MarketRequest(
+            venue=request.exchange, account=request.account, symbol=request.symbol
+        )
+        glance = asyncio.ensure_future(self._markets.glance(asked))
+        try:
+            opened = await self._store.open_parent(order.order_id, order.run_chain, request)
+            return self._opened(opened, await glance)
+        finally:
+            glance.cancel()
+
+    def _opened(self, opened: OpenParent, market: MarketSnapshot | None) -> OpenedOrder:
         if opened.kind is ParentKind.CONFLICT:
             conflict = Denied(code=DenialCode.IDEMPOTENCY_CONFLICT, detail=opened.detail)
             return OpenedOrder(kind=OpenKind.DENIED, terms=self._terms, denied=conflict)
         if opened.kind is ParentKind.FINISHED:
             return OpenedOrder(kind=OpenKind.FINISHED, terms=self._terms, stored=opened.stored)
-        return OpenedOrder(kind=OpenKind.NEW, terms=self._terms)
+        return OpenedOrder(kind=OpenKind.NEW, terms=self._terms, market=market)
 
     def _unknown_account(self, order: OpenOrder) -> Denied | None:
         venue, account = order.request.exchange, order.request.account
@@ -72,7 +97,9 @@ class LedgerActivities(LedgerPort):
         denied = await self._store.accept_parent(
             order.order_id, order.request, order.reference_price
         )
-        return Verdict(denied=denied)
+        if denied is not None or order.first is None:
+            return Verdict(denied=denied)
+        return Verdict(reserved=await self.reserve(order.first))
 
     @activity.defn(name="reserve")
     async def reserve(self, request: Reserve) -> Reserved:
@@ -97,9 +124,10 @@ class LedgerActivities(LedgerPort):
         return GivenUp()
 
     @activity.defn(name="save_order")
-    async def save_order(self, request: SaveOrder) -> None:
+    async def save_order(self, request: SaveOrder) -> SavedOrder:
         """See LedgerPort."""
-        await self._store.save_order(request.snapshot, request.status)
+        stored = await self._store.save_order(request.snapshot, request.status)
+        return SavedOrder(stored=stored)
 
 
 def _broken_protocol(error: LedgerError) -> ApplicationError:

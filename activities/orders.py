@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from temporalio import activity
 
+from activities.failpoints import fp
 from activities.gateways import Gateways, try_again
 from activities.ledger.results import ClaimCode
 from activities.ledger.store import LedgerStore
@@ -47,11 +48,15 @@ class VenueActivities(VenuePort):
         # the attempt's start, before anything that can take long: a late request is then refused
         # by the venue itself, because its signature is too old
         attempt_started_ms = time.time_ns() // 1_000_000
+        begun = time.monotonic_ns()
+        fp("submit.enter", intent.client_order_id, intent.order_id)
         try:
             instrument = await gateway.instrument(intent.symbol)
             offset_ms = await gateway.clock_offset_ms()
         except (VenueUnavailableError, SymbolUnknownError) as error:
             return _not_sent("VENUE_UNAVAILABLE", str(error))
+        if _is_too_late(request, begun):
+            return _not_sent("TOO_LATE", "its time was over before it was sent")
         signed_at_ms = attempt_started_ms + offset_ms
         started = time.monotonic_ns()
         refused = await self._store.claim(intent.client_order_id, request.attempt, signed_at_ms)
@@ -70,6 +75,7 @@ class VenueActivities(VenuePort):
     ) -> SubmitOutcome:
         intent, attempt = request.intent, request.attempt
         client_order_id = intent.client_order_id
+        fp("submit.before_send", client_order_id, intent.order_id)
         try:
             report = await gateway.submit(intent, signed_at_ms=signed_at_ms)
         except VenueClockError as error:
@@ -81,6 +87,7 @@ class VenueActivities(VenuePort):
         except OutcomeUnknownError as error:
             await self._store.record_unknown(client_order_id, attempt, str(error))
             return SubmitOutcome(kind=SubmitKind.UNKNOWN, reason=str(error))
+        fp("submit.after_response", client_order_id, intent.order_id)
         booked = await self._store.record_ack(
             intent, attempt, report, instrument.base, instrument.quote
         )
@@ -91,12 +98,24 @@ class VenueActivities(VenuePort):
         """See VenuePort. An absent order is no error: what it came to is read afterwards."""
         intent = request.intent
         gateway = self._gateways[intent.venue, intent.account]
+        fp("cancel.before_send", intent.client_order_id, intent.order_id)
         try:
             await gateway.cancel(intent.symbol, request.venue_order_id)
         except OrderAbsentError:
             return
         except VenueUnavailableError as error:
             raise try_again(error) from error
+
+
+def _is_too_late(request: Submit, begun: int) -> bool:
+    """True once the child's time is over; `begun` is the attempt's start, in monotonic ns.
+
+    Temporal's clock says how much time was left then, so that a wrong clock here costs no order.
+    """
+    if request.send_by is None:
+        return False
+    left = request.send_by - activity.info().started_time
+    return time.monotonic_ns() - begun >= left // timedelta(microseconds=1) * 1_000
 
 
 def _not_sent(code: str, reason: str) -> SubmitOutcome:

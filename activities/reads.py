@@ -5,20 +5,24 @@ only ever see totals of booked fills.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
+from activities.failpoints import fp
 from activities.gateways import Gateways, not_yet, try_again
-from activities.ledger.results import AttemptState, UnknownChildError
+from activities.ledger.results import AttemptState, AttemptTruth, UnknownChildError
 from activities.ledger.store import LedgerStore
+from activities.markets import Markets
+from activities.venues.dialects import dialect_of
 from activities.venues.gateway import (
     OrderAbsentError,
     SymbolUnknownError,
     VenueGateway,
     VenueUnavailableError,
 )
-from workflows.domain.orders import ChildIntent
+from workflows.domain.orders import ChildIntent, ChildType
 from workflows.domain.reports import ChildReport, ExecutionReport
 from workflows.durations import epoch_ms
 from workflows.ports import (
@@ -43,33 +47,47 @@ _CLOCK_SLACK = timedelta(milliseconds=50)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofWindow:
-    """When absence is proof: the signature's validity plus the venue's read lag, in ms."""
+    """When absence is proof: the request's life at its venue plus the read lag, in ms.
+
+    `validity_ms` is the configured window; the venue's row says what becomes of it there.
+    """
 
     validity_ms: int
     read_lag_ms: int
 
-    def proof_time_ms(self, signed_at_ms: int) -> int:
-        """Venue time after which a look-up that finds nothing proves that nothing executed."""
-        return signed_at_ms + self.validity_ms + self.read_lag_ms
+    def proof_time_ms(self, venue: str, signed_at_ms: int) -> int:
+        """Venue time after which a look-up that finds nothing proves that nothing executed.
+
+        ValueError for a venue without a row.
+        """
+        life_ms = dialect_of(venue).request_life.life_ms(self.validity_ms)
+        return signed_at_ms + life_ms + self.read_lag_ms
+
+    def is_ever_proof(self, intent: ChildIntent) -> bool:
+        """False for a market order where the life of a request is only assumed.
+
+        Sending it again on a wrong assumption would buy or sell twice, so a human decides.
+        """
+        life = dialect_of(intent.venue).request_life
+        return life.is_documented or intent.child_type is not ChildType.MARKET
 
 
 class VenueDataActivities(VenueDataPort):
     """Reads through the gateway of the request's venue and account."""
 
-    def __init__(self, gateways: Gateways, store: LedgerStore, window: ProofWindow) -> None:
+    def __init__(
+        self, gateways: Gateways, store: LedgerStore, window: ProofWindow, markets: Markets
+    ) -> None:
         self._gateways = gateways
         self._store = store
         self._window = window
+        self._markets = markets
 
     @activity.defn(name="read_market")
     async def read_market(self, request: MarketRequest) -> MarketSnapshot:
         """See VenueDataPort."""
-        gateway = self._gateways[request.venue, request.account]
         try:
-            instrument = await gateway.instrument(request.symbol)
-            return MarketSnapshot(instrument=instrument, quote=await gateway.quote(request.symbol))
-        except SymbolUnknownError:
-            return MarketSnapshot(instrument=None, quote=None)
+            return await self._markets.read(request)
         except VenueUnavailableError as error:
             raise try_again(error) from error
 
@@ -96,10 +114,9 @@ class VenueDataActivities(VenueDataPort):
         intent = request.intent
         client_order_id = intent.client_order_id
         truth = await self._store.close_attempt(client_order_id, request.attempt)
-        if truth.report is not None:
-            return Resolved(kind=ResolveKind.ADOPTED, report=truth.report)
-        if truth.state is AttemptState.REJECTED:
-            return Resolved(kind=ResolveKind.REJECTED, reason=truth.outcome_reason)
+        known = _known(truth)
+        if known is not None:
+            return known
         if truth.never_claimed and truth.epoch == request.epoch:
             await self._store.prove_absent(client_order_id, request.attempt)
             return Resolved(kind=ResolveKind.PROVEN_ABSENT, reason="never claimed")
@@ -112,6 +129,7 @@ class VenueDataActivities(VenueDataPort):
         intent = request.intent
         client_order_id = intent.client_order_id
         gateway = self._gateways[intent.venue, intent.account]
+        fp("resolve.before_look_up", client_order_id, intent.order_id)
         try:
             # the clock first: a look-up made after proof time is what proves
             venue_time_ms = await gateway.venue_time_ms()
@@ -119,10 +137,11 @@ class VenueDataActivities(VenueDataPort):
                 intent.symbol, client_order_id, since_ms=signed_at_ms - LOOK_BACK_MS
             )
         except OrderAbsentError:
-            left_ms = self._window.proof_time_ms(signed_at_ms) - venue_time_ms
+            left_ms = self._window.proof_time_ms(intent.venue, signed_at_ms) - venue_time_ms
+            if left_ms < 0 and not self._window.is_ever_proof(intent):
+                raise await self._never_proven(client_order_id) from None
             if left_ms < 0:
-                await self._store.prove_absent(client_order_id, request.attempt)
-                return Resolved(kind=ResolveKind.PROVEN_ABSENT, reason="not found after proof time")
+                return await self._prove_absent(client_order_id, request.attempt)
             await self._alarm_after(UNKNOWN_ALARM_AFTER, "UNKNOWN_ORDER", client_order_id)
             left = timedelta(milliseconds=left_ms) + _CLOCK_SLACK
             raise not_yet(
@@ -138,6 +157,18 @@ class VenueDataActivities(VenueDataPort):
             raise not_yet(str(error), "LedgerLostIntent", _growing_pause()) from error
         return Resolved(kind=ResolveKind.ADOPTED, report=booked)
 
+    async def _never_proven(self, client_order_id: str) -> ApplicationError:
+        what = "market order not found, and its venue names no time after which it cannot come"
+        await self._store.raise_alarm("UNKNOWN_ORDER", client_order_id, what)
+        return not_yet(what, "NeverProven", _growing_pause())
+
+    async def _prove_absent(self, client_order_id: str, attempt: int) -> Resolved:
+        """Close the attempt, unless a late worker has stored its answer during the look-up."""
+        await self._store.prove_absent(client_order_id, attempt)
+        known = _known(await self._store.close_attempt(client_order_id, attempt))
+        absent = Resolved(kind=ResolveKind.PROVEN_ABSENT, reason="not found after proof time")
+        return known or absent
+
     async def _book(
         self, gateway: VenueGateway, intent: ChildIntent, report: ExecutionReport
     ) -> ChildReport:
@@ -146,9 +177,19 @@ class VenueDataActivities(VenueDataPort):
         return booked.report
 
     async def _alarm_after(self, patience: timedelta, code: str, client_order_id: str) -> None:
-        waited = datetime.now(UTC) - activity.info().scheduled_time
+        info = activity.info()  # both by Temporal's clock, whatever this machine's says
+        waited = info.started_time - info.scheduled_time
         if waited > patience:
             await self._store.raise_alarm(code, client_order_id, f"since {waited}")
+
+
+def _known(truth: AttemptTruth) -> Resolved | None:
+    """What the ledger itself says about an attempt, where it was answered."""
+    if truth.report is not None:
+        return Resolved(kind=ResolveKind.ADOPTED, report=truth.report)
+    if truth.state is AttemptState.REJECTED:
+        return Resolved(kind=ResolveKind.REJECTED, reason=truth.outcome_reason)
+    return None
 
 
 def _growing_pause() -> timedelta:

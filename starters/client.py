@@ -199,15 +199,15 @@ class DeltaClient:
         cancel goes on. Raises AlreadyTerminal, OrderNotFound, OrderFailed, Unavailable.
         """
         handle, request = self._handle(order_id), CancelRequest(reason=reason)
-        with _errors(order_id):
-            if not await _is_running(handle):
-                raise AlreadyTerminal(await self._outcome(handle, READ_WAIT))
+        if not await _is_running(handle):
+            raise AlreadyTerminal(await self._outcome(handle, READ_WAIT))
         try:
             answer: OrderSnapshot = await handle.execute_update(
                 names.CANCEL, request, result_type=OrderSnapshot, rpc_timeout=CANCEL_WAIT
             )
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:  # it ended between the two calls
+            # a run that hands over to the next one aborts its updates, as one that ends does
+            if error.status is RPCStatusCode.NOT_FOUND and not await _is_running(handle):
                 raise AlreadyTerminal(await self._outcome(handle, READ_WAIT)) from error
             return await self._cancel_by_signal(handle, request)
         except (WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError):
@@ -282,7 +282,9 @@ class DeltaClient:
 
 
 async def _is_running(handle: OrderHandle) -> bool:
-    description = await handle.describe(rpc_timeout=READ_WAIT)
+    """Raises what `_errors` makes of a failed read."""
+    with _errors(handle.id):
+        description = await handle.describe(rpc_timeout=READ_WAIT)
     return description.status in (
         WorkflowExecutionStatus.RUNNING,
         WorkflowExecutionStatus.CONTINUED_AS_NEW,

@@ -67,6 +67,10 @@ def paper_exchange(
     replay: Annotated[Path | None, typer.Option(help="A trades CSV that moves its market.")] = None,
     speed: Annotated[float, typer.Option(help="Pace of the replay; 1 is real time.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic market.", min=0)] = 7,
+    control_port: Annotated[
+        int | None,
+        typer.Option(help="Loopback port to set faults on; without it there are none.", min=0),
+    ] = None,
 ) -> None:
     """Run one paper exchange until SIGTERM.
 
@@ -91,6 +95,7 @@ def paper_exchange(
             seed=seed,
             replay=replay,
             speed=speed,
+            control_port=control_port,
         )
     except ValueError as error:
         raise SettingsError("paper-exchange", str(error)) from None
@@ -105,10 +110,12 @@ def migrate() -> None:
     """
     from activities.ledger.migrate import upgrade
     from workers import logs
+    from workers.failpoint_rules import arm_failpoints
     from workers.settings import load_settings
 
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
+    arm_failpoints(settings)
     upgrade(settings.dsn())
 
 

@@ -23,11 +23,14 @@ from activities.gateways import Gateways
 from activities.ledger.engine import open_engine
 from activities.ledger.store import LedgerStore
 from activities.ledger_activities import LedgerActivities
+from activities.markets import Markets
 from activities.orders import VenueActivities
 from activities.reads import ProofWindow, VenueDataActivities
 from activities.venues.ccxt_gateway import VenueConfig, open_gateway
 from activities.venues.gateway import VenueGateway
 from workers.connection import connect
+from workers.failpoint_interceptor import FailpointInterceptor
+from workers.failpoint_rules import arm_failpoints
 from workers.search_attributes import ensure_registered
 from workers.settings import Settings
 from workers.workflow_code import WORKFLOWS, sandbox
@@ -53,6 +56,7 @@ def terms_of(settings: Settings) -> EngineTerms:
         twap_interval_s=settings.twap_default_interval,
         schedule_to_start_s=settings.validity_window_s,
         submit_timeout_s=settings.submit_timeout_s,
+        glances=True,
     )
 
 
@@ -108,6 +112,7 @@ def venue_config(settings: Settings, venue: str, account: str) -> VenueConfig:
 
 async def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish what is running, within the grace."""
+    arm_failpoints(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,9 +158,10 @@ def build_workers(
     client: Client, settings: Settings, gateways: Gateways, store: LedgerStore
 ) -> list[Worker]:
     """One worker per queue."""
-    ledger = LedgerActivities(store, terms_of(settings), gateways.keys())
+    markets = Markets(gateways)
+    ledger = LedgerActivities(store, terms_of(settings), markets, gateways.keys())
     orders = VenueActivities(gateways, store)
-    reads = VenueDataActivities(gateways, store, proof_window_of(settings))
+    reads = VenueDataActivities(gateways, store, proof_window_of(settings), markets)
     feed = FeedActivities(gateways, store, client, settings.symbols)
     workers = [
         Worker(
@@ -168,8 +174,10 @@ def build_workers(
                 ledger.reserve,
                 ledger.give_up,
                 ledger.save_order,
+                reads.read_market,
             ],
             workflow_runner=sandbox(),
+            interceptors=[FailpointInterceptor()] if settings.exec_failpoints else [],
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=GRACE,
         )

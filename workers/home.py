@@ -40,6 +40,11 @@ class Home:
         """The embedded Temporal server's durable file."""
         return self.root / "temporal" / "temporal.db"
 
+    @property
+    def failpoints(self) -> Path:
+        """One file per armed failpoint, one line per passage."""
+        return self.root / "failpoints"
+
     def paper_data(self, venue: str) -> Path:
         """The data folder of one paper exchange."""
         return self.root / "paper" / venue

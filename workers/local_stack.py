@@ -8,6 +8,7 @@ demo and the tests all use this class.
 import asyncio
 import shutil
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -16,7 +17,7 @@ from workers import embedded_postgres
 from workers.pidfile import stop_leftovers, take_lock
 from workers.settings import Settings
 from workers.stack_parts import ALL_KINDS, StackParts, check_ports
-from workers.supervisor import RunningPart, Supervisor
+from workers.supervisor import RestartBound, RunningPart, Supervisor
 
 LOCK = "supervisor.lock"
 
@@ -29,7 +30,8 @@ class LocalStack:
     """The parts that the settings ask for; see the module's docstring.
 
     `kinds` limits which kinds of parts run (tests), `no_restart` names parts that stay down when
-    they die. Raises StackRunningError, PortTakenError, SettingsError, SupervisorError.
+    they die, `bound` says how often a part may die. Raises StackRunningError, PortTakenError,
+    SettingsError, SupervisorError.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class LocalStack:
         *,
         kinds: Collection[str] = ALL_KINDS,
         no_restart: Collection[str] = (),
+        bound: RestartBound | None = None,
         on_event: Callable[[str, str], None] = lambda _part, _event: None,
     ) -> None:
         self.settings = settings
@@ -46,6 +49,7 @@ class LocalStack:
         """Lines that the operator should read."""
         self._kinds = frozenset(kinds)
         self._no_restart = frozenset(no_restart)
+        self._bound = bound or RestartBound()
         self._on_event = on_event
         self._lock: IO[str] | None = None
         self._supervisor: Supervisor | None = None
@@ -60,7 +64,10 @@ class LocalStack:
                 self.notes.append(f"stopped what an earlier run left behind: {', '.join(names)}")
             wanted = StackParts(self.settings, self._kinds)
             check_ports(wanted.ports())
-            parts = wanted.parts(no_restart=self._no_restart)
+            parts = [
+                replace(part, bound=self._bound)
+                for part in wanted.parts(no_restart=self._no_restart)
+            ]
             self.notes += wanted.notes
             self._supervisor = Supervisor(
                 parts, logs=self.home.logs, run=self.home.run, on_event=self._on_event

@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
+from workers.failpoint_rules import check_failpoints
 from workers.home import Home
 from workers.venue_settings import (
     DEFAULT_ACCOUNT,
@@ -114,9 +115,11 @@ class Settings(BaseModel):
     metrics_port: Annotated[int, Field(ge=1, le=65_000)] = 9464
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    exec_failpoints: str | None = None
 
     # The paper exchanges
     paper_port: Annotated[int, Field(ge=1, le=65_000)] = 8101
+    paper_control_port: Annotated[int, Field(ge=1, le=65_000)] | None = None
     paper_seed: int = Field(default=7, ge=0)
     replay_trades: Path | None = None
     replay_speed: Decimal = Field(default=Decimal(1), gt=0, le=10_000)
@@ -244,6 +247,11 @@ class Settings(BaseModel):
         """The port of a venue's embedded paper exchange."""
         return self.paper_port + self.exchanges.index(name)
 
+    def paper_control_port_of(self, name: str) -> int | None:
+        """Where the faults of a venue's embedded paper exchange are set; None: nowhere."""
+        first = self.paper_control_port
+        return None if first is None else first + self.exchanges.index(name)
+
     def paper_seed_of(self, name: str) -> int:
         """The seed of a venue's synthetic market; no two venues move alike."""
         return self.paper_seed + self.exchanges.index(name)
@@ -296,7 +304,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         raise _one_line(error) from None
     venues = parse_venues(settings.exchanges, found)
-    return settings.model_copy(update={"venues": venues})
+    complete = settings.model_copy(update={"venues": venues})
+    check_failpoints(complete)
+    return complete
 
 
 def is_setting(variable: str) -> bool:

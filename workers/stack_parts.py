@@ -79,6 +79,10 @@ class StackParts:
             ports.append(
                 WantedPort(port=port, setting="PAPER_PORT", part=f"paper exchange {venue}")
             )
+            control = settings.paper_control_port_of(venue)
+            if control is not None:
+                part = f"control port of {venue}"
+                ports.append(WantedPort(port=control, setting="PAPER_CONTROL_PORT", part=part))
         if "worker" in self._kinds:
             first = settings.metrics_port
             ports += [
@@ -155,6 +159,9 @@ class StackParts:
         port, seed = settings.paper_port_of(venue), settings.paper_seed_of(venue)
         options = ["--name", venue, "--dialect", "binance", "--port", str(port)]
         options += ["--data", str(self._home.paper_data(venue)), "--seed", str(seed)]
+        control = settings.paper_control_port_of(venue)
+        if control is not None:
+            options += ["--control-port", str(control)]
         if settings.replay_trades is not None:
             options += ["--replay", str(settings.replay_trades.absolute())]
             options += ["--speed", str(settings.replay_speed)]

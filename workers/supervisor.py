@@ -22,7 +22,6 @@ from pathlib import Path
 from workers.pidfile import Record, kill_tree
 
 RESTART_PAUSE_FIRST_S = 0.1
-RESTART_PAUSE_MOST_S = 5.0
 READY_POLL_S = 0.05
 LOG_SIZE_MAX = 20_000_000
 
@@ -36,11 +35,13 @@ class RestartBound:
     """More than `deaths` within `window_s` seconds is a failure.
 
     A part that was never healthy is broken rather than unlucky: `first_deaths` holds for it.
+    The pause before the next start doubles with each death, up to `pause_most_s` seconds.
     """
 
     deaths: int = 10
     first_deaths: int = 3
     window_s: float = 60.0
+    pause_most_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +306,7 @@ class Supervisor:
                 f"{running.part.name} died {count} times in {bound.window_s:g} s "
                 f"({_ending(code)}): {_hint(running)}"
             )
-        pause_s: float = min(RESTART_PAUSE_FIRST_S * 2.0 ** (count - 1), RESTART_PAUSE_MOST_S)
+        pause_s: float = min(RESTART_PAUSE_FIRST_S * 2.0 ** (count - 1), bound.pause_most_s)
         return pause_s
 
 

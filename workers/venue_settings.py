@@ -13,6 +13,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 DEFAULT_ACCOUNT = "main"
+PAPER_VENUES = ("binance", "binanceus")
+"""Venues whose protocol the paper exchange speaks."""
+LIVE_VENUES = ("binance", "binanceus", "bybit", "coinbase", "gate", "kraken", "kucoin", "okx")
+PASSPHRASE_VENUES = ("kucoin", "okx")
+SANDBOX_VENUES = ("binance", "bybit", "gate", "okx")
+# The dialect table says the same; reading it here would load ccxt into every process.
 CREDENTIALS = ("api_key", "secret", "passphrase")
 _PLAIN = ("rate_limit", "sandbox", "paper_url")
 _WHAT = "|".join([f"{name}(?:_file)?" for name in CREDENTIALS] + list(_PLAIN))
@@ -97,7 +103,8 @@ def parse_venues(
 ) -> dict[tuple[str, str], VenueSettings]:
     """All venues and accounts that `found` (lower-case names) configures.
 
-    Raises SettingsError for an unknown variable of a configured venue and for half a credential.
+    Raises SettingsError for an unknown variable of a configured venue, for half a credential, and
+    for a venue that this version does not know or cannot play on paper.
     """
     values: dict[tuple[str, str], dict[str, str]] = {}
     for name in exchanges:
@@ -110,7 +117,23 @@ def parse_venues(
         if account != DEFAULT_ACCOUNT:  # a venue's plain settings hold for all of its accounts
             main = values.get((name, DEFAULT_ACCOUNT), {})
             given.update({w: main[w] for w in _PLAIN if w in main and w not in given})
-    return {key: _venue(key, given) for key, given in values.items()}
+    venues = {key: _venue(key, given) for key, given in values.items()}
+    for name in exchanges:
+        _check_known(name, venues.get((name, DEFAULT_ACCOUNT)))
+    return venues
+
+
+def _check_known(name: str, main: VenueSettings | None) -> None:
+    """A venue must have a dialect, and on paper one that the paper exchange speaks."""
+    if name not in LIVE_VENUES:
+        raise SettingsError("EXCHANGES", f"{name!r} is not one of {', '.join(LIVE_VENUES)}")
+    if name in PAPER_VENUES or (main is not None and main.is_live):
+        return
+    paper = f"the paper exchange stands in for {' and '.join(PAPER_VENUES)} only"
+    if main is not None and main.paper_url is not None:
+        raise SettingsError(f"{main.prefix}_PAPER_URL", f"is set, but {paper}")
+    variable = f"{_prefix(name, DEFAULT_ACCOUNT)}_api_key".upper()
+    raise SettingsError(variable, f"is not set, and {paper}")
 
 
 def _prefix(name: str, account: str) -> str:
@@ -148,6 +171,10 @@ def _venue(key: tuple[str, str], given: dict[str, str]) -> VenueSettings:
     if (venue.api_key is None) != (venue.secret is None):
         missing = "api_key" if venue.api_key is None else "secret"
         raise SettingsError(f"{prefix}_{missing}".upper(), "is not set, but its counterpart is")
+    if venue.is_live and name in PASSPHRASE_VENUES and venue.passphrase is None:
+        raise SettingsError(f"{prefix}_passphrase".upper(), f"is not set, and {name} needs it")
+    if venue.sandbox and name not in SANDBOX_VENUES:
+        raise SettingsError(f"{prefix}_sandbox".upper(), f"is set, but {name} has no test network")
     if venue.sandbox and not venue.is_live:
         raise SettingsError(f"{prefix}_sandbox".upper(), "needs credentials and no paper URL")
     if account != DEFAULT_ACCOUNT and venue.api_key is None:

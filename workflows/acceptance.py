@@ -5,13 +5,14 @@ be accepted within the accept timeout ends denied, so that it never trades late.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, FailureError
 
 from workflows import ports
 from workflows.domain.denials import DenialCode, Denied
@@ -24,19 +25,24 @@ from workflows.messages import OrderRequest, OrderSnapshot, parse_order
 Plan = Callable[[OrderRequest, ports.EngineTerms, Instrument, Decimal], Denied | None]
 """A strategy's own check and preparation: (request, terms, instrument, reference price)."""
 
+First = Callable[[OrderRequest, ports.EngineTerms, "Market"], ports.Reserve | None]
+"""A strategy's first child, if it is sent at once: reserved together with the acceptance."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """What acceptance came to.
 
-    Accepted: `market` is set. Denied: `denied`, and `is_registered` when the ledger holds the
-    order under this id. Finished before: `stored`.
+    Accepted: `market` is set, and `reserved` when a first child was reserved with it. Denied:
+    `denied`, and `is_registered` when the ledger holds the order under this id. Finished before:
+    `stored`.
     """
 
     request: OrderRequest | None = None
     terms: ports.EngineTerms | None = None
     market: "Market | None" = None
     stored: OrderSnapshot | None = None
+    reserved: ports.Reserved | None = None
     denied: Denied | None = None
     is_registered: bool = False
 
@@ -62,7 +68,7 @@ def _parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | 
 
 
 async def admit(
-    raw: RawValue | None, order_type: OrderType, created_at: datetime, plan: Plan
+    raw: RawValue | None, order_type: OrderType, created_at: datetime, plan: Plan, first: First
 ) -> Admission:
     """Validate, register under the id, then check market, plan and ledger, in this order."""
     request = _parse_input(raw, order_type)
@@ -79,15 +85,29 @@ async def admit(
             request=request, terms=opened.terms, stored=opened.stored, denied=opened.denied
         )
     accept_by = created_at + seconds(opened.terms.accept_timeout_s)
-    told = await _ask_market(request, accept_by - workflow.now())
+    told = opened.market or await _ask_market(request, accept_by - workflow.now())
     denied = _judge(request, opened.terms, told, plan)
     market = _usable(told) if told else None
-    if denied is None and market is not None:
-        denied = await _ask_ledger(request, market.quote.mid, accept_by)
+    reserved: ports.Reserved | None = None
+    if denied is None and market is not None and workflow.now() < accept_by:
+        verdict = await ports.accept_order(
+            ports.AcceptOrder(
+                order_id=info.workflow_id,
+                request=request,
+                reference_price=market.quote.mid,
+                first=first(request, opened.terms, market),
+            )
+        )
+        denied, reserved = verdict.denied, verdict.reserved
     if denied is None and (market is None or workflow.now() >= accept_by):
         denied = _late(opened.terms)
     return Admission(
-        request=request, terms=opened.terms, market=market, denied=denied, is_registered=True
+        request=request,
+        terms=opened.terms,
+        market=market,
+        reserved=reserved,
+        denied=denied,
+        is_registered=True,
     )
 
 
@@ -111,19 +131,6 @@ def _judge(
     )
 
 
-async def _ask_ledger(
-    request: OrderRequest, reference_price: Decimal, accept_by: datetime
-) -> Denied | None:
-    if workflow.now() >= accept_by:
-        return None  # too late: the caller says so
-    verdict = await ports.accept_order(
-        ports.AcceptOrder(
-            order_id=workflow.info().workflow_id, request=request, reference_price=reference_price
-        )
-    )
-    return verdict.denied
-
-
 def _late(terms: ports.EngineTerms) -> Denied:
     return Denied(
         code=DenialCode.NOT_ACCEPTED_IN_TIME,
@@ -140,16 +147,23 @@ class Market:
     read_at: datetime
 
 
-async def read_market(request: OrderRequest, within: timedelta) -> Market | None:
+async def read_market(
+    request: OrderRequest, terms: ports.EngineTerms, within: timedelta
+) -> Market | None:
     """The market now, or None when the venue could not tell within the time.
 
-    Rules that would divide by zero count as no market: what a venue says is never trusted.
+    A glance first, then patience: the venue answers at once nearly always.
     """
-    told = await _ask_market(request, within)
+    give_up_at = workflow.now() + within
+    if terms.glances and within > timedelta(0):
+        with suppress(FailureError):
+            return _usable(await ports.glance_at_market(_market_of(request)))
+    told = await _ask_market(request, give_up_at - workflow.now())
     return None if told is None else _usable(told)
 
 
 def _usable(told: ports.MarketSnapshot) -> Market | None:
+    """Rules that would divide by zero count as no market: what a venue says is never trusted."""
     instrument, quote = told.instrument, told.quote
     if instrument is None or quote is None or not instrument.has_valid_rules:
         return None
@@ -160,14 +174,15 @@ async def _ask_market(request: OrderRequest, within: timedelta) -> ports.MarketS
     if within <= timedelta(0):
         return None
     try:
-        return await ports.read_market(
-            ports.MarketRequest(
-                venue=request.exchange, account=request.account, symbol=request.symbol
-            ),
-            within=within,
-        )
+        return await ports.read_market(_market_of(request), within=within)
     except ActivityError:
         return None
+
+
+def _market_of(request: OrderRequest) -> ports.MarketRequest:
+    return ports.MarketRequest(
+        venue=request.exchange, account=request.account, symbol=request.symbol
+    )
 
 
 def deadline_of(

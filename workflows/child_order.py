@@ -70,6 +70,8 @@ class ChildContext:
     is_cancelled: Callable[[], bool]
     should_hand_over: Callable[[], bool]
     expires_at: datetime | None = None
+    reserved: ports.Reserved | None = None
+    """The ledger's answer to the first attempt, when it was asked before the child is worked."""
 
 
 class ChildOrder:
@@ -78,6 +80,7 @@ class ChildOrder:
     def __init__(self, state: ChildState, context: ChildContext) -> None:
         self.state = state
         self._context = context
+        self._reserved = context.reserved
 
     def on_report(self, report: ChildReport) -> None:
         """Take in an execution report of the account feed: a hint that wakes this child up."""
@@ -118,10 +121,13 @@ class ChildOrder:
     async def _reserve(self) -> None:
         if self._is_known_at_venue() or await self._has_stopped():
             return
-        if (self.state.attempt > 1 or self._is_stale()) and not await self._refresh_price():
-            return
+        answer, self._reserved = self._reserved, None
+        if self.state.attempt > 1 or self._is_stale():
+            answer = None  # it was given for another price
+            if not await self._refresh_price():
+                return
         state = self.state
-        answer = await ports.reserve(
+        answer = answer or await ports.reserve(
             ports.Reserve(
                 intent=state.intent,
                 attempt=state.attempt,
@@ -143,7 +149,11 @@ class ChildOrder:
             self._again(ChildEvent.PROVEN_UNSENT, reason="the price grew old before it was sent")
             return
         self._move(ChildEvent.SUBMIT)
-        request = ports.Submit(intent=self.state.intent, attempt=self.state.attempt)
+        request = ports.Submit(
+            intent=self.state.intent,
+            attempt=self.state.attempt,
+            send_by=self._context.expires_at,
+        )
         try:
             outcome = await ports.submit(
                 request, self._context.terms, start_within=self._time_left()

@@ -6,13 +6,14 @@ from decimal import Decimal
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from workflows import ports
 from workflows.acceptance import Market
 from workflows.child_state import ChildState
 from workflows.domain.exact import minus
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, ChildType, OrderType, TimeInForce
 from workflows.fields import plain
-from workflows.messages import OrderSnapshot
+from workflows.messages import OrderRequest, OrderSnapshot
 from workflows.order_state import next_intent
 from workflows.parent_order import ParentOrder
 
@@ -24,15 +25,30 @@ class _SingleChild(ParentOrder, ABC):
     def first_intent(self, market: Market) -> ChildIntent:
         """The child order that this parent is."""
 
+    def first_reservation(
+        self, request: OrderRequest, terms: ports.EngineTerms, market: Market
+    ) -> ports.Reserve | None:
+        self._change(request=request, terms=terms)
+        child = self._first_child(market)
+        return ports.Reserve(
+            intent=child.intent,
+            attempt=child.attempt,
+            reference_price=child.reference_price,
+            parent_quantity=request.quantity,
+        )
+
+    def _first_child(self, market: Market) -> ChildState:
+        return ChildState(
+            intent=self.first_intent(market),
+            reference_price=market.quote.mid,
+            priced_at=market.read_at,
+        )
+
     async def trade(self, market: Market | None) -> None:
         child = self.state.child
         if child is None:
             assert market is not None, "a first run was accepted with a market"
-            child = ChildState(
-                intent=self.first_intent(market),
-                reference_price=market.quote.mid,
-                priced_at=market.read_at,
-            )
+            child = self._first_child(market)
         worked = await self.work_child(child, self.state.deadline, may_hand_over=True)
         if not worked.is_off_venue:
             self.hand_over()

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -113,13 +114,19 @@ class ExactJsonPayloadConverter(PydanticJSONPlainPayloadConverter):
         """Decode into `type_hint`; raises a non-retryable ApplicationError INVALID_INPUT."""
         try:
             value = strict_loads(payload.data)
-            return TypeAdapter(type_hint if type_hint is not None else Any).validate_python(value)
+            return _adapter_of(type_hint).validate_python(value)
         except InvalidJsonError as error:
             raise _invalid_input(str(error)) from error
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise _invalid_input(f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+@lru_cache(maxsize=1024)
+def _adapter_of(type_hint: type | None) -> TypeAdapter[Any]:
+    """Building one costs more than all else that a message costs."""
+    return TypeAdapter(Any if type_hint is None else type_hint)
 
 
 def _invalid_input(message: str) -> ApplicationError:

@@ -143,7 +143,7 @@ class TwapOrder(ParentOrder):
             )
 
     async def _work_slice(self, index: int) -> None:
-        market = await read_market(self.request, _QUOTE_WITHIN)
+        market = await read_market(self.request, self.terms, _QUOTE_WITHIN)
         if self.is_cancelled():
             return
         if market is None:

@@ -13,6 +13,7 @@ them, and repeating is safe.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -145,12 +146,16 @@ class Booked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChild:
-    """A child order as the ledger holds it; `venue_status` is None until the venue spoke."""
+    """A child order as the ledger holds it; `venue_status` is None until the venue spoke.
+
+    `filled_quantity` is the sum of its booked fills, in base units.
+    """
 
     intent: ChildIntent
     status: ChildStatus
     venue_order_id: str | None = None
     venue_status: VenueStatus | None = None
+    filled_quantity: Decimal = Decimal(0)
 
 
 class PositionKey(NamedTuple):

@@ -74,10 +74,15 @@ class LedgerStore:
                 connection, order_id, request, reference_price, self._limits
             )
 
-    async def save_order(self, snapshot: OrderSnapshot, status: OrderStatus) -> None:
-        """Store the order as its workflow knows it. A terminal order never changes again."""
+    async def save_order(
+        self, snapshot: OrderSnapshot, status: OrderStatus
+    ) -> OrderSnapshot | None:
+        """Store the order as its workflow knows it. A terminal order never changes again.
+
+        Returns the end that was stored before, None when there was none.
+        """
         async with self._engine.begin() as connection:
-            await store_orders.save_order(connection, snapshot, status)
+            return await store_orders.save_order(connection, snapshot, status)
 
     # --- attempts ---
 
@@ -249,6 +254,12 @@ class LedgerStore:
         async with self._reader.connect() as connection:
             return [_stored_child(row) for row in await connection.execute(query)]
 
+    async def ended_children_of_open_orders(self, exchange: str, account: str) -> list[StoredChild]:
+        """The newest child of each order that is under way, if the venue ended it unfilled."""
+        query = store_feed.ended_children_of_open_orders(exchange, account)
+        async with self._reader.connect() as connection:
+            return [_stored_child(row) for row in await connection.execute(query)]
+
     async def symbols_with_intents(self, exchange: str, account: str) -> list[str]:
         """Symbols in which we ever meant to trade there."""
         query = (
@@ -337,4 +348,5 @@ def _stored_child(row: Row[Any]) -> StoredChild:
         status=ChildStatus(row.status),
         venue_order_id=row.venue_order_id,
         venue_status=None if row.venue_status is None else VenueStatus(row.venue_status),
+        filled_quantity=row.filled_quantity,
     )

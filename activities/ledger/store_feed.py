@@ -4,22 +4,43 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Interval, cast, func, literal, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Interval,
+    Select,
+    cast,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.models import (
     AccountReadiness,
+    ChildOrder,
     FeedCursorRow,
     LedgerMeta,
     OpeningBalance,
+    ParentOrder,
     TradingStateRow,
 )
 from activities.ledger.results import TradingState
 from activities.ledger.statements import TRADING_LOCK
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.reports import VenueStatus
 
 _MICROSECONDS = 1_000_000
+_FINISHED = [status.value for status in OrderStatus if status.is_terminal]
+_ENDED_UNFILLED = [
+    status.value
+    for status in VenueStatus
+    if status.is_terminal and status is not VenueStatus.FILLED
+]
 
 
 async def set_readiness(
@@ -77,6 +98,23 @@ async def load_cursors(connection: AsyncConnection, exchange: str, account: str)
         .order_by(FeedCursorRow.symbol)
     )
     return {row.symbol: row.trade_id for row in rows}
+
+
+def ended_children_of_open_orders(exchange: str, account: str) -> Select[Any]:
+    """See LedgerStore.ended_children_of_open_orders."""
+    newest = (
+        select(*ChildOrder.__table__.columns)
+        .join(ParentOrder, ParentOrder.order_id == ChildOrder.order_id)
+        .where(
+            ParentOrder.exchange == exchange,
+            ParentOrder.account == account,
+            ParentOrder.status.not_in(_FINISHED),
+        )
+        .ext(distinct_on(ChildOrder.order_id))
+        .order_by(ChildOrder.order_id, ChildOrder.child_index.desc(), ChildOrder.generation.desc())
+        .subquery()
+    )
+    return select(newest).where(newest.c.venue_status.in_(_ENDED_UNFILLED))
 
 
 async def new_epoch(connection: AsyncConnection) -> None:

@@ -210,7 +210,7 @@ def _verdict(order_id: str, denied: Denied | None) -> Select[Any]:
 
 async def save_order(
     connection: AsyncConnection, snapshot: OrderSnapshot, status: OrderStatus
-) -> None:
+) -> OrderSnapshot | None:
     """See LedgerStore.save_order."""
     values: dict[str, Any] = {
         "status": status.value,
@@ -232,18 +232,25 @@ async def save_order(
         .values(values)
         .returning(ParentOrder.order_id)
     )
+    stored = None
     if saved.first() is None:
-        await _alarm_if_absent(connection, snapshot.order_id, status)
+        stored = await _end_before(connection, snapshot.order_id, status)
     if status is OrderStatus.FAILED:
         await connection.execute(alarm("ORDER_FAILED", snapshot.order_id, snapshot.reason))
     if status.is_terminal:
         await connection.execute(release_unsent(snapshot.order_id))
+    return stored
 
 
-async def _alarm_if_absent(connection: AsyncConnection, order_id: str, status: OrderStatus) -> None:
+async def _end_before(
+    connection: AsyncConnection, order_id: str, status: OrderStatus
+) -> OrderSnapshot | None:
     """A finished order is left as it is; one that is not there at all is news to a human."""
     found = await connection.execute(
-        select(ParentOrder.order_id).where(ParentOrder.order_id == order_id)
+        select(*ParentOrder.__table__.columns).where(ParentOrder.order_id == order_id)
     )
-    if found.first() is None:
+    row = found.first()
+    if row is None:
         await connection.execute(alarm("UNKNOWN_ORDER", order_id, f"status={status}"))
+        return None
+    return snapshot_of(row)

@@ -76,6 +76,7 @@ def _facts() -> Select[Any]:
             RiskCheck.field,
             RiskCheck.detail,
             ChildOrder.status.label("child_status"),
+            _parent_status().label("parent_status"),
             ChildOrder.venue_order_id,
             select(latest).where(attempts).scalar_subquery().label("latest"),
             select(live).where(attempts).scalar_subquery().label("live"),
@@ -95,6 +96,11 @@ def _facts() -> Select[Any]:
         .outerjoin(ChildOrder, ChildOrder.client_order_id == bindparam("client_order_id"))
         .outerjoin(block, true())
     )
+
+
+def _parent_status() -> Any:
+    parent = ParentOrder.order_id == bindparam("order_id")
+    return select(ParentOrder.status).where(parent).scalar_subquery()
 
 
 def _used_by_others() -> Any:
@@ -136,9 +142,12 @@ async def reserve(
     facts = (await connection.execute(_FACTS, _names(intent, attempt, key))).one()
     if facts.verdict is not None:
         return facts.epoch, _stored_answer(intent, attempt, facts)
-    _refuse_reopening(intent, attempt, facts)
-    denied = _judge(intent, position, facts, reference_price, limits) or check_overshoot(
-        facts.used, intent.quantity, parent_quantity
+    ended = _ended_before(facts)
+    _refuse_reopening(intent, attempt, facts, is_over=ended is not None)
+    denied = (
+        ended
+        or _judge(intent, position, facts, reference_price, limits)
+        or check_overshoot(facts.used, intent.quantity, parent_quantity)
     )
     writes = _writes(approved=denied is None, first=attempt == 1)
     await connection.execute(writes, _values(intent, attempt, denied))
@@ -166,18 +175,33 @@ def _stored_answer(intent: ChildIntent, attempt: int, facts: Row[Any]) -> Denied
     return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.detail)
 
 
-def _refuse_reopening(intent: ChildIntent, attempt: int, facts: Row[Any]) -> None:
-    """A child that ended, or that may be at the venue, gets no further attempt."""
+def _refuse_reopening(intent: ChildIntent, attempt: int, facts: Row[Any], *, is_over: bool) -> None:
+    """A child that ended, or that may be at the venue, gets no further attempt.
+
+    The end of an order gives its unsent children up: those are denied, not refused.
+    """
     if facts.venue_order_id is not None or facts.live is not None:
         raise ChildMayBeLiveError(
             f"child {intent.client_order_id} may be live: attempt {attempt} cannot be reserved",
             attempt=facts.live or facts.latest,
         )
-    if facts.child_status == ChildStatus.NOT_SENT or facts.latest >= attempt:
+    given_up = facts.child_status == ChildStatus.NOT_SENT and not is_over
+    if given_up or facts.latest >= attempt:
         raise ChildClosedError(
             f"child {intent.client_order_id} is {facts.child_status}, attempt {facts.latest}: "
             f"attempt {attempt} cannot be reserved"
         )
+
+
+def _ended_before(facts: Row[Any]) -> Denied | None:
+    """An order that ended in the ledger sends nothing more, whatever its workflow remembers.
+
+    The workflow task that stored the end may be done again, and come to another conclusion.
+    """
+    status = facts.parent_status
+    if status is None or not OrderStatus(status).is_terminal:
+        return None
+    return Denied(code=DenialCode.ALREADY_TERMINAL, detail=f"the order ended {status}")
 
 
 def _judge(

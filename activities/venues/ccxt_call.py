@@ -8,7 +8,7 @@ It must not know any venue.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_ANSWER_BYTES = 5_000_000
 MAX_LISTING_BYTES = 64_000_000
@@ -20,6 +20,8 @@ class VenueCall:
     """The record of one call; the only mutable object here, owned by one task."""
 
     signed_at_ms: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Extra headers of its signed requests."""
     max_answer_bytes: int = MAX_ANSWER_BYTES
     sent: bool = False
     status: int | None = None
@@ -44,10 +46,15 @@ def current_call() -> VenueCall | None:
 
 @contextmanager
 def venue_call(
-    *, signed_at_ms: int | None = None, max_answer_bytes: int = MAX_ANSWER_BYTES
+    *,
+    signed_at_ms: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
 ) -> Iterator[VenueCall]:
     """Open a record for the calls made inside; `signed_at_ms` pins the signing clock."""
-    call = VenueCall(signed_at_ms=signed_at_ms, max_answer_bytes=max_answer_bytes)
+    call = VenueCall(
+        signed_at_ms=signed_at_ms, headers=headers or {}, max_answer_bytes=max_answer_bytes
+    )
     token = _current.set(call)
     try:
         yield call

@@ -46,6 +46,9 @@ class PinnedClock:
     """Mixed into a ccxt class: time and nonce of a pinned call are its pin, else the clock's."""
 
     timeout_on_exit = 0  # ms; ccxt waits for sessions of its own, and this one is ours
+    options: Mapping[str, Any]
+    counts_nonces = False
+    """The nonce must grow from request to request: it is the time of sending, never a pin."""
 
     @staticmethod
     def milliseconds() -> int:
@@ -56,12 +59,34 @@ class PinnedClock:
         return int(ccxt.pro.Exchange.milliseconds())
 
     def nonce(self) -> Any:
-        """The signing timestamp. A pin is on the venue's clock already: no correction."""
+        """The signing timestamp, ms. A pin is on the venue's clock already: no correction."""
+        if self.counts_nonces:
+            return self._venue_ms()
         call = current_call()
         if call is not None and call.signed_at_ms is not None:
             return call.signed_at_ms
         unpinned: Any = super()
         return unpinned.nonce()
+
+    def seconds(self) -> int:
+        """ccxt signs some requests with this; its own is this machine's clock."""
+        call = current_call()
+        if call is not None and call.signed_at_ms is not None:
+            return call.signed_at_ms // 1000
+        return self._venue_ms() // 1000
+
+    def _venue_ms(self) -> int:
+        machine_ms = int(ccxt.pro.Exchange.milliseconds())
+        return machine_ms - int(self.options.get("timeDifference") or 0)
+
+    def sign(self, *request: Any, **named: Any) -> Any:
+        """ccxt's hook that signs a request: add the call's headers to a signed one."""
+        ccxt_class: Any = super()
+        signed = ccxt_class.sign(*request, **named)
+        call = current_call()
+        if call is not None and call.headers and signed["headers"]:
+            signed["headers"] = {**signed["headers"], **call.headers}
+        return signed
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, headers: Any, body: str, *rest: Any
@@ -198,6 +223,7 @@ def build_client(
     *,
     sandbox: bool,
     http_deadline_s: Decimal,
+    validity_window_ms: int,
     mixin: type = PinnedClock,
 ) -> Any:
     """A ccxt.pro instance of `venue` (a row of the dialect table) on our session.
@@ -217,8 +243,11 @@ def build_client(
         "logger": _quiet_logger(),
         "streaming": {"keepAlive": STREAM_PING_INTERVAL_MS},
     }
-    client = pinned_class(ccxt_class.deep_extend(config, dialect.ccxt_config))
+    life_ms = dialect.request_life.life_ms(validity_window_ms)
+    own = {"options": dialect.ccxt_options(life_ms)}
+    client = pinned_class(ccxt_class.deep_extend(config, dialect.ccxt_config, own))
     client.number = str
+    client.counts_nonces = dialect.counts_nonces
     client.has["fetchCurrencies"] = False
     if sandbox:
         client.set_sandbox_mode(True)

@@ -102,6 +102,8 @@ def submission_error(
         name = type(error).__name__
         return VenueRejectedError(f"not sent: {message}", code=name, family=family)
     told = _told(call, dialect)
+    if isinstance(error, ccxt.ExchangeError) and told and told.code in dialect.refusals:
+        proof, family = Proof.CODE, dialect.refusals[told.code]
     if proof is None or not _is_definite(proof, told, call, dialect):
         return OutcomeUnknownError(message)
     code = type(error).__name__ if told is None else told.code
@@ -121,10 +123,18 @@ def _is_definite(
     return told.code not in dialect.not_rejections and not dialect.duplicate_id(told)
 
 
-def read_error(error: Exception, call: VenueCall, redactor: Redactor) -> VenueError:
-    """The error that a failed read or cancel raises."""
+def read_error(
+    error: Exception,
+    call: VenueCall,
+    dialect: Dialect,
+    redactor: Redactor,
+    *,
+    is_of_order: bool = False,
+) -> VenueError:
+    """The error that a failed read or cancel raises; `is_of_order`: of one single order."""
     message = redactor.describe(error)
-    if isinstance(error, ccxt.OrderNotFound):
+    told = _told(call, dialect) if is_of_order else None
+    if isinstance(error, ccxt.OrderNotFound) or (told and dialect.tells_absence(told)):
         return OrderAbsentError(message)
     if isinstance(error, ccxt.BadSymbol):
         return SymbolUnknownError(message)

@@ -1,14 +1,16 @@
 """The venue gateway over ccxt: real exchanges, and the paper exchange behind the same classes.
 
-Each method is one request (a look-up with fills two; a list as many as it has pages), sent once.
+Each method is one request, sent once; a look-up is as many as the venue has places where an order
+could be, with fills one more, and a list as many as it has pages.
 Prices and quantities are checked against the venue's grid and never moved. What differs between
 venues is in the dialect table, what errors mean in `ccxt_errors`. It must not know workflows,
 the ledger or Temporal.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +22,7 @@ from activities.venues.ccxt_errors import submission_error
 from activities.venues.ccxt_link import CcxtLink, VenueConfig
 from activities.venues.ccxt_session import GuardedSession, LazySession
 from activities.venues.ccxt_stream import private_stream
-from activities.venues.ccxt_trades import trade_pages
+from activities.venues.ccxt_trades import newest_cursor, trades_since
 from activities.venues.dialects import dialect_of
 from activities.venues.gateway import (
     OutcomeUnknownError,
@@ -36,7 +38,7 @@ from activities.venues.gateway import (
 )
 from activities.venues.rewriting_session import RewritingSession
 from workflows.domain.instruments import Instrument, Quote
-from workflows.domain.orders import ChildIntent, ChildType
+from workflows.domain.orders import ChildIntent, ChildType, Side
 from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
 
 __all__ = ["CcxtGateway", "VenueConfig", "open_gateway"]
@@ -82,11 +84,14 @@ class CcxtGateway(VenueGateway):
 
     async def submit(self, intent: ChildIntent, *, signed_at_ms: int) -> ExecutionReport:
         """See VenueGateway. Off the venue's grid: VenueRejectedError PRECISION, nothing sent."""
-        with venue_call(signed_at_ms=signed_at_ms) as call:
+        life_ms = self._dialect.request_life.life_ms(self._link.config.validity_window_ms)
+        headers = self._dialect.create_headers(signed_at_ms + life_ms)
+        with venue_call(signed_at_ms=signed_at_ms, headers=headers) as call:
             try:
                 async with asyncio.timeout(float(self._link.config.http_deadline_s)):
                     await self._link.need_markets()
-                    order = await self._client.create_order(*self._order_arguments(intent))
+                    arguments = self._order_arguments(intent, life_ms, signed_at_ms + life_ms)
+                    order = await self._client.create_order(*arguments)
                 return self._acknowledged(order, intent)
             except (VenueRejectedError, OutcomeUnknownError):
                 raise
@@ -94,6 +99,8 @@ class CcxtGateway(VenueGateway):
                 told = submission_error(error, call, self._dialect, self._link.redactor)
                 if isinstance(told, VenueClockError):
                     self._link.expire_clock()
+                elif isinstance(told, VenueRejectedError):
+                    self._mind_rejection(told)
                 raise told from None  # the cause's text may hold a signed request
 
     async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> ExecutionReport:
@@ -112,7 +119,7 @@ class CcxtGateway(VenueGateway):
         """See VenueGateway."""
 
         async def ask() -> Any:
-            return await self._client.fetch_order(venue_order_id, symbol)
+            return await self._dialect.read_order(self._client, symbol, venue_order_id)
 
         order = await self._order_with_fills(symbol, ask)
         if order.report.venue_order_id != venue_order_id:
@@ -123,42 +130,28 @@ class CcxtGateway(VenueGateway):
         """See VenueGateway."""
 
         async def ask() -> None:
-            await self._client.cancel_order(venue_order_id, symbol)
+            await self._dialect.cancel(self._client, symbol, venue_order_id)
 
         await self._link.market(symbol)
-        await self._link.ask_signed(ask)
+        await self._link.ask_signed(ask, is_of_order=True)
 
     async def open_orders(self, symbol: str) -> list[VenueOrder]:
         """See VenueGateway."""
 
         async def ask() -> list[VenueOrder]:
-            orders = await self._client.fetch_open_orders(symbol)
+            orders = await self._dialect.open_orders(self._client, symbol)
             return [self._asked_order(order, symbol) for order in orders]
 
         await self._link.market(symbol)
-        return await self._link.ask_signed(ask, expected=self._dialect.is_list)
+        return await self._link.ask_signed(ask)
 
-    async def trades_after(self, symbol: str, trade_id: str | None) -> list[VenueTrade]:
+    async def trades_after(self, symbol: str, cursor: str | None) -> list[VenueTrade]:
         """See VenueGateway."""
-        first = 0 if trade_id is None else self._dialect.trade_number(trade_id) + 1
-
-        async def page(size: int, params: Mapping[str, str]) -> list[Any]:
-            trades: list[Any] = await self._client.fetch_my_trades(symbol, None, size, dict(params))
-            return trades
-
-        return await trade_pages(self._link, symbol, page, first)
+        return await trades_since(self._link, symbol, cursor)
 
     async def last_trade_id(self, symbol: str) -> str | None:
         """See VenueGateway."""
-        fee_asset = str((await self._link.market(symbol))["quote"])
-
-        async def ask() -> list[VenueTrade]:
-            trades = await self._client.fetch_my_trades(symbol, None, 1)
-            return [reports.venue_trade(trade, symbol, fee_asset) for trade in trades]
-
-        newest = await self._link.ask_signed(ask, expected=self._dialect.is_list)
-        ids = [trade.fill.trade_id for trade in newest]
-        return max(ids, key=self._dialect.trade_number, default=None)
+        return await newest_cursor(self._link, symbol)
 
     async def balances(self) -> dict[str, Decimal]:
         """See VenueGateway."""
@@ -171,7 +164,10 @@ class CcxtGateway(VenueGateway):
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[StreamEvent]]:
-        """See VenueGateway."""
+        """See VenueGateway. Without topics it is silent, and the account is polled."""
+        if not self._dialect.stream_topics:
+            yield _silence()
+            return
         client = await self._link.stream_client()
         async with private_stream(
             client,
@@ -189,11 +185,14 @@ class CcxtGateway(VenueGateway):
 
     # Submitting
 
-    def _order_arguments(self, intent: ChildIntent) -> tuple[Any, ...]:
+    def _order_arguments(
+        self, intent: ChildIntent, life_ms: int, valid_until_ms: int
+    ) -> tuple[Any, ...]:
         self._refuse_off_grid(intent)
+        self._refuse_unknown_quantity(intent)
         params: dict[str, str | bool] = {
-            "clientOrderId": self._dialect.render_id(intent.client_order_id),
-            **self._dialect.create_params(self._link.config.validity_window_ms),
+            self._dialect.id_param: self._dialect.render_id(intent.client_order_id),
+            **self._dialect.create_params(life_ms, valid_until_ms),
         }
         if intent.post_only:
             params["postOnly"] = True
@@ -219,14 +218,37 @@ class CcxtGateway(VenueGateway):
                 family=RejectionFamily.FILTER,
             )
 
+    def _refuse_unknown_quantity(self, intent: ChildIntent) -> None:
+        is_market_buy = intent.child_type is ChildType.MARKET and intent.side is Side.BUY
+        if is_market_buy and self._dialect.buys_market_by_quote:
+            raise VenueRejectedError(
+                f"{self.venue} takes a market buy by the money to spend, not by quantity: "
+                "use a limit order; not sent",
+                code="MARKET_BUY_BY_QUOTE",
+                family=RejectionFamily.PERMISSION,
+            )
+
+    def _mind_rejection(self, told: VenueRejectedError) -> None:
+        # Our own checks passed: the rules that they were made by may have changed.
+        if told.family is RejectionFamily.FILTER:
+            self._link.doubt_markets()
+
     def _acknowledged(self, order: Any, intent: ChildIntent) -> ExecutionReport:
-        reports.require_told(order, self._dialect.order_fields)
-        fee_asset = intent.symbol.partition("/")[2]
-        fills = reports.answered_fills(order, fee_asset)
-        report = reports.execution_report(order, intent.client_order_id, fills)
         told = reports.client_id_text(order)
         if told is not None and told != self._dialect.render_id(intent.client_order_id):
             raise OutcomeUnknownError("the venue answered with another order")
+        if self._dialect.ack_fields:
+            reports.require_told(order, self._dialect.ack_fields)
+            return reports.acknowledgement(order, intent.client_order_id)
+        reports.require_told(order, self._dialect.order_fields)
+        order = self._dialect.amend_order(order)
+        fills = reports.answered_fills(order, fee_asset=intent.symbol.partition("/")[2])
+        report = reports.execution_report(order, intent.client_order_id, fills)
+        filled = sum((each.quantity for each in fills), Decimal(0))
+        if report.executed_quantity > intent.quantity or (
+            fills and filled != report.executed_quantity
+        ):
+            raise OutcomeUnknownError("the venue's answer contradicts itself")
         return report
 
     # Orders and trades
@@ -237,7 +259,7 @@ class CcxtGateway(VenueGateway):
 
     def _asked_order(self, order: Any, symbol: str) -> VenueOrder:
         reports.require_told(order, self._dialect.order_fields)
-        return self._venue_order(order, symbol)
+        return self._venue_order(self._dialect.amend_order(order), symbol)
 
     async def _order_with_fills(
         self, symbol: str, fetch: Callable[[], Awaitable[Any]]
@@ -247,23 +269,25 @@ class CcxtGateway(VenueGateway):
             return raw, self._asked_order(raw, symbol)
 
         await self._link.market(symbol)
-        raw, order = await self._link.ask_signed(ask)
+        raw, order = await self._link.ask_signed(ask, is_of_order=True)
         if order.report.executed_quantity == 0:
             return order
-        trades = await self._order_trades(symbol, order.report.venue_order_id)
-        return self._venue_order(raw, symbol, tuple(trade.fill for trade in trades))
-
-    async def _order_trades(self, symbol: str, venue_order_id: str) -> list[VenueTrade]:
-        async def page(size: int, params: Mapping[str, str]) -> list[Any]:
-            trades: list[Any] = await self._client.fetch_order_trades(
-                venue_order_id, symbol, None, size, dict(params)
-            )
-            return trades
-
-        trades = await trade_pages(self._link, symbol, page, None)
-        if any(trade.venue_order_id != venue_order_id for trade in trades):
+        trades = await self._order_trades(symbol, raw)
+        if any(trade.venue_order_id != order.report.venue_order_id for trade in trades):
             raise VenueUnavailableError("the venue answered with trades of another order")
-        return trades
+        return replace(order, report=replace(order.report, fills=_distinct_fills(trades)))
+
+    async def _order_trades(self, symbol: str, order: Any) -> list[VenueTrade]:
+        fee_asset = str((await self._link.market(symbol))["quote"])
+
+        async def ask() -> list[VenueTrade]:
+            trades = await self._dialect.order_trades(self._client, symbol, order)
+            return [
+                reports.venue_trade(self._dialect.amend_trade(trade), symbol, fee_asset)
+                for trade in trades
+            ]
+
+        return await self._link.ask_signed(ask)
 
     def _stream_order(self, order: Any) -> StreamEvent:
         return StreamOrder(order=self._venue_order(order, reports.symbol(order)))
@@ -271,6 +295,17 @@ class CcxtGateway(VenueGateway):
     def _stream_trade(self, trade: Any) -> StreamEvent:
         symbol = reports.symbol(trade)
         return StreamTrade(trade=reports.venue_trade(trade, symbol, symbol.partition("/")[2]))
+
+
+def _distinct_fills(trades: list[VenueTrade]) -> tuple[Fill, ...]:
+    return tuple({trade.fill.trade_id: trade.fill for trade in trades}.values())
+
+
+async def _silence() -> AsyncIterator[StreamEvent]:
+    """A stream on which nothing ever comes."""
+    never: asyncio.Queue[StreamEvent] = asyncio.Queue()
+    while True:
+        yield await never.get()
 
 
 def _is_unchanged(round_text: Callable[[str, str], str], symbol: str, value: Decimal) -> bool:
@@ -285,6 +320,8 @@ def open_gateway(config: VenueConfig) -> CcxtGateway:
     dialect = dialect_of(config.venue)
     if config.sandbox and config.paper_url is None and not dialect.sandbox_hosts:
         raise ValueError(f"venue {config.venue} has no sandbox")
+    if dialect.needs_passphrase and not config.passphrase:
+        raise ValueError(f"venue {config.venue} needs a passphrase")
     if config.paper_url is not None:
         if config.sandbox:
             raise ValueError("paper_url and sandbox exclude each other")

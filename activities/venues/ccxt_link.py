@@ -6,6 +6,7 @@ not know what is asked.
 """
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,7 +37,11 @@ from activities.venues.refreshed import Refreshed
 T = TypeVar("T")
 
 MARKETS_MAX_AGE_S = 30 * 60
+DOUBTED_MARKETS_MAX_AGE_S = 10
+"""The list is long: however often it is doubted, it is read no more often than this."""
 CLOCK_MAX_AGE_S = 30
+MAX_SKEW_MS = 500
+"""How far this machine's clock may move against its own monotonic one before it is doubted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,7 @@ class CcxtLink:
         self._session = session
         self.client = self._build_client(PinnedClock)
         self._markets = Refreshed(self._load_markets, max_age_s=MARKETS_MAX_AGE_S)
+        self._sampled_at = _wall_over_monotonic_ms()
         self._clock = Refreshed(self._sample_clock_offset, max_age_s=CLOCK_MAX_AGE_S)
 
     async def ask(
@@ -78,11 +84,13 @@ class CcxtLink:
         request: Callable[[], Awaitable[T]],
         *,
         expected: Callable[[object], bool] | None = None,
+        is_of_order: bool = False,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> T:
         """The parsed answer of a read or cancel; its errors become the gateway's.
 
-        `expected` judges the decoded answer of the one HTTP request that `request` makes.
+        `expected` judges the decoded answer of the one HTTP request that `request` makes. Only
+        where it `is_of_order`, one single order, the venue's words may mean that it is absent.
         """
         with venue_call(max_answer_bytes=max_answer_bytes) as call:
             try:
@@ -90,17 +98,19 @@ class CcxtLink:
             except ANSWER_ERRORS as error:
                 if isinstance(error, ccxt.InvalidNonce):
                     self.expire_clock()
-                raise read_error(error, call, self.redactor) from None  # may hold a signed URL
+                told = read_error(error, call, self.dialect, self.redactor, is_of_order=is_of_order)
+                raise told from None  # the cause's text may hold a signed URL
 
     async def ask_signed(
         self,
         request: Callable[[], Awaitable[T]],
         *,
         expected: Callable[[object], bool] | None = None,
+        is_of_order: bool = False,
     ) -> T:
         """`ask`, signed with this machine's clock moved to the venue's."""
         await self.clock_offset_ms()
-        return await self.ask(request, expected=expected)
+        return await self.ask(request, expected=expected, is_of_order=is_of_order)
 
     async def venue_time_ms(self) -> int:
         """The venue's clock, read now."""
@@ -110,13 +120,27 @@ class CcxtLink:
 
         return await self.ask(request)
 
+    async def estimated_venue_time_ms(self) -> int:
+        """The venue's clock by the offset that is known."""
+        return reports.now_ms() + await self.clock_offset_ms()
+
     async def clock_offset_ms(self) -> int:
-        """Venue clock minus this machine's, sampled at most CLOCK_MAX_AGE_S ago."""
+        """Venue clock minus this machine's, sampled at most CLOCK_MAX_AGE_S ago.
+
+        A constant difference is harmless, since signatures carry the venue's time. A sample from
+        before this machine's clock was moved is not: nothing is signed until there is a new one.
+        """
+        if abs(_wall_over_monotonic_ms() - self._sampled_at) > MAX_SKEW_MS:
+            self.expire_clock()
         return await self._clock.get()
 
     def expire_clock(self) -> None:
         """The venue refused a timestamp: sample the offset anew before it is used again."""
         self._clock.expire()
+
+    def doubt_markets(self) -> None:
+        """An order was refused by a rule, or a symbol does not trade: read the rules again soon."""
+        self._markets.expire(min_age_s=DOUBTED_MARKETS_MAX_AGE_S)
 
     async def need_markets(self) -> None:
         """Load the symbols if that never happened; parsing does not need fresh rules."""
@@ -131,6 +155,8 @@ class CcxtLink:
         market: Mapping[str, Any] | None = self.client.markets.get(symbol)
         if market is None:
             raise SymbolUnknownError(f"{self.config.venue} does not list {symbol}")
+        if market.get("active") is not True:
+            self.doubt_markets()
         return market
 
     async def stream_client(self) -> Any:
@@ -150,7 +176,7 @@ class CcxtLink:
         await self._session.close()
 
     async def _sample_clock_offset(self) -> int:
-        before_ms = reports.now_ms()
+        before_ms, self._sampled_at = reports.now_ms(), _wall_over_monotonic_ms()
         venue_ms = await self.venue_time_ms()
         offset_ms = venue_ms - (before_ms + reports.now_ms()) // 2
         self.client.options["timeDifference"] = -offset_ms
@@ -158,7 +184,8 @@ class CcxtLink:
 
     async def _load_markets(self) -> Mapping[str, Any]:
         async def request() -> Mapping[str, Any]:
-            markets: Mapping[str, Any] = await self.client.load_markets(True)
+            params = dict(self.dialect.market_params)
+            markets: Mapping[str, Any] = await self.client.load_markets(True, params)
             return markets
 
         return await self.ask(request, max_answer_bytes=MAX_LISTING_BYTES)
@@ -175,8 +202,14 @@ class CcxtLink:
             self._session,
             sandbox=config.sandbox,
             http_deadline_s=config.http_deadline_s,
+            validity_window_ms=config.validity_window_ms,
             mixin=mixin,
         )
+
+
+def _wall_over_monotonic_ms() -> int:
+    """The same at any time, unless somebody moves the wall clock."""
+    return reports.now_ms() - time.monotonic_ns() // 1_000_000
 
 
 async def _of_shape(

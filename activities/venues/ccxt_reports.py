@@ -41,9 +41,21 @@ def now_ms() -> int:
 def require_told(order: Any, names: frozenset[str]) -> None:
     """The venue's own answer behind a ccxt order must tell each of `names`."""
     told = _mapping(_mapping(order).get("info"))
-    missing = sorted(name for name in names if told.get(name) is None)
+    missing = sorted(name for name in names if told.get(name) in (None, "", []))
     if missing:
         raise UnreadableAnswerError(f"an order without {', '.join(missing)}")
+
+
+def acknowledgement(order: Any, client_order_id: str) -> ExecutionReport:
+    """The report of an order whose venue says only that it took it: open, as far as is known."""
+    fields = _mapping(order)
+    return ExecutionReport(
+        client_order_id=client_order_id,
+        venue_order_id=_text(fields, "id"),
+        status=VenueStatus.OPEN,
+        executed_quantity=Decimal(0),
+        venue_time_ms=_order_time_ms(fields),
+    )
 
 
 def execution_report(
@@ -54,6 +66,9 @@ def execution_report(
     status, executed = _status(fields), _number(fields, "filled", at_least=Decimal(0))
     if status is VenueStatus.FILLED and executed == 0:
         raise UnreadableAnswerError("filled without a quantity")
+    ordered = _decimal(fields.get("amount"))
+    if ordered is not None and executed > ordered:
+        raise UnreadableAnswerError("executed more than was ordered")
     return ExecutionReport(
         client_order_id=client_order_id,
         venue_order_id=_text(fields, "id"),
@@ -70,10 +85,12 @@ def venue_order(
     """A ccxt order of the account in `symbol`."""
     fields = _mapping(order)
     is_market = fields.get("type") == "market"
+    # somebody's market order for an amount of money has no quantity but what it executed
+    is_of_quantity = not is_market or fields.get("amount") is not None
     return VenueOrder(
         symbol=symbol,
         side=_side(fields),
-        quantity=_number(fields, "amount", at_least=Decimal(0)),
+        quantity=_number(fields, "amount" if is_of_quantity else "filled", at_least=Decimal(0)),
         price=None if is_market else _number(fields, "price", at_least=Decimal(0)),
         report=execution_report(fields, client_order_id, fills),
     )
@@ -113,14 +130,18 @@ def fill(trade: Any, fee_asset: str, *, otherwise_ms: int | None = None) -> Fill
     )
 
 
-def venue_trade(trade: Any, symbol: str, fee_asset: str) -> VenueTrade:
+def venue_trade(
+    trade: Any, symbol: str, fee_asset: str, *, is_read_by_time: bool = False
+) -> VenueTrade:
     """One ccxt trade of the account with its order's id."""
     fields = _mapping(trade)
+    told = fill(fields, fee_asset)
     return VenueTrade(
         symbol=symbol,
         venue_order_id=_text(fields, "order"),
         side=_side(fields),
-        fill=fill(fields, fee_asset),
+        fill=told,
+        cursor=str(told.traded_at_ms) if is_read_by_time else told.trade_id,
     )
 
 

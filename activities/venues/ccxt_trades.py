@@ -1,53 +1,128 @@
-"""Pages of the account's trades, joined into one list without gap or repetition.
+"""The account's trades of a symbol from a cursor on, without gap or repetition.
 
-Pages are asked for by trade number, never by time: two trades can share a millisecond. It must
-not know which list of trades it pages through.
+Where trade ids are numbers, pages are asked for by number: two trades can share a millisecond.
+Elsewhere a span of time is read page by page; the cursor is then a time in ms, whose trades come
+again with the next reading rather than being lost. It must not know the gateway.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 from activities.venues import ccxt_reports as reports
 from activities.venues.ccxt_link import CcxtLink
+from activities.venues.dialects import TradesByNumber, TradesByTime
+from activities.venues.dialects.listing import answer_of_call
+from activities.venues.dialects.row import Params
 from activities.venues.gateway import VenueTrade, VenueUnavailableError
 
 MAX_TRADE_PAGES = 1_000
+LOOK_BACK_MS = 85 * 86_400_000
+"""How far back trades are read by time; the shortest history of a venue is three months."""
 
-FetchPage = Callable[[int, Mapping[str, str]], Awaitable[list[Any]]]
-"""(page size, parameters) -> ccxt trades."""
 
-
-async def trade_pages(
-    link: CcxtLink, symbol: str, fetch: FetchPage, first: int | None
-) -> list[VenueTrade]:
-    """All trades from number `first` on, oldest first; None: from the venue's own first page.
+async def trades_since(link: CcxtLink, symbol: str, cursor: str | None) -> list[VenueTrade]:
+    """All trades after the cursor, oldest first; None: from the first, or as far back as is read.
 
     VenueUnavailableError, also beyond MAX_TRADE_PAGES.
     """
+    listing = link.dialect.trades
+    if isinstance(listing, TradesByNumber):
+        first = 0 if cursor is None else listing.number(cursor) + 1
+        return await _numbered(link, symbol, listing, first)
+    now_ms = await link.estimated_venue_time_ms()
+    since_ms = now_ms - LOOK_BACK_MS if cursor is None else int(cursor)
+    found: dict[str, VenueTrade] = {}
+    while since_ms <= now_ms:
+        until_ms = min(since_ms + listing.span_ms, now_ms)
+        async for page in _pages(link, symbol, listing, since_ms, until_ms):
+            found.update(page)
+        since_ms = until_ms + 1
+    return sorted(found.values(), key=lambda t: (t.fill.traded_at_ms, t.fill.trade_id))
+
+
+async def newest_cursor(link: CcxtLink, symbol: str) -> str | None:
+    """The cursor behind the newest trade, or None without trades. VenueUnavailableError."""
+    listing = link.dialect.trades
+    if isinstance(listing, TradesByNumber):
+        newest = await _newest_number(link, symbol, listing)
+        return None if newest is None else str(newest)
+    until_ms = await link.estimated_venue_time_ms()
+    oldest_ms = until_ms - LOOK_BACK_MS
+    while until_ms > oldest_ms:
+        since_ms = max(until_ms - listing.span_ms, oldest_ms)
+        async for page in _pages(link, symbol, listing, since_ms, until_ms):
+            if page:  # newest first
+                return str(max(trade.fill.traded_at_ms for trade in page.values()) + 1)
+        until_ms = since_ms - 1
+    return None
+
+
+async def _newest_number(link: CcxtLink, symbol: str, listing: TradesByNumber) -> int | None:
+    fee_asset = str((await link.market(symbol))["quote"])
+
+    async def ask() -> list[int]:
+        trades = await link.client.fetch_my_trades(symbol, None, 1)
+        told = [reports.venue_trade(trade, symbol, fee_asset) for trade in trades]
+        return [listing.number(trade.cursor) for trade in told]
+
+    return max(await link.ask_signed(ask, expected=link.dialect.is_list), default=None)
+
+
+async def _numbered(
+    link: CcxtLink, symbol: str, listing: TradesByNumber, first: int
+) -> list[VenueTrade]:
     found: dict[int, VenueTrade] = {}
     for _ in range(MAX_TRADE_PAGES):
-        got = await _page(link, symbol, fetch, first)
-        new = {number: trade for number, trade in got.items() if first is None or number >= first}
+        got = await _numbered_page(link, symbol, listing, first)
+        new = {number: trade for number, trade in got.items() if number >= first}
         found.update(new)
-        if not new or len(got) < link.dialect.trade_page_size:
+        if not new or len(got) < listing.page_size:
             return [found[number] for number in sorted(found)]
         first = max(new) + 1
     raise VenueUnavailableError(f"more than {MAX_TRADE_PAGES} pages of trades")
 
 
-async def _page(
-    link: CcxtLink, symbol: str, fetch: FetchPage, first: int | None
+async def _numbered_page(
+    link: CcxtLink, symbol: str, listing: TradesByNumber, first: int
 ) -> dict[int, VenueTrade]:
     fee_asset = str((await link.market(symbol))["quote"])
-    params = {} if first is None else link.dialect.trade_page(first)
 
-    async def request() -> dict[int, VenueTrade]:
-        trades = await fetch(link.dialect.trade_page_size, params)
-        return {
-            link.dialect.trade_number(str(trade["id"])): reports.venue_trade(
-                trade, symbol, fee_asset
+    async def ask() -> dict[int, VenueTrade]:
+        params = dict(listing.page(first))
+        trades = await link.client.fetch_my_trades(symbol, None, listing.page_size, params)
+        told = [reports.venue_trade(trade, symbol, fee_asset) for trade in trades]
+        return {listing.number(trade.fill.trade_id): trade for trade in told}
+
+    return await link.ask_signed(ask, expected=link.dialect.is_list)
+
+
+async def _pages(
+    link: CcxtLink, symbol: str, listing: TradesByTime, since_ms: int, until_ms: int
+) -> AsyncIterator[dict[str, VenueTrade]]:
+    """The pages of a span, each by trade id."""
+    page: Params | None = {}
+    for _ in range(MAX_TRADE_PAGES):
+        if page is None:
+            return
+        got, page = await _timed_page(link, symbol, listing, (since_ms, until_ms), page)
+        yield got
+    raise VenueUnavailableError(f"more than {MAX_TRADE_PAGES} pages of trades")
+
+
+async def _timed_page(
+    link: CcxtLink, symbol: str, listing: TradesByTime, span: tuple[int, int], page: Params
+) -> tuple[dict[str, VenueTrade], Params | None]:
+    fee_asset = str((await link.market(symbol))["quote"])
+
+    async def ask() -> tuple[dict[str, VenueTrade], Params | None]:
+        trades = await listing.fetch(link.client, symbol, *span, page)
+        told = [
+            reports.venue_trade(
+                link.dialect.amend_trade(trade), symbol, fee_asset, is_read_by_time=True
             )
             for trade in trades
-        }
+        ]
+        inside = [trade for trade in told if span[0] <= trade.fill.traded_at_ms <= span[1]]
+        following = listing.next_page(answer_of_call(), page)
+        return {trade.fill.trade_id: trade for trade in inside}, following
 
-    return await link.ask_signed(request, expected=link.dialect.is_list)
+    return await link.ask_signed(ask, expected=link.dialect.is_list)

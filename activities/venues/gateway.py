@@ -68,6 +68,8 @@ class VenueTrade:
     venue_order_id: str
     side: Side
     fill: Fill
+    cursor: str
+    """Where the account's list of trades is read on from, once this trade is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,15 +152,18 @@ class VenueGateway(Protocol):
         """Every resting order of the account in this symbol. VenueUnavailableError."""
         ...
 
-    async def trades_after(self, symbol: str, trade_id: str | None) -> list[VenueTrade]:
-        """The account's trades after `trade_id`, oldest first, all pages; None: from the first.
+    async def trades_after(self, symbol: str, cursor: str | None) -> list[VenueTrade]:
+        """The account's trades from a cursor on, oldest first, all pages; None: from the first.
+
+        A cursor is the `cursor` of a trade or what `last_trade_id` gave; trades of the cursor's
+        own millisecond may come again.
 
         VenueUnavailableError.
         """
         ...
 
     async def last_trade_id(self, symbol: str) -> str | None:
-        """Id of the newest trade of the account, or None. VenueUnavailableError."""
+        """The cursor behind the account's newest trade, or None. VenueUnavailableError."""
         ...
 
     async def balances(self) -> dict[str, Decimal]:

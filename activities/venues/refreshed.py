@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Refreshed(Generic[T]):
     """The result of `load`, at most `max_age_s` seconds old (monotonic) when it is handed out."""
 
-    def __init__(self, load: Callable[[], Awaitable[T]], *, max_age_s: int) -> None:
+    def __init__(self, load: Callable[[], Awaitable[T]], *, max_age_s: float) -> None:
         self._load = load
         self._max_age_s = max_age_s
         self._kept: tuple[T, float] | None = None
@@ -31,9 +31,10 @@ class Refreshed(Generic[T]):
             self._loading.add_done_callback(retrieve_exception)
         return await asyncio.shield(self._loading)
 
-    def expire(self) -> None:
-        """Forget the value, so that the next caller loads it."""
-        self._kept = None
+    def expire(self, *, min_age_s: float = 0) -> None:
+        """Forget the value if it is that old, so that the next caller loads it."""
+        if self._kept is not None and time.monotonic() - self._kept[1] >= min_age_s:
+            self._kept = None
 
     async def aclose(self) -> None:
         """Stop a load that is under way; its waiters are cancelled."""

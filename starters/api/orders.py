@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from activities.failpoints import fp
 from activities.ledger.views import InvalidCursorError
 from starters import lookup
 from starters.api.bodies import idempotency_key, read_order, refuse
@@ -90,6 +91,7 @@ async def start_order(
     order = await read_order(request, key)
     order_id = order.order_id or ""
     headers = {ORDER_ID_HEADER: order_id, "Location": order_path(order_id)}
+    fp("api.before_start", order_id)
     try:
         snapshot = await (await connections.orders()).submit(order)
     except DeltaError as error:

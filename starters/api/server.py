@@ -11,6 +11,7 @@ import uvicorn
 
 from starters.api.app import create_app
 from workers import logs
+from workers.failpoint_rules import arm_failpoints
 from workers.settings import Settings, SettingsError
 
 GRACE_S = 10
@@ -21,6 +22,7 @@ BACKLOG = 256
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises SettingsError when the address cannot be bound."""
     logs.configure(settings.log_format, settings.log_level)
+    arm_failpoints(settings)
     # uvicorn repeats the signal that stopped it: it has been obeyed by then
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     with _listen(settings.api_host, settings.api_port) as listener:

@@ -1,10 +1,13 @@
 """Fixtures that the gateway's contract tests share."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from activities.venues.ccxt_gateway import CcxtGateway, open_gateway
+from tests.contract.dialect_venues.roster import VENUES
+from tests.contract.dialect_venues.scripted import served
 from tests.contract.gateway_recorder import Recorder, access, quiet_event_loop, recording
 
 
@@ -28,3 +31,11 @@ async def gateway(recorder: Recorder) -> AsyncIterator[CcxtGateway]:
     gateway = open_gateway(access(recorder))
     yield gateway
     await gateway.close()
+
+
+@pytest.fixture(params=sorted(VENUES))
+async def at_venue(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Any, CcxtGateway]]:
+    """Each scripted venue with a gateway that takes it for the real one."""
+    venue = VENUES[request.param]()
+    async with served(venue) as gateway:
+        yield venue, gateway

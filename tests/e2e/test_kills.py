@@ -13,6 +13,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from tests.e2e.crash_world import Case, cases
 from tests.e2e.proof import assert_order_is_true, assert_tasks_never_failed, story_of
 from tests.e2e.world import World, until
 from workflows.domain.lifecycle import OrderStatus
@@ -30,6 +31,8 @@ JUST_BEFORE = timedelta(milliseconds=50)
 END_SLACK = timedelta(seconds=3)
 TASK_BEGUN = "workflow_task_started_event_attributes"
 BUSY, ALL = "the busy worker", "all workers"
+FIRST_MISSED, MISSED = 2, 3
+SIDES = (Case(order_type="twap", side="buy"), Case(order_type="twap", side="sell"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,6 @@ class Windows:
     ("victim", "before_slices"),
     [
         (BUSY, (3, 8)),
-        (ALL, (3,)),
         ("temporal", (3, 6, 9)),
         ("postgres", (3, 6, 9)),
         ("paper-binance", (3, 6, 9)),
@@ -72,28 +74,30 @@ class Windows:
     ],
 )
 async def test_a_twap_completes_in_time_over_the_kill_of(world: World, victim, before_slices):
-    interval_s = WORKER_INTERVAL_S if victim in (BUSY, ALL) else INTERVAL_S
-    placed = await world.place(
-        order_type="twap",
-        quantity=SLICE * SLICES,
-        twap_slices=SLICES,
-        twap_interval=Decimal(interval_s),
-    )
-    windows = Windows.of(await world.orders.progress(placed.order_id), interval_s)
+    interval_s = WORKER_INTERVAL_S if victim == BUSY else INTERVAL_S
+    placed, windows = await _place_twap(world, interval_s)
     for index in before_slices:
         parts = await _named(world, placed.order_id, victim)
         await until(lambda: windows.is_almost(index))  # noqa: B023 - awaited within the turn
         await _kill_and_wait(world, parts)
-    done = await world.finish(placed)
-    assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0)), (
-        f"{done.reason}\n{await story_of(world, done.order_id)}"
-    )
-    _assert_in_time(world, done, windows)
-    await assert_order_is_true(world, done)
-    await assert_tasks_never_failed(world, done.order_id)
+    done = await _completes_in_time(world, placed, windows)
     async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
         told = (await api.get(f"/api/v1/orders/{done.order_id}")).json()
     assert (told["status"], Decimal(told["filled_quantity"])) == ("filled", SLICE * SLICES)
+
+
+@pytest.mark.parametrize("case", cases("K15", among=SIDES), ids=str)
+async def test_k15_slices_without_any_worker_are_caught_up_under_the_cap(world: World, case):
+    placed, windows = await _place_twap(world, WORKER_INTERVAL_S, case.side)
+    fleet = await _named(world, placed.order_id, ALL)
+    await until(lambda: windows.is_almost(FIRST_MISSED))
+    await asyncio.gather(*(world.stack.kill(part) for part in fleet))
+    await asyncio.gather(*(world.stack.stop_part(part) for part in fleet))  # or they come back
+    await until(lambda: windows.is_almost(FIRST_MISSED + MISSED))
+    await asyncio.gather(*(world.stack.start_part(part) for part in fleet))
+    done = await _completes_in_time(world, placed, windows)
+    assert done.twap is not None
+    assert done.twap.slices_late >= MISSED
 
 
 async def test_a_resting_order_is_filled_after_workers_and_temporal_were_killed(world: World):
@@ -105,6 +109,32 @@ async def test_a_resting_order_is_filled_after_workers_and_temporal_were_killed(
     assert (done.status, done.filled_quantity) == (OrderStatus.FILLED, Decimal("0.2"))
     await assert_order_is_true(world, done)
     await assert_tasks_never_failed(world, done.order_id)
+
+
+async def _place_twap(
+    world: World, interval_s: int, side: str = "buy"
+) -> tuple[OrderSnapshot, Windows]:
+    placed = await world.place(
+        order_type="twap",
+        side=side,
+        quantity=SLICE * SLICES,
+        twap_slices=SLICES,
+        twap_interval=Decimal(interval_s),
+    )
+    return placed, Windows.of(await world.orders.progress(placed.order_id), interval_s)
+
+
+async def _completes_in_time(
+    world: World, placed: OrderSnapshot, windows: Windows
+) -> OrderSnapshot:
+    done = await world.finish(placed)
+    assert (done.status, done.remaining_quantity) == (OrderStatus.FILLED, Decimal(0)), (
+        f"{done.reason}\n{await story_of(world, done.order_id)}"
+    )
+    _assert_in_time(world, done, windows)
+    await assert_order_is_true(world, done)
+    await assert_tasks_never_failed(world, done.order_id)
+    return done
 
 
 def _assert_in_time(world: World, done: OrderSnapshot, windows: Windows) -> None:

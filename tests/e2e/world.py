@@ -11,7 +11,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,12 +23,15 @@ from temporalio.client import Client, WorkflowHistory
 
 from activities.ledger.engine import open_engine
 from activities.ledger.views import LedgerViews
+from activities.venues.simulator.faults.client import ControlClient
 from activities.venues.simulator.judge import VenueLog, read_log
 from starters.client import DeltaClient, Unavailable
 from tests.contract.paper_venue import ccxt_client
 from workers.connection import connect
 from workers.local_stack import LocalStack, delete_data
 from workers.settings import Settings, load_settings
+from workers.stack_parts import ALL_KINDS
+from workers.supervisor import RestartBound
 from workflows.messages import OrderRequest, OrderSnapshot
 
 VENUE, MAIN, HEDGE = "binance", "main", "hedge"
@@ -38,6 +41,8 @@ MOVING = "ETH/USDT"
 BEST_BID, BEST_ASK = Decimal(50_000), Decimal(50_001)
 INSIDE = Decimal("50000.50")
 """Between the two: an order here is the best of its side, alone at its price."""
+FAILPOINTS = "failpoints"
+"""The file that arms failpoints while the engine runs; there is none until a test writes it."""
 POLL_S = 0.05
 END_WITHIN_S = 30.0
 
@@ -45,7 +50,7 @@ END_WITHIN_S = 30.0
 _STILL_TAPE = """exchange,symbol,timestamp,local_timestamp,id,side,price,amount
 binance,BTCUSDT,1582329600000000,1582329600000000,1,buy,50000,0.000001
 """
-_FIGURES = {
+FIGURES = {
     "VALIDITY_WINDOW_S": "0.5",
     "SKEW_ALLOWANCE_S": "0.1",
     "HTTP_DEADLINE_S": "0.6",
@@ -67,6 +72,8 @@ class World:
     """Plain ccxt on our own account: a person on the exchange's page."""
     other: Any
     """Plain ccxt on the account `hedge`: the other side of our orders."""
+    faults: ControlClient
+    """The exchange's control port: what shall go wrong there."""
     made: int = field(default=0)
 
     @property
@@ -165,8 +172,9 @@ def settings_in(folder: Path) -> Settings:
     """One venue with two accounts, two workers, free ports, everything under `folder`."""
     tape = folder / "still.csv"
     tape.write_text(_STILL_TAPE)
-    base = free_ports(6 + _WORKERS)
+    base = free_ports(7 + _WORKERS)
     names = ("POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT", "PAPER_PORT")
+    names += ("PAPER_CONTROL_PORT",)
     ports = {name: str(base + n) for n, name in enumerate(names)}
     return load_settings(
         {
@@ -177,19 +185,25 @@ def settings_in(folder: Path) -> Settings:
             "REPLAY_TRADES": str(tape),
             "WORKER_COUNT": str(_WORKERS),
             "METRICS_PORT": str(base + len(names)),
+            "EXEC_FAILPOINTS": f"@{folder / FAILPOINTS}",
             **ports,
-            **_FIGURES,
+            **FIGURES,
         }
     )
 
 
 @asynccontextmanager
-async def open_world(folder: Path) -> AsyncIterator[World]:
-    """Start everything, wait until both accounts may trade, and leave nothing behind."""
+async def open_world(
+    folder: Path, *, kinds: Collection[str] = ALL_KINDS, bound: RestartBound | None = None
+) -> AsyncIterator[World]:
+    """Start everything, wait until both accounts may trade, and leave nothing behind.
+
+    Without workers among `kinds` it is the caller who waits. `bound`: how often a part may die.
+    """
     settings = settings_in(folder)
     try:
         async with AsyncExitStack() as opened:
-            stack = await opened.enter_async_context(LocalStack(settings))
+            stack = await opened.enter_async_context(LocalStack(settings, kinds=kinds, bound=bound))
             database = open_engine(settings.dsn())
             opened.push_async_callback(database.dispose)
             keys = settings.home.venue_secrets(VENUE, MAIN)
@@ -197,8 +211,12 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
             hand = await _trader(opened, stack, *(key.get_secret_value() for key in keys))
             other = await _trader(opened, stack, HEDGE_KEY, HEDGE_SECRET)
             temporal = await connect(settings)
-            world = World(stack, DeltaClient(temporal), temporal, database, hand, other)
-            await until(lambda: _all_ready(world), within_s=30)
+            control_port = settings.paper_control_port_of(VENUE)
+            faults = ControlClient(f"http://127.0.0.1:{control_port}")
+            opened.push_async_callback(faults.aclose)
+            world = World(stack, DeltaClient(temporal), temporal, database, hand, other, faults)
+            if "worker" in kinds:
+                await until(lambda: all_ready(world), within_s=30)
             yield world
     finally:
         delete_data(settings)
@@ -214,6 +232,7 @@ async def _trader(opened: AsyncExitStack, stack: LocalStack, key: str, secret: s
     return client
 
 
-async def _all_ready(world: World) -> bool:
+async def all_ready(world: World) -> bool:
+    """True once the ledger has both accounts ready to trade."""
     ready = {view.account for view in await world.views.readiness() if view.ready}
     return ready == {MAIN, HEDGE}

@@ -149,6 +149,7 @@ async def test_a_parent_is_checked_for_value_only_where_it_is_sent_whole(
 async def test_a_terminal_order_never_changes_again(ledger: World) -> None:
     await ledger.open("o")
     end = OrderSnapshot(order_id="o", status=OrderStatus.CANCELLED, reason="user_request")
+    told = []
     for snapshot in (
         end,
         end,
@@ -156,10 +157,13 @@ async def test_a_terminal_order_never_changes_again(ledger: World) -> None:
         OrderSnapshot(order_id="o", status=OrderStatus.FILLED, reason="later"),
         OrderSnapshot(order_id="o", status=OrderStatus.CANCELLED, reason="later"),
     ):
-        await ledger.store.save_order(snapshot, snapshot.status)
+        stored = await ledger.store.save_order(snapshot, snapshot.status)
+        told.append(None if stored is None else (stored.status, stored.reason))
     shown = await ledger.views.order("o")
     assert shown is not None
-    assert (shown.status, shown.reason) == (OrderStatus.CANCELLED, "user_request")
+    first = (OrderStatus.CANCELLED, "user_request")
+    assert (shown.status, shown.reason) == first
+    assert told == [None, first, first, first, first]
 
 
 async def test_a_denial_keeps_the_snapshot_that_its_workflow_ends_with(ledger: World) -> None:

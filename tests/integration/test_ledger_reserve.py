@@ -255,6 +255,18 @@ async def test_the_end_of_an_order_releases_a_child_that_nobody_remembers(ledger
     assert await ledger.child_status(sent) == "sending"
 
 
+async def test_an_order_that_ended_in_the_ledger_reserves_nothing_more(ledger: World) -> None:
+    """The workflow task that stored the end was lost, and done again with another conclusion."""
+    unsent = await ledger.reserved()
+    end = OrderSnapshot(order_id="order-1", status=OrderStatus.EXPIRED)
+    await ledger.store.save_order(end, OrderStatus.EXPIRED)
+    for intent, attempt in ((unsent, 2), (an_intent("order-1", 1), 1)):
+        _, denied = await ledger.reserve(intent, attempt=attempt)
+        assert denied is not None
+        assert denied.code is DenialCode.ALREADY_TERMINAL
+        assert (await ledger.reservation(unsent))[0] == "released"
+
+
 async def test_a_child_that_was_given_up_is_never_reserved_again(ledger: World) -> None:
     intent = await ledger.reserved()
     await ledger.store.give_up(intent.client_order_id, "cancelled")

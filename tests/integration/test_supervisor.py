@@ -117,6 +117,19 @@ async def test_a_part_that_never_was_healthy_fails_sooner_than_one_that_was(supe
     await supervisor.stop()
 
 
+async def test_the_pause_before_a_start_grows_up_to_its_bound(supervise):
+    bound = RestartBound(pause_most_s=0.1)
+    supervisor = supervise(python("part", FOREVER, bound=bound))
+    await supervisor.start()
+    since = time.monotonic()
+    for _ in range(6):
+        await supervisor.kill("part")
+        await supervisor.wait_healthy("part")
+    took_s = time.monotonic() - since
+    await supervisor.stop()
+    assert took_s < 0.1 + 0.2 + 0.4 + 0.8 + 1.6 + 3.2, "the pauses doubled without a bound"
+
+
 async def never() -> bool:
     return False
 

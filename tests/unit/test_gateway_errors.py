@@ -118,10 +118,12 @@ def test_an_exception_of_ours_before_sending_stays_unknown() -> None:
 
 def test_reads_tell_absence_and_bad_symbols_from_failures() -> None:
     call = VenueCall(sent=True)
-    assert isinstance(read_error(ccxt.OrderNotFound("-2013"), call, PLAIN), OrderAbsentError)
-    assert isinstance(read_error(ccxt.BadSymbol("-1121"), call, PLAIN), SymbolUnknownError)
+    assert isinstance(
+        read_error(ccxt.OrderNotFound("-2013"), call, BINANCE, PLAIN), OrderAbsentError
+    )
+    assert isinstance(read_error(ccxt.BadSymbol("-1121"), call, BINANCE, PLAIN), SymbolUnknownError)
     for error in (ccxt.ExchangeError("?"), KeyError("id"), TimeoutError(), OSError("reset")):
-        assert isinstance(read_error(error, call, PLAIN), VenueUnavailableError)
+        assert isinstance(read_error(error, call, BINANCE, PLAIN), VenueUnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_retry_after_is_clamped_and_garbage_is_ignored(
 ) -> None:
     call = VenueCall(sent=True)
     call.answered(429, {} if header is None else {"Retry-After": header}, "")
-    told = read_error(ccxt.DDoSProtection("429"), call, PLAIN)
+    told = read_error(ccxt.DDoSProtection("429"), call, BINANCE, PLAIN)
     assert isinstance(told, VenueUnavailableError)
     assert told.retry_after_s == expected
 

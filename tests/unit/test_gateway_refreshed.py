@@ -68,3 +68,14 @@ async def test_an_old_value_is_loaded_again() -> None:
     source.go.set()
     value = Refreshed(source.load, max_age_s=-1)
     assert [await value.get(), await value.get()] == [1, 2]
+
+
+async def test_a_doubted_value_is_kept_while_it_is_young() -> None:
+    source = Source()
+    source.go.set()
+    value = Refreshed(source.load, max_age_s=60)
+    assert await value.get() == 1
+    value.expire(min_age_s=30)
+    assert await value.get() == 1
+    value.expire(min_age_s=0)
+    assert await value.get() == 2

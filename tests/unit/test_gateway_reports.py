@@ -61,6 +61,12 @@ def test_each_unified_status_has_its_meaning(word: str, status: VenueStatus) -> 
     assert reports.execution_report({**ORDER, "status": word}, None).status is status
 
 
+def test_an_order_that_executed_more_than_was_ordered_is_not_believed() -> None:
+    with pytest.raises(UnreadableAnswerError, match="executed more than was ordered"):
+        reports.execution_report(ORDER | {"filled": "0.30001"}, None)
+    assert reports.execution_report(ORDER | {"filled": "0.3"}, None).executed_quantity > 0
+
+
 @pytest.mark.parametrize(
     "broken",
     [

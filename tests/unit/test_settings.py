@@ -59,6 +59,7 @@ def test_settings_are_frozen():
         ("EXCHANGES", "binance,binance"),
         ("SYMBOLS", "BTCUSDT"),
         ("WORKER_COUNT", "0"),
+        ("PAPER_CONTROL_PORT", "0"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
         ("API_HOST", "0.0.0.0"),

@@ -59,6 +59,7 @@ async def engine_on(
                     world.reserve,
                     world.give_up,
                     world.save_order,
+                    world.read_market,
                 ],
                 workflow_runner=sandbox(),
             )

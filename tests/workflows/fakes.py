@@ -39,6 +39,7 @@ from workflows.ports import (
     Reserved,
     Resolve,
     Resolved,
+    SavedOrder,
     SaveOrder,
     Submit,
     VenueDataPort,
@@ -67,6 +68,7 @@ TERMS = EngineTerms(
     twap_interval_s=Decimal(60),
     schedule_to_start_s=Decimal(1),
     submit_timeout_s=Decimal(8),
+    glances=True,
 )
 
 
@@ -157,6 +159,8 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     reads_fail: bool = False
     reserve_fails: bool = False
     before_save: Callable[[], Awaitable[None]] | None = None
+    saved_before: OrderSnapshot | None = None
+    """The end that an earlier try of the same task stored."""
     must_resolve: list[int] = field(default_factory=list)
     give_up_answers: list[GivenUp] = field(default_factory=list)
     resolved: list[Resolve] = field(default_factory=list)
@@ -228,11 +232,15 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     @activity.defn(name="open_order")
     async def open_order(self, order: OpenOrder) -> OpenedOrder:
         self.opened.append(order)
-        return OpenedOrder(kind=OpenKind.NEW, terms=TERMS)
+        seen = MarketSnapshot(instrument=self.instrument, quote=self.quote)
+        market = None if self.market_fails else seen
+        return OpenedOrder(kind=OpenKind.NEW, terms=TERMS, market=market)
 
     @activity.defn(name="accept_order")
     async def accept_order(self, order: AcceptOrder) -> Verdict:
-        return Verdict(denied=self.accept_denial)
+        if self.accept_denial is not None or order.first is None:
+            return Verdict(denied=self.accept_denial)
+        return Verdict(reserved=await self.reserve(order.first))
 
     @activity.defn(name="reserve")
     async def reserve(self, request: Reserve) -> Reserved:
@@ -250,7 +258,8 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
         return self.give_up_answers.pop(0) if self.give_up_answers else GivenUp()
 
     @activity.defn(name="save_order")
-    async def save_order(self, request: SaveOrder) -> None:
+    async def save_order(self, request: SaveOrder) -> SavedOrder:
         if self.before_save is not None:
             await self.before_save()
         self.saved.append(request.snapshot)
+        return SavedOrder(stored=self.saved_before)

@@ -217,3 +217,18 @@ async def test_temporals_cancel_of_an_order_that_just_ended_is_ignored(client: C
 async def _hold(reached: asyncio.Event, release: asyncio.Event) -> None:
     reached.set()
     await asyncio.wait_for(release.wait(), 20)
+
+
+async def test_the_end_that_the_ledger_holds_already_is_the_one_that_is_told(
+    client: Client,
+) -> None:
+    """A task that stored the end was lost, and done again after a cancel had come."""
+    stored = OrderSnapshot(order_id="o", status=OrderStatus.EXPIRED, reason="timeout")
+    world = FakeWorld(saved_before=stored)
+    async with engine_on(client, world):
+        handle = await start(client, "MarketOrder", MARKET)
+        result = await asyncio.wait_for(handle.result(), 30)
+        await assert_no_task_failed(handle)
+        await assert_replays(await handle.fetch_history())
+    assert result == stored
+    assert world.saved[-1].status is OrderStatus.FILLED

@@ -15,6 +15,7 @@ from workflows.ports.ledger import (
     OpenOrder,
     Reserve,
     Reserved,
+    SavedOrder,
     SaveOrder,
     Verdict,
     accept_order,
@@ -23,6 +24,7 @@ from workflows.ports.ledger import (
     reserve,
     save_order,
 )
+from workflows.ports.market import MarketRequest, MarketSnapshot
 from workflows.ports.venue import (
     CancelChild,
     Submit,
@@ -36,8 +38,6 @@ from workflows.ports.venue_data import (
     FeedCursor,
     FeedPort,
     FollowAccount,
-    MarketRequest,
-    MarketSnapshot,
     ReadChild,
     ReadUntil,
     Resolve,
@@ -45,6 +45,7 @@ from workflows.ports.venue_data import (
     ResolveKind,
     VenueDataPort,
     follow_account,
+    glance_at_market,
     read_child,
     read_market,
     resolve,
@@ -75,6 +76,7 @@ __all__ = [
     "ResolveKind",
     "Resolved",
     "SaveOrder",
+    "SavedOrder",
     "Submit",
     "VenueDataPort",
     "VenuePort",
@@ -83,6 +85,7 @@ __all__ = [
     "cancel_child",
     "follow_account",
     "give_up",
+    "glance_at_market",
     "open_order",
     "read_child",
     "read_market",

@@ -13,6 +13,7 @@ from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import ChildIntent
 from workflows.messages import OrderRequest, OrderSnapshot
+from workflows.ports.market import MarketSnapshot
 
 
 class OpenKind(StrEnum):
@@ -36,6 +37,9 @@ class EngineTerms:
     twap_interval_s: Decimal
     schedule_to_start_s: Decimal
     submit_timeout_s: Decimal
+    glances: bool = False
+    """Whether the market is read inside the workflow task first: False in orders that began
+    before this existed, whose histories must replay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,28 +53,16 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedOrder:
-    """`stored` is present exactly when FINISHED, `denied` exactly when DENIED."""
+    """`stored` is present exactly when FINISHED, `denied` exactly when DENIED.
+
+    `market` may be there when NEW: what the venue told at once while the order was registered.
+    """
 
     kind: OpenKind
     terms: EngineTerms
     stored: OrderSnapshot | None = None
     denied: Denied | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptOrder:
-    """Check the parent against trading state, readiness and limits, and mark it accepted."""
-
-    order_id: str
-    request: OrderRequest
-    reference_price: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """`denied` is None when approved."""
-
-    denied: Denied | None = None
+    market: MarketSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +92,28 @@ class Reserved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptOrder:
+    """Check the parent against trading state, readiness and limits, and mark it accepted.
+
+    `first` is reserved in the same step when the parent is accepted: an order of one child then
+    needs no step of its own for it.
+    """
+
+    order_id: str
+    request: OrderRequest
+    reference_price: Decimal
+    first: Reserve | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`denied` is None when approved; then `reserved` answers `first`, if there was one."""
+
+    denied: Denied | None = None
+    reserved: Reserved | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
     """Release a child that was never sent; one that the ledger does not know is fine."""
 
@@ -120,6 +134,13 @@ class SaveOrder:
 
     snapshot: OrderSnapshot
     status: OrderStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedOrder:
+    """`stored` is the end that the ledger holds already: that one stays, and is to be told."""
+
+    stored: OrderSnapshot | None = None
 
 
 class LedgerPort(ABC):
@@ -143,7 +164,7 @@ class LedgerPort(ABC):
 
     @activity.defn(name="save_order")
     @abstractmethod
-    async def save_order(self, request: SaveOrder) -> None: ...
+    async def save_order(self, request: SaveOrder) -> SavedOrder | None: ...
 
 
 _LEDGER_TIMEOUT = timedelta(seconds=2)
@@ -204,9 +225,9 @@ async def give_up(request: GiveUp) -> GivenUp:
     )
 
 
-async def save_order(request: SaveOrder) -> None:
-    """Store the order before its workflow ends."""
-    await workflow.execute_local_activity_method(
+async def save_order(request: SaveOrder) -> SavedOrder | None:
+    """Store the order before its workflow ends. None in histories from before it had a result."""
+    return await workflow.execute_local_activity_method(
         LedgerPort.save_order,
         request,
         start_to_close_timeout=_LEDGER_TIMEOUT,

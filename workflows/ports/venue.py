@@ -6,7 +6,7 @@ policy.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity, workflow
 from temporalio.common import Priority, RetryPolicy
@@ -21,10 +21,11 @@ from workflows.ports.ledger import EngineTerms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """One attempt to send a child order."""
+    """One attempt to send a child order, by the moment `send_by` on Temporal's clock or never."""
 
     intent: ChildIntent
     attempt: int
+    send_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,28 +8,11 @@ from enum import StrEnum
 from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
 
-from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport
 from workflows.names import venue_data_queue
+from workflows.ports.market import MarketRequest, MarketSnapshot
 from workflows.ports.venue import ASK_WITHIN, NETWORK_RETRY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketRequest:
-    """Whose market is asked for; the account decides the queue."""
-
-    venue: str
-    account: str
-    symbol: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketSnapshot:
-    """`instrument` is None when the venue does not list the symbol."""
-
-    instrument: Instrument | None
-    quote: Quote | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +100,9 @@ class FeedPort(ABC):
 
 
 _READ_TIMEOUT = timedelta(seconds=15)
+_GLANCE_TIMEOUT = timedelta(milliseconds=500)
+"""Far below the task's own time: a venue that is slow is asked through the task queue instead."""
+_ONCE = RetryPolicy(maximum_attempts=1)
 FEED_HEARTBEAT = timedelta(seconds=10)
 FEED_TURN = timedelta(hours=1)
 """How long one feed activity follows before it hands its cursor back to the workflow."""
@@ -136,6 +122,22 @@ async def read_market(request: MarketRequest, *, within: timedelta | None = None
         start_to_close_timeout=_READ_TIMEOUT,
         schedule_to_close_timeout=within,
         retry_policy=NETWORK_RETRY,
+        summary=f"rules and touch of {request.symbol}",
+    )
+
+
+async def glance_at_market(request: MarketRequest) -> MarketSnapshot:
+    """As `read_market`, but asked once and inside the workflow task, which costs one event.
+
+    A quote changes nothing and may be read twice, so nothing is lost with a task that is.
+    Raises FailureError (local activities are not wrapped as others are) when the venue does not
+    tell at once.
+    """
+    return await workflow.execute_local_activity_method(
+        VenueDataPort.read_market,
+        request,
+        start_to_close_timeout=_GLANCE_TIMEOUT,
+        retry_policy=_ONCE,
         summary=f"rules and touch of {request.symbol}",
     )
 

@@ -2,18 +2,19 @@
 
 Rule: nothing is made or lost. What an account receives, another pays: a second account, the market
 (whose balance may go below zero: it is the outside world) or the venue's fee account. A fee is
-taken from the received asset. Knows nothing of books, clocks or wire formats.
+taken from the free balance of its asset, which is the received one by default. Knows nothing of
+books, clocks or wire formats.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from activities.venues.simulator.events import TradeDone
 from activities.venues.simulator.orders import MARKET_OWNER, ZERO, Order, OrderType, Side
 from activities.venues.simulator.refusals import Reason, RefusedError
-from activities.venues.simulator.specs import AMOUNT_STEP, SymbolSpec
+from activities.venues.simulator.specs import SymbolSpec, cut
 
 
 @dataclass(slots=True)
@@ -76,11 +77,19 @@ class Accounts:
         paid_asset, paid = (spec.quote, cost) if buying else (spec.base, trade.quantity)
         got_asset, got = (spec.base, trade.quantity) if buying else (spec.quote, cost)
         self._pay(order, paid_asset, paid, trade)
-        self.of(order.account, got_asset).free += got - trade.fee
+        self.of(order.account, got_asset).free += got
+        charged = self.of(order.account, trade.fee_asset)
+        charged.free -= trade.fee
+        assert charged.free >= 0, "a fee overdrew a free balance"
         self.fees[trade.fee_asset] += trade.fee
         if trade.counterparty == MARKET_OWNER:
             self.market[paid_asset] += paid
             self.market[got_asset] -= got
+
+    def deposit(self, account: str, asset: str, amount: Decimal) -> None:
+        """Pay in from the outside world."""
+        self.of(account, asset).free += amount
+        self.market[asset] -= amount
 
     def _pay(self, order: Order, asset: str, amount: Decimal, trade: TradeDone) -> None:
         balance = self.of(order.account, asset)
@@ -109,7 +118,7 @@ class Accounts:
 def fee_of(side: Side, price: Decimal, quantity: Decimal, rate: Decimal) -> Decimal:
     """Fee in the received asset (base for a buy, quote for a sell), cut to eight places."""
     received = quantity if side is Side.BUY else price * quantity
-    return (received * rate).quantize(AMOUNT_STEP, rounding=ROUND_DOWN)
+    return cut(received * rate)
 
 
 def fee_asset_of(spec: SymbolSpec, side: Side) -> str:

@@ -33,7 +33,9 @@ class PaperExchangeConfig:
     """One venue. Without `symbols` or `fees` the tables of `specs.py` for `name` hold.
 
     `port` 0 takes a free one. `speed` multiplies the pace of `replay` (a trades CSV). `live_market`
-    False keeps the opening quotes and moves nothing (for tests). Raises ValueError for a bad value.
+    False keeps the opening quotes and moves nothing (for tests). `control_port` opens the port that
+    sets faults, on loopback (0: a free one); None: there are none. Raises ValueError for a bad
+    value.
     """
 
     name: str
@@ -48,6 +50,7 @@ class PaperExchangeConfig:
     replay: Path | None = None
     speed: float = 1.0
     live_market: bool = True
+    control_port: int | None = None
 
     def __post_init__(self) -> None:
         if self.dialect not in DIALECTS:
@@ -56,6 +59,8 @@ class PaperExchangeConfig:
             raise ValueError("a paper exchange needs at least one account")
         if not 0 < self.speed <= 1_000_000:
             raise ValueError("speed must be above 0 and at most 1,000,000")
+        if self.control_port is not None and not 0 <= self.control_port <= 65_535:
+            raise ValueError("the control port must be from 0 to 65,535")
         keys = [account.api_key for account in self.accounts.values()]
         if len(set(keys)) != len(keys) or not all(keys):
             raise ValueError("each account needs an API key of its own")

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from activities.venues.simulator import filters, matching
-from activities.venues.simulator.accounts import fee_asset_of, fee_of
 from activities.venues.simulator.book import OrderBook, RestingOrder
+from activities.venues.simulator.conditions import Conditions
 from activities.venues.simulator.events import (
     AccountOpened,
+    Deposited,
     Event,
     OrderAccepted,
     OrderUpdated,
@@ -47,6 +48,7 @@ class Engine:
     def __init__(self, state: ExchangeState, fees: FeeRates) -> None:
         self.state = state
         self.fees = fees
+        self.conditions = Conditions()
         self.books = {name: OrderBook() for name in state.specs}
         self.tapes = {name: Tape(last=spec.anchor) for name, spec in state.specs.items()}
         self._pending: list[Event] = []
@@ -62,6 +64,11 @@ class Engine:
         if found is None:
             raise RefusedError(Reason.UNKNOWN_SYMBOL)
         return found
+
+    @property
+    def halted(self) -> set[str]:
+        """The symbols (unified names) that do not trade now."""
+        return self.conditions.halted
 
     def take_events(self) -> list[Event]:
         """The events since the last call, to be journaled and published in this order."""
@@ -81,6 +88,8 @@ class Engine:
         Raises RefusedError, and then nothing has changed.
         """
         spec = self.spec(wanted.symbol)
+        if wanted.symbol in self.halted:
+            raise RefusedError(Reason.SYMBOL_HALTED)
         book = self.books[wanted.symbol]
         quantity, book_ended = self._quantity(spec, book, wanted)
         self._check(account, wanted, quantity, book_ended=book_ended)
@@ -218,6 +227,25 @@ class Engine:
             self._make(fill, trade_id, MARKET_OWNER, now_ms)
         return sum((fill.quantity for fill in fills), ZERO)
 
+    def fill_resting(self, order: Order, quantity: Decimal, now_ms: int) -> None:
+        """The market trades `quantity` (base) with this order, whatever stands before it.
+
+        Raises RefusedError(UNKNOWN_ORDER) if it is not open, (LOT_SIZE) if it has less left.
+        """
+        if not order.status.is_open:
+            raise RefusedError(Reason.UNKNOWN_ORDER)
+        if not 0 < quantity <= order.remaining:
+            raise RefusedError(Reason.LOT_SIZE)
+        fill = Fill(
+            maker_order_id=order.order_id,
+            maker_owner=order.account,
+            price=order.price,
+            quantity=quantity,
+        )
+        self.books[order.symbol].reduce(order.order_id, quantity)
+        trade_id = self._print(order.symbol, order.side.opposite, fill, now_ms)
+        self._make(fill, trade_id, MARKET_OWNER, now_ms)
+
     # -- trades -----------------------------------------------------------------------------
 
     def _take(self, order: Order, fill: Fill, now_ms: int) -> TradeDone:
@@ -241,6 +269,9 @@ class Engine:
     ) -> TradeDone:
         spec = self.state.specs[order.symbol]
         rate = self.fees.maker if maker else self.fees.taker
+        fee, fee_asset = self.conditions.fee(spec, order.side, fill, rate)
+        if fee_asset not in (spec.base, spec.quote):
+            self._pay_in(order.account, fee_asset, fee, now_ms)
         trade = TradeDone(
             ts_ms=now_ms,
             trade_id=trade_id,
@@ -251,8 +282,8 @@ class Engine:
             side=order.side,
             price=fill.price,
             quantity=fill.quantity,
-            fee=fee_of(order.side, fill.price, fill.quantity, rate),
-            fee_asset=fee_asset_of(spec, order.side),
+            fee=fee,
+            fee_asset=fee_asset,
             maker=maker,
             counterparty=other,
             executed=order.executed + fill.quantity,
@@ -260,6 +291,12 @@ class Engine:
         )
         self._emit(trade)
         return trade
+
+    def _pay_in(self, account: str, asset: str, fee: Decimal, now_ms: int) -> None:
+        """A fee in a third asset needs some of it: the venue pays in what is not there."""
+        short = fee - self.state.accounts.of(account, asset).free
+        if short > 0:
+            self._emit(Deposited(ts_ms=now_ms, account=account, asset=asset, amount=short))
 
     def _print(self, symbol: str, taker_side: Side, fill: Fill, now_ms: int) -> int:
         """Put a trade on the tape and number it; ids are unique per symbol, also after a crash."""

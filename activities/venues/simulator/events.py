@@ -22,6 +22,16 @@ class AccountOpened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deposited:
+    """An account was paid something in from outside."""
+
+    ts_ms: int
+    account: str
+    asset: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAccepted:
     """A NEW order. `quote_quantity` is what a market order by cost asked for, else zero."""
 
@@ -85,4 +95,4 @@ class TradeIdsReserved:
     up_to: int
 
 
-Event = AccountOpened | OrderAccepted | TradeDone | OrderUpdated | TradeIdsReserved
+Event = AccountOpened | Deposited | OrderAccepted | TradeDone | OrderUpdated | TradeIdsReserved

@@ -16,8 +16,8 @@ def check_price(spec: SymbolSpec, price: Decimal) -> None:
 
 
 def check_quantity(spec: SymbolSpec, quantity: Decimal) -> None:
-    """LOT_SIZE: whole lots, between one lot and the maximum (base)."""
-    if not spec.lot <= quantity <= spec.max_quantity or quantity % spec.lot:
+    """LOT_SIZE: whole lots, between the least and the largest quantity (base)."""
+    if not spec.least_quantity <= quantity <= spec.max_quantity or quantity % spec.lot:
         raise RefusedError(Reason.LOT_SIZE)
 
 

@@ -28,6 +28,8 @@ class JudgedRequest:
     params: Mapping[str, str]
     status: int
     code: int
+    faults: tuple[str, ...] = ()
+    """What disturbed it, by name; status 0 is a request that was lost before it was answered."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +94,10 @@ class VenueLog:
     requests: list[JudgedRequest] = field(default_factory=list)
     orders: dict[int, JudgedOrder] = field(default_factory=dict)
     trades: list[JudgedTrade] = field(default_factory=list)
+    deposits: dict[str, dict[str, Decimal]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Decimal))
+    )
+    """Paid in from outside since the account was opened, by account and asset."""
 
     def order_counts(self, account: str | None = None) -> Counter[str]:
         """Orders per client order id, of one account or all."""
@@ -116,8 +122,10 @@ class VenueLog:
         return sum((t.quantity for t in self.trades if t.order_id == order_id), _ZERO)
 
     def final_balances(self, account: str) -> dict[str, JudgedBalance]:
-        """Balances now: the start, plus the trades; open orders lock their part of it."""
+        """Balances now: the start, deposits and trades; open orders lock their part of it."""
         totals: dict[str, Decimal] = defaultdict(Decimal, self.start_balances[account])
+        for asset, amount in self.deposits[account].items():
+            totals[asset] += amount
         for trade in self.trades:
             if trade.account == account:
                 _book(totals, trade)
@@ -170,7 +178,12 @@ def _add(log: VenueLog, record: Record) -> None:
             start = {asset: Decimal(amount) for asset, amount in record["balances"].items()}
             log.start_balances[record["account"]] = start
         case "request":
-            log.requests.append(JudgedRequest(**_named(record, JudgedRequest.__slots__)))
+            faults = {"faults": tuple(record.get("faults", ()))}
+            names = [name for name in JudgedRequest.__slots__ if name != "faults"]
+            log.requests.append(JudgedRequest(**_named(record, names) | faults))
+        case "deposit":
+            deposits = log.deposits[record["account"]]
+            deposits[record["asset"]] += Decimal(record["amount"])
         case "order":
             names = [n for n in JudgedOrder.__slots__ if n not in ("status", "executed")]
             values = _named(record, names) | _amounts(record, ("price", "quantity"))

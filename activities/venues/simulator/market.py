@@ -38,10 +38,11 @@ class Market:
             self._makers[name].requote(engine, feed.start, now_ms)
 
     def advance(self, engine: Engine, elapsed_s: float, now_ms: int) -> None:
-        """One step of `elapsed_s` seconds for every symbol."""
+        """One step of `elapsed_s` seconds for every symbol; nothing trades in a halted one."""
         for name, feed in self._feeds.items():
             for move in feed.advance(elapsed_s):
-                self._carry_out(engine, name, move, now_ms)
+                if name not in engine.halted:
+                    self._carry_out(engine, name, move, now_ms)
 
     def _carry_out(self, engine: Engine, name: str, move: Move, now_ms: int) -> None:
         maker = self._makers[name]

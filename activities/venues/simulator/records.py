@@ -10,6 +10,7 @@ from typing import Any
 
 from activities.venues.simulator.events import (
     AccountOpened,
+    Deposited,
     Event,
     OrderAccepted,
     OrderUpdated,
@@ -22,6 +23,7 @@ Record = dict[str, Any]
 
 _KINDS: Mapping[str, type[Event]] = {
     "account": AccountOpened,
+    "deposit": Deposited,
     "order": OrderAccepted,
     "trade": TradeDone,
     "order_update": OrderUpdated,

@@ -10,6 +10,7 @@ class Reason(StrEnum):
     """One reason per cause."""
 
     UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    SYMBOL_HALTED = "SYMBOL_HALTED"
     PRICE_FILTER = "PRICE_FILTER"
     LOT_SIZE = "LOT_SIZE"
     NOTIONAL = "NOTIONAL"

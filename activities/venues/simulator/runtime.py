@@ -39,7 +39,8 @@ class PaperExchange:
         self, config: PaperExchangeConfig, now_ms: Callable[[], int] = wall_clock_ms
     ) -> None:
         self.config = config
-        self.now_ms = now_ms
+        self._clock = now_ms
+        self.clock_offset_ms = 0  # how far the venue's clock is ahead of this machine's
         self.listeners: list[Listener] = []
         self.broken = asyncio.Event()  # set when the journal refused a batch
         specs = config.specs()
@@ -53,10 +54,14 @@ class PaperExchange:
             raise
         self.engine = Engine(state, config.fee_rates())
         for name, account in config.accounts.items():
-            self.engine.open_account(name, account.balances, now_ms())
+            self.engine.open_account(name, account.balances, self.now_ms())
         self._market = Market(by_name, feeds, config.seed)
-        self._market.open(self.engine, now_ms())
+        self._market.open(self.engine, self.now_ms())
         self.commit()
+
+    def now_ms(self) -> int:
+        """The venue's clock: milliseconds since the epoch."""
+        return self._clock() + self.clock_offset_ms
 
     def commit(self, request: Record | None = None) -> None:
         """Journal what happened since the last commit, then tell the listeners.

@@ -16,9 +16,12 @@ from aiohttp import web
 from activities.venues.simulator.binance.rest import PREFIX, BinanceRest
 from activities.venues.simulator.binance.stream import WS_PATH, BinanceStream
 from activities.venues.simulator.config import PaperAccount, PaperExchangeConfig
+from activities.venues.simulator.faults.box import FaultBox
+from activities.venues.simulator.faults.control import ControlPort
 from activities.venues.simulator.journal import JournalError
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import NoFaults, RequestHooks
+from activities.venues.simulator.stream_seam import StreamHooks, UndisturbedStream
 
 __all__ = [
     "JournalError",
@@ -35,12 +38,16 @@ SHUTDOWN_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningExchange:
-    """A served exchange. `base_url` is what a client's session maps the real hosts to."""
+    """A served exchange. `base_url` is what a client's session maps the real hosts to.
+
+    `control_url` is where its faults are set, None where there are none.
+    """
 
     base_url: str
     port: int
     exchange: PaperExchange
     market: "asyncio.Task[None]"
+    control_url: str | None = None
 
 
 @contextlib.asynccontextmanager
@@ -49,33 +56,54 @@ async def running(
 ) -> AsyncIterator[RunningExchange]:
     """Serve `config` inside the caller's event loop; all is closed when the block ends.
 
-    Raises OSError if the port is taken, JournalError if the data folder is in use or damaged,
-    ValueError if the replay file is bad.
+    `hooks` disturb requests in place of the control port's faults. Raises OSError if a port is
+    taken, JournalError if the data folder is in use or damaged, ValueError if the replay file is
+    bad.
     """
     exchange = PaperExchange(config)
-    stream = BinanceStream(exchange)
-    runner = web.AppRunner(
-        _app(BinanceRest(exchange, hooks or NoFaults()), stream),
-        access_log=None,
-        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-    )
-    market: asyncio.Task[None] | None = None
-    try:
+    async with contextlib.AsyncExitStack() as opened:
+        opened.callback(exchange.close)
+        requests, streams, control_url = await _disturbances(exchange, opened)
+        stream = BinanceStream(exchange, streams)
+        runner = web.AppRunner(
+            _app(BinanceRest(exchange, hooks or requests), stream),
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        )
+        opened.push_async_callback(runner.cleanup)
+        opened.push_async_callback(stream.close)
         await runner.setup()
         site = web.TCPSite(runner, config.host, config.port)
         await site.start()
         port = runner.addresses[0][1]
         market = asyncio.create_task(exchange.run_market(), name=f"market of {config.name}")
+        opened.push_async_callback(_cancelled, market)
         yield RunningExchange(
-            base_url=f"http://{config.host}:{port}", port=port, exchange=exchange, market=market
+            base_url=f"http://{config.host}:{port}",
+            port=port,
+            exchange=exchange,
+            market=market,
+            control_url=control_url,
         )
-    finally:
-        if market is not None:
-            market.cancel()
-            await asyncio.wait([market])
-        await stream.close()
-        await runner.cleanup()
-        exchange.close()
+
+
+async def _disturbances(
+    exchange: PaperExchange, opened: contextlib.AsyncExitStack
+) -> tuple[RequestHooks, StreamHooks, str | None]:
+    """The hooks of the control port's faults, and its address; undisturbed ones without a port."""
+    port = exchange.config.control_port
+    if port is None:
+        return NoFaults(), UndisturbedStream(), None
+    box = FaultBox(exchange)
+    control = ControlPort(box, port)
+    opened.push_async_callback(control.close)
+    await control.start()
+    return box, box.stream, control.url
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def serve(

@@ -6,7 +6,7 @@ the first venue's. Knows nothing of orders, books or wire formats.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 AMOUNT_STEP = Decimal("0.00000001")  # balances, fees and quote amounts are kept to eight places
 
@@ -24,8 +24,12 @@ class SymbolSpec:
     max_price: Decimal = Decimal(1_000_000)
     max_quantity: Decimal = Decimal(9_000)
     max_notional: Decimal = Decimal(9_000_000)
+    min_quantity: Decimal | None = None
 
     def __post_init__(self) -> None:
+        steps = (self.tick, self.lot, self.min_notional, self.least_quantity)
+        if not all(step.is_finite() and step > 0 for step in steps):
+            raise ValueError(f"{self.name}: tick, lot and minima must be above 0")
         if self.tick * self.lot % AMOUNT_STEP:
             raise ValueError(f"{self.name}: tick x lot must be a multiple of {AMOUNT_STEP}")
 
@@ -33,6 +37,11 @@ class SymbolSpec:
     def name(self) -> str:
         """The unified name, as `BTC/USDT`."""
         return f"{self.base}/{self.quote}"
+
+    @property
+    def least_quantity(self) -> Decimal:
+        """The smallest order, in base: one lot unless the venue asks for more."""
+        return self.lot if self.min_quantity is None else self.min_quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +105,8 @@ def symbols_of(venue: str, wanted: Iterable[str] | None = None) -> tuple[SymbolS
 def fees_of(venue: str) -> FeeRates:
     """Maker and taker rates of `venue`."""
     return _FEES.get(venue, _FEES["binance"])
+
+
+def cut(amount: Decimal) -> Decimal:
+    """`amount` cut to eight places."""
+    return amount.quantize(AMOUNT_STEP, rounding=ROUND_DOWN)

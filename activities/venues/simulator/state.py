@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from activities.venues.simulator.accounts import Accounts
 from activities.venues.simulator.events import (
     AccountOpened,
+    Deposited,
     Event,
     OrderAccepted,
     OrderUpdated,
@@ -24,7 +25,7 @@ class ExchangeState:
     """Everything that must survive a crash."""
 
     def __init__(self, specs: Mapping[str, SymbolSpec]) -> None:
-        self.specs = specs
+        self.specs = dict(specs)
         self.accounts = Accounts()
         self.orders: dict[int, Order] = {}
         self.last_order_id = 0
@@ -40,6 +41,8 @@ class ExchangeState:
         match event:
             case AccountOpened():
                 self.accounts.open(event.account, event.balances)
+            case Deposited():
+                self.accounts.deposit(event.account, event.asset, event.amount)
             case OrderAccepted():
                 self._accept(event)
             case TradeDone():

@@ -157,9 +157,9 @@ def test_a_journal_of_a_busy_hour_is_read_within_the_limit(tmp_path: Path) -> No
             made.step(0.2)
     executed = made.engine.state.orders[18_000].executed
     made.close()
-    began = time.perf_counter()
+    began = time.process_time()  # CPU time: what else the machine does is not the exchange's doing
     again = exchange(tmp_path)
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began
     assert again.engine.state.orders[18_000].executed == executed
     again.close()
     assert took_s < START_LIMIT_S

@@ -125,6 +125,7 @@ def already_subscribed() -> ApiError:
 
 _REFUSALS: Mapping[Reason, tuple[int, str]] = {
     Reason.UNKNOWN_SYMBOL: (-1121, "Invalid symbol."),
+    Reason.SYMBOL_HALTED: (-1013, "Market is closed."),
     Reason.PRICE_FILTER: (-1013, "Filter failure: PRICE_FILTER"),
     Reason.LOT_SIZE: (-1013, "Filter failure: LOT_SIZE"),
     Reason.NOTIONAL: (-1013, "Filter failure: NOTIONAL"),

@@ -17,19 +17,20 @@ class Symbols:
     """The venue's symbols by Binance's names."""
 
     def __init__(self, exchange: PaperExchange) -> None:
-        specs = exchange.engine.state.specs.values()
-        self._by_name = {shapes.venue_symbol(spec): spec for spec in specs}
+        # Looked up each time: the rules of a symbol may change.
+        self._specs = exchange.engine.state.specs
+        self._unified = {shapes.venue_symbol(spec): name for name, spec in self._specs.items()}
 
     def all(self) -> list[SymbolSpec]:
         """Every symbol."""
-        return list(self._by_name.values())
+        return list(self._specs.values())
 
     def named(self, name: str) -> SymbolSpec:
         """Raises ApiError -1121 for a symbol that does not trade here."""
-        spec = self._by_name.get(name)
-        if spec is None:
+        unified = self._unified.get(name)
+        if unified is None:
             raise errors.bad_symbol()
-        return spec
+        return self._specs[unified]
 
     def one(self, params: Params) -> SymbolSpec:
         """The mandatory parameter `symbol`."""
@@ -65,12 +66,13 @@ class MarketData:
         """GET /exchangeInfo."""
         specs, _ = self._symbols.wanted(params)
         params.finish()
+        halted = self._exchange.engine.halted
         return {
             "timezone": "UTC",
             "serverTime": self._exchange.now_ms(),
             "rateLimits": [],
             "exchangeFilters": [],
-            "symbols": [shapes.symbol_info(spec) for spec in specs],
+            "symbols": [shapes.symbol_info(spec, halted=spec.name in halted) for spec in specs],
         }
 
     def depth(self, params: Params) -> Json:

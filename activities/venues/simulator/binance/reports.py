@@ -11,6 +11,7 @@ from activities.venues.simulator.binance.shapes import Json, number, shown_tif, 
 from activities.venues.simulator.events import Event, OrderAccepted, OrderUpdated, TradeDone
 from activities.venues.simulator.orders import ZERO, Order, OrderStatus
 from activities.venues.simulator.state import ExchangeState
+from activities.venues.simulator.stream_seam import StreamEvent
 
 
 def account_of(event: Event) -> str | None:
@@ -31,6 +32,17 @@ def execution_report(state: ExchangeState, event: Event) -> Json | None:
             return None
 
 
+def delivery(event: Event, report: Json) -> StreamEvent:
+    """What the stream's seam is told of an event and the report that it makes."""
+    assert isinstance(event, OrderAccepted | TradeDone | OrderUpdated), "only orders are reported"
+    return StreamEvent(
+        account=event.account,
+        kind=report["x"],
+        symbol=event.symbol,
+        client_order_id=event.client_order_id,
+    )
+
+
 def account_position(state: ExchangeState, events: Iterable[Event], account: str) -> Json:
     """outboundAccountPosition: the balances that the events may have changed."""
     touched: dict[str, None] = {}
@@ -39,6 +51,8 @@ def account_position(state: ExchangeState, events: Iterable[Event], account: str
         if isinstance(event, OrderAccepted | TradeDone | OrderUpdated):
             spec = state.specs[event.symbol]
             touched |= {spec.base: None, spec.quote: None}
+            if isinstance(event, TradeDone):
+                touched[event.fee_asset] = None
             ts_ms = event.ts_ms
     balances = [
         {"a": asset, "f": number(balance.free), "l": number(balance.locked)}

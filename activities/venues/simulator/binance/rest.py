@@ -5,7 +5,6 @@ through the seam, checked against the window again, carried out, journaled, pass
 again, answered. Between carrying out and journaling nothing awaits.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,8 @@ from activities.venues.simulator.binance.market_data import MarketData, Symbols
 from activities.venues.simulator.binance.params import Params
 from activities.venues.simulator.binance.trading import Trading
 from activities.venues.simulator.binance.weights import WeightCounter
+from activities.venues.simulator.delivery import deliver
+from activities.venues.simulator.records import Record
 from activities.venues.simulator.refusals import RefusedError
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, RequestContext, RequestHooks
@@ -47,17 +48,17 @@ class BinanceRest:
         symbols = Symbols(exchange)
         self._endpoints = _endpoints(MarketData(exchange, symbols), Trading(exchange, symbols))
 
-    async def handle(self, wire: web.Request) -> web.Response:
+    async def handle(self, wire: web.Request) -> web.StreamResponse:
         """Answer any request under the prefix."""
         query = wire.raw_path.partition("?")[2]
         body = (await wire.read()).decode("utf-8", "replace")
         path = wire.path.removeprefix(PREFIX)
         endpoint = self._endpoints.get((wire.method, path))
-        sent: Mapping[str, str] = {}
-        account: str | None = None
+        context = _context(wire, None, {})
         answer = Answer(status=500, body={"code": -1000, "msg": "An unknown error occurred."})
         try:
             sent = params.parse(query, body)
+            context = _context(wire, None, sent)
             if endpoint is None:
                 raise errors.unsupported()
             reader = Params(sent)
@@ -66,39 +67,49 @@ class BinanceRest:
                 payload = auth.signed_payload(query, body)
                 key = wire.headers.get("X-MBX-APIKEY")
                 account, window = self._auth.account(key, payload, reader)
+                context = _context(wire, account, sent)
                 window.check(self._exchange.now_ms())
-            context = _context(wire, account, sent)
-            await self.hooks.before_book(context)
-            if window is not None:
-                window.check(self._exchange.now_ms())
-            answer = Answer(status=200, body=_call(endpoint, account, reader))
+            answer = await self._carry_out(endpoint, context, window, reader)
         except RefusedError as refused:
-            answer = _refusal(errors.of_refusal(refused.reason))
+            answer = refusal(errors.of_refusal(refused.reason))
         except ApiError as error:
-            answer = _refusal(error)
+            answer = refusal(error)
         finally:
             # Also after a bug of ours: what was done is done, and must be on disk.
-            self._commit(wire.method, wire.path, account, sent, answer)
-        answer = await self.hooks.after_book(_context(wire, account, sent), answer)
+            self._commit(context, answer)
+        answer = await self.hooks.after_book(context, answer)
         used = self._weights.use(endpoint.weight if endpoint else 1, self._exchange.now_ms())
-        return _response(answer, used)
+        return await deliver(answer, wire, used)
 
-    def _commit(
-        self, method: str, path: str, account: str | None, sent: Mapping[str, str], answer: Answer
-    ) -> None:
-        logged = {name: value for name, value in sent.items() if name != "signature"}
-        self._exchange.commit(
-            {
-                "ts_ms": self._exchange.now_ms(),
-                "kind": "request",
-                "method": method,
-                "path": path,
-                "account": account,
-                "params": logged,
-                "status": answer.status,
-                "code": answer.code,
-            }
-        )
+    async def _carry_out(
+        self,
+        endpoint: _Endpoint,
+        context: RequestContext,
+        window: auth.Window | None,
+        reader: Params,
+    ) -> Answer:
+        instead = await self.hooks.before_book(context)
+        if instead is not None:
+            return instead
+        if window is not None:
+            window.check(self._exchange.now_ms())
+        return Answer(status=200, body=_call(endpoint, context.account, reader))
+
+    def _commit(self, context: RequestContext, answer: Answer) -> None:
+        logged = {name: value for name, value in context.params.items() if name != "signature"}
+        record: Record = {
+            "ts_ms": self._exchange.now_ms(),
+            "kind": "request",
+            "method": context.method,
+            "path": context.path,
+            "account": context.account,
+            "params": logged,
+            "status": answer.status,
+            "code": answer.code,
+        }
+        if context.disturbed_by:
+            record["faults"] = [each.name for each in context.disturbed_by]
+        self._exchange.commit(record)
 
 
 def _endpoints(data: MarketData, trading: Trading) -> dict[tuple[str, str], _Endpoint]:
@@ -135,15 +146,7 @@ def _context(wire: web.Request, account: str | None, sent: Mapping[str, str]) ->
     )
 
 
-def _refusal(error: ApiError) -> Answer:
+def refusal(error: ApiError) -> Answer:
+    """The answer that an error is."""
     body = {"code": error.code, "msg": error.message}
     return Answer(status=error.status, body=body, code=error.code)
-
-
-def _response(answer: Answer, used_weight: int) -> web.Response:
-    return web.Response(
-        status=answer.status,
-        body=json.dumps(answer.body, separators=(",", ":")).encode(),
-        content_type="application/json",
-        headers={"X-MBX-USED-WEIGHT-1M": str(used_weight)},
-    )

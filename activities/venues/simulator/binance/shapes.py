@@ -32,11 +32,11 @@ def venue_symbol(spec: SymbolSpec) -> str:
     return spec.base + spec.quote
 
 
-def symbol_info(spec: SymbolSpec) -> Json:
+def symbol_info(spec: SymbolSpec, *, halted: bool = False) -> Json:
     """One entry of exchangeInfo."""
     return {
         "symbol": venue_symbol(spec),
-        "status": "TRADING",
+        "status": "BREAK" if halted else "TRADING",
         "baseAsset": spec.base,
         "baseAssetPrecision": _PRECISION,
         "quoteAsset": spec.quote,
@@ -72,7 +72,7 @@ def _filters(spec: SymbolSpec) -> list[Json]:
         },
         {
             "filterType": "LOT_SIZE",
-            "minQty": number(spec.lot),
+            "minQty": number(spec.least_quantity),
             "maxQty": number(spec.max_quantity),
             "stepSize": number(spec.lot),
         },
@@ -248,13 +248,17 @@ def my_trade(spec: SymbolSpec, trade: TradeDone) -> Json:
     }
 
 
-def account(balances: dict[str, Balance], fees: FeeRates, now_ms: int, *, omit_zero: bool) -> Json:
-    """Balances and commission rates."""
-    shown = [
+def balance_rows(balances: dict[str, Balance], *, omit_zero: bool = False) -> list[Json]:
+    """One row for each asset."""
+    return [
         {"asset": asset, "free": number(balance.free), "locked": number(balance.locked)}
         for asset, balance in balances.items()
         if not omit_zero or balance.free or balance.locked
     ]
+
+
+def account(balances: dict[str, Balance], fees: FeeRates, now_ms: int, *, omit_zero: bool) -> Json:
+    """Balances and commission rates."""
     return {
         "makerCommission": int(fees.maker * 10_000),
         "takerCommission": int(fees.taker * 10_000),
@@ -274,6 +278,6 @@ def account(balances: dict[str, Balance], fees: FeeRates, now_ms: int, *, omit_z
         "preventSor": False,
         "updateTime": now_ms,
         "accountType": "SPOT",
-        "balances": shown,
+        "balances": balance_rows(balances, omit_zero=omit_zero),
         "permissions": ["SPOT"],
     }

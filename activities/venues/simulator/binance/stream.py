@@ -8,6 +8,7 @@ cannot hold the exchange's memory.
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -18,6 +19,7 @@ from activities.venues.simulator.binance.params import Params
 from activities.venues.simulator.binance.shapes import Json
 from activities.venues.simulator.events import Event
 from activities.venues.simulator.runtime import PaperExchange
+from activities.venues.simulator.stream_seam import StreamEvent, StreamHooks, UndisturbedStream
 
 WS_PATH = "/ws-api/v3"
 MAX_QUEUED_MESSAGES = 10_000
@@ -28,21 +30,26 @@ PING_INTERVAL_S = 20.0
 class BinanceStream:
     """All WebSocket sessions of one exchange."""
 
-    def __init__(self, exchange: PaperExchange) -> None:
+    def __init__(self, exchange: PaperExchange, hooks: StreamHooks | None = None) -> None:
         self._exchange = exchange
+        self._hooks = hooks or UndisturbedStream()
         self._auth = auth.Authenticator(exchange.config.accounts)
         self._sessions: set[_Session] = set()
         exchange.listeners.append(self._publish)
 
     async def handle(self, wire: web.Request) -> web.WebSocketResponse:
         """Serve one connection until either side ends it."""
-        socket = web.WebSocketResponse(heartbeat=PING_INTERVAL_S, max_msg_size=MAX_MESSAGE_BYTES)
+        socket = web.WebSocketResponse(
+            heartbeat=PING_INTERVAL_S, autoping=False, max_msg_size=MAX_MESSAGE_BYTES
+        )
         await socket.prepare(wire)
-        session = _Session(socket, self._answer)
+        session = _Session(socket, wire, self._answer, self._hooks)
         self._sessions.add(session)
+        self._hooks.opened(session)
         try:
             await session.run()
         finally:
+            self._hooks.closed(session)
             self._sessions.discard(session)
         return socket
 
@@ -64,8 +71,9 @@ class BinanceStream:
         for event in own:
             report = reports.execution_report(state, event)
             if report is not None:
-                session.queue_event(report)
-        session.queue_event(reports.account_position(state, own, account))
+                session.queue_event(report, reports.delivery(event, report))
+        position = reports.account_position(state, own, account)
+        session.queue_event(position, StreamEvent(account=account))
 
     def _answer(self, session: "_Session", request: Json) -> Any:
         """The `result` of a request. Raises ApiError."""
@@ -126,11 +134,17 @@ class _Session:
     """One connection: a bounded queue of what is to be sent, and the account it listens to."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, answer: Callable[["_Session", Json], Any]
+        self,
+        socket: web.WebSocketResponse,
+        wire: web.Request,
+        answer: Callable[["_Session", Json], Any],
+        hooks: StreamHooks,
     ) -> None:
         self.account: str | None = None
-        self._socket, self._answer = socket, answer
-        self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED_MESSAGES)
+        self._socket, self._wire, self._answer, self._hooks = socket, wire, answer, hooks
+        self._queue: asyncio.Queue[tuple[str, StreamEvent | None]] = asyncio.Queue(
+            MAX_QUEUED_MESSAGES
+        )
         self._overrun = asyncio.Event()
 
     async def run(self) -> None:
@@ -150,9 +164,18 @@ class _Session:
             if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
                 raise outcome
 
-    def queue_event(self, event: Json) -> None:
+    def queue_event(self, body: Json, event: StreamEvent) -> None:
         """Send an event of the subscription when its turn comes."""
-        self._queue_json({"subscriptionId": 0, "event": event})
+        self._queue_json({"subscriptionId": 0, "event": body}, event)
+
+    def cut(self) -> None:
+        """See stream_seam.Connection."""
+        if self._wire.transport is not None:
+            self._wire.transport.abort()
+
+    async def drained(self) -> None:
+        """See stream_seam.Connection."""
+        await self._queue.join()
 
     async def close(self) -> None:
         """Tell the client that the exchange goes away."""
@@ -160,12 +183,21 @@ class _Session:
 
     async def _write(self) -> None:
         while True:
-            await self._socket.send_str(await self._queue.get())
+            text, event = await self._queue.get()
+            try:
+                if event is None:
+                    await self._socket.send_str(text)
+                else:
+                    await self._hooks.deliver(event, partial(self._socket.send_str, text))
+            finally:
+                self._queue.task_done()
 
     async def _read(self) -> None:
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
                 self._queue_json(self._handle(message.data))
+            elif message.type is WSMsgType.PING and self._hooks.answers_pings(self):
+                await self._socket.pong(message.data)
 
     def _handle(self, text: str) -> Json:
         request_id: Any = None
@@ -183,9 +215,9 @@ class _Session:
             return {"id": None, "status": 400, "error": answer}
         return {"id": request_id, "status": 200, "result": result, "rateLimits": []}
 
-    def _queue_json(self, message: Json) -> None:
+    def _queue_json(self, message: Json, event: StreamEvent | None = None) -> None:
         try:
-            self._queue.put_nowait(json.dumps(message, separators=(",", ":")))
+            self._queue.put_nowait((json.dumps(message, separators=(",", ":")), event))
         except asyncio.QueueFull:
             self._overrun.set()
 

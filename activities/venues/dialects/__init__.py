@@ -1,0 +1,13 @@
+"""What differs from venue to venue behind the one gateway: a table, one row per venue."""
+
+from activities.venues.dialects.row import Dialect, TradesByNumber, TradesByTime, VenueErrorText
+from activities.venues.dialects.table import DIALECTS, dialect_of
+
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "TradesByNumber",
+    "TradesByTime",
+    "VenueErrorText",
+    "dialect_of",
+]

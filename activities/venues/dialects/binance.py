@@ -1,0 +1,140 @@
+"""Binance and Binance US, spot.
+
+One look-up finds open, filled and cancelled orders of any age; trades are numbered. It must not
+know other venues.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from activities.venues.dialects.ids import hex_id, parse_hex_id
+from activities.venues.dialects.listing import listed, one_page
+from activities.venues.dialects.row import (
+    CcxtOrder,
+    Dialect,
+    Params,
+    RequestLife,
+    TradesByNumber,
+    VenueErrorText,
+)
+
+PAGE_SIZE = 1000
+
+
+def _create_params(life_ms: int, valid_until_ms: int) -> Mapping[str, str | bool]:
+    del valid_until_ms
+    return {"recvWindow": str(life_ms)}
+
+
+async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) -> CcxtOrder:
+    del since_ms
+    order: CcxtOrder = await client.fetch_order(None, symbol, {"clientOrderId": rendered_id})
+    return order
+
+
+async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
+    order: CcxtOrder = await client.fetch_order(venue_order_id, symbol)
+    return order
+
+
+async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
+    await client.cancel_order(venue_order_id, symbol)
+
+
+async def _open_orders(client: Any, symbol: str) -> list[Any]:
+    async def fetch(page: Params) -> list[Any]:
+        del page
+        orders: list[Any] = await client.fetch_open_orders(symbol)
+        return orders
+
+    return await listed(fetch, _is_list, one_page)
+
+
+async def _order_trades(client: Any, symbol: str, order: CcxtOrder) -> list[Any]:
+    async def fetch(page: Params) -> list[Any]:
+        trades: list[Any] = await client.fetch_order_trades(
+            order["id"], symbol, None, PAGE_SIZE, dict(page)
+        )
+        return trades
+
+    return await listed(fetch, _is_list, _next_trades)
+
+
+def _next_trades(answer: Any, page: Params) -> Params | None:
+    del page
+    if len(answer) < PAGE_SIZE:
+        return None
+    return _trade_page(max(int(trade["id"]) for trade in answer) + 1)
+
+
+def _trade_page(first: int) -> Params:
+    return {"fromId": str(first)}
+
+
+def _read_error(answer: object) -> VenueErrorText | None:
+    if not isinstance(answer, dict) or "code" not in answer:
+        return None
+    return VenueErrorText(code=str(answer["code"]), message=str(answer.get("msg", "")))
+
+
+def _is_list(answer: object) -> bool:
+    return isinstance(answer, list)
+
+
+def _is_balances(answer: object) -> bool:
+    return isinstance(answer, dict) and isinstance(answer.get("balances"), list)
+
+
+def _duplicate(error: VenueErrorText) -> bool:
+    # -2010 is every refusal of a new order; only the text tells a duplicate.
+    return error.code == "-2010" and "duplicate" in error.message.lower()
+
+
+def _row(
+    hosts: frozenset[str], sandbox_hosts: frozenset[str], ccxt_config: Mapping[str, Any]
+) -> Dialect:
+    return Dialect(
+        hosts=hosts,
+        sandbox_hosts=sandbox_hosts,
+        is_on_paper=True,
+        ccxt_config=ccxt_config,
+        render_id=hex_id,
+        parse_id=parse_hex_id,
+        create_params=_create_params,
+        request_life=RequestLife(),
+        look_up=_look_up,
+        read_order=_read_order,
+        cancel=_cancel,
+        open_orders=_open_orders,
+        order_trades=_order_trades,
+        trades=TradesByNumber(number=int, page=_trade_page, page_size=PAGE_SIZE),
+        order_fields=frozenset({"orderId", "status", "origQty", "executedQty"}),
+        is_list=_is_list,
+        is_balances=_is_balances,
+        read_error=_read_error,
+        # unknown, disconnected, unexpected response, timeout, busy, shutting down, archived
+        not_rejections=frozenset({"-1000", "-1001", "-1006", "-1007", "-1008", "-1016", "-2026"}),
+        duplicate_id=_duplicate,
+        stream_topics=frozenset({"orders", "myTrades"}),
+        stream_ignored=frozenset(
+            {"outboundAccountPosition", "balanceUpdate", "externalLockUpdate"}
+        ),
+        stream_ended=frozenset({"eventStreamTerminated"}),
+    )
+
+
+def _ws_api(url: str) -> Mapping[str, Any]:
+    return {"urls": {"api": {"ws": {"ws-api": {"spot": url}}}}}
+
+
+BINANCE = _row(
+    frozenset({"api.binance.com", "ws-api.binance.com"}),
+    frozenset({"testnet.binance.vision", "ws-api.testnet.binance.vision"}),
+    {},
+)
+# ccxt's class would log in at binance.com with a Binance US key.
+BINANCE_US = _row(
+    frozenset({"api.binance.us", "ws-api.binance.us"}),
+    frozenset(),
+    _ws_api("wss://ws-api.binance.us:443/ws-api/v3"),
+)

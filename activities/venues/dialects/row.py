@@ -1,0 +1,182 @@
+"""The shape of a row of the dialect table: all that differs from venue to venue.
+
+A row says how our order id is written and recognised, what bounds a request's life and when a
+look-up that finds nothing is proof, where orders and trades are read, and what error codes mean.
+Everything that ccxt unifies correctly stays out of it. It must not know the gateway.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.domain.reports import RejectionFamily
+
+CcxtOrder = Mapping[str, Any]
+CcxtTrade = Mapping[str, Any]
+Params = Mapping[str, str]
+LookUp = Callable[[Any, str, str, int], Awaitable[CcxtOrder]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueErrorText:
+    """The error of a venue's answer: its own code and its own words."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLife:
+    """How long a signed order request can still be executed, ms after its timestamp.
+
+    Where the venue documents a limit, the configured window within `shortest_ms` and
+    `longest_ms` is sent with each order. Where it does not, `assumed_ms` is waited, and a look-up
+    that finds nothing never proves a market order absent: a wrong guess would buy twice.
+    """
+
+    shortest_ms: int = 1
+    longest_ms: int = 60_000
+    assumed_ms: int | None = None
+
+    @property
+    def is_documented(self) -> bool:
+        """True when the venue itself refuses an order request that comes too late."""
+        return self.assumed_ms is None
+
+    def life_ms(self, window_ms: int) -> int:
+        """The life of a request, given the configured window (both ms)."""
+        if self.assumed_ms is not None:
+            return self.assumed_ms
+        return min(max(window_ms, self.shortest_ms), self.longest_ms)
+
+
+UNDOCUMENTED_LIFE = RequestLife(assumed_ms=120_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradesByNumber:
+    """Trade ids are numbers that grow with time, and the venue lists trades from a number on."""
+
+    number: Callable[[str], int]
+    page: Callable[[int], Params]
+    """Parameters that ask for trades from this number on, oldest first."""
+    page_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradesByTime:
+    """Trade ids have no order, so a span of time is read page by page, newest trade first."""
+
+    fetch: Callable[[Any, str, int, int, Params], Awaitable[list[Any]]]
+    """(client, symbol, since_ms, until_ms, page parameters) -> one page of ccxt trades."""
+    next_page: Callable[[Any, Params], Params | None]
+    """(decoded answer, its page parameters) -> those of the next page; None after the last."""
+    span_ms: int
+    """The longest span that one request may cover."""
+
+
+def same_order(order: CcxtOrder) -> CcxtOrder:
+    """For venues whose orders ccxt reads right."""
+    return order
+
+
+def same_trade(trade: CcxtTrade) -> CcxtTrade:
+    """For venues whose trades ccxt reads right."""
+    return trade
+
+
+def tells_nothing(error: VenueErrorText) -> bool:
+    """For venues whose word for an absent order ccxt knows."""
+    del error
+    return False
+
+
+def no_headers(valid_until_ms: int) -> Mapping[str, str]:
+    """For venues that take no deadline in a header."""
+    del valid_until_ms
+    return {}
+
+
+def no_options(life_ms: int) -> Mapping[str, Any]:
+    """For venues whose ccxt class needs no option for the request's life."""
+    del life_ms
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One venue. Hosts are the only ones that its client may talk to."""
+
+    hosts: frozenset[str]
+    sandbox_hosts: frozenset[str] = frozenset()
+    """Empty: the venue has no sandbox."""
+    is_on_paper: bool = False
+    """The paper exchange speaks this dialect."""
+    needs_passphrase: bool = False
+    ccxt_config: Mapping[str, Any] = field(default_factory=dict)
+    """Merged into the ccxt class's own configuration."""
+    ccxt_options: Callable[[int], Mapping[str, Any]] = no_options
+    """ccxt options, given the request's life in ms."""
+    market_params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of ccxt's load_markets."""
+    counts_nonces: bool = False
+    """The nonce of each request must be larger than that of the one before: it is never pinned."""
+
+    render_id: Callable[[str], str]
+    """Our canonical id (32 hex digits) as the venue takes it."""
+    parse_id: Callable[[str | None], str | None]
+    """The canonical id back from the venue's text; None when the order is not ours."""
+    id_param: str = "clientOrderId"
+    """The parameter of create_order that carries the id."""
+    create_params: Callable[[int, int], Mapping[str, str | bool]]
+    """Extra parameters of an order, given its life in ms and the venue's time in ms when that
+    ends. Text only: ccxt drops other kinds of numbers from parameters without a word."""
+    create_headers: Callable[[int], Mapping[str, str]] = no_headers
+    """Extra headers of an order, given the venue's time in ms when its life ends."""
+    request_life: RequestLife
+    buys_market_by_quote: bool = False
+    """A market buy names the money to spend, not the quantity: such an order is refused here."""
+    look_up: LookUp
+    """(client, symbol, rendered id, since_ms) -> ccxt order, or ccxt's OrderNotFound."""
+    read_order: Callable[[Any, str, str], Awaitable[CcxtOrder]]
+    """(client, symbol, venue order id) -> ccxt order, or ccxt's OrderNotFound."""
+    cancel: Callable[[Any, str, str], Awaitable[None]]
+    """(client, symbol, venue order id)."""
+    open_orders: Callable[[Any, str], Awaitable[list[Any]]]
+    """(client, symbol) -> every open ccxt order."""
+    order_trades: Callable[[Any, str, CcxtOrder], Awaitable[list[Any]]]
+    """(client, symbol, ccxt order) -> every ccxt trade of the order."""
+    trades: TradesByNumber | TradesByTime
+
+    order_fields: frozenset[str]
+    """What an order must tell: where one is missing ccxt infers it from the others."""
+    ack_fields: frozenset[str] = frozenset()
+    """What the answer to a new order tells where that is no order yet; empty: it is one."""
+    is_list: Callable[[object], bool]
+    """True when a decoded answer holds a list (of orders, of trades), be it empty. ccxt takes
+    anything else for an empty one."""
+    is_balances: Callable[[object], bool]
+    """The same for balances."""
+    amend_order: Callable[[CcxtOrder], CcxtOrder] = same_order
+    """Puts right what ccxt reads wrongly in an order."""
+    amend_trade: Callable[[CcxtTrade], CcxtTrade] = same_trade
+    """The same for a trade."""
+
+    read_error: Callable[[object], VenueErrorText | None]
+    """The error in a decoded JSON answer, if it is one."""
+    not_rejections: frozenset[str] = frozenset()
+    """Codes that ccxt files under rejections although the order may be live."""
+    refusals: Mapping[str, RejectionFamily] = field(default_factory=dict)
+    """Codes that refuse an order for certain, which ccxt does not file under rejections."""
+    duplicate_id: Callable[[VenueErrorText], bool]
+    """True when the venue says that our id exists: then so does the order."""
+    tells_absence: Callable[[VenueErrorText], bool] = tells_nothing
+    """True when a read's or a cancel's error says, unknown to ccxt, that the order is not there."""
+
+    stream_topics: frozenset[str] = frozenset()
+    """ccxt waits for exactly these once the private subscription is acknowledged. Empty: the
+    account is followed by polling alone."""
+    stream_ignored: frozenset[str] = frozenset()
+    """Events that carry no order; ccxt fails on some of them when they come early."""
+    stream_ended: frozenset[str] = frozenset()
+    """Events after which no order event follows, though the connection stays up."""

@@ -1,0 +1,273 @@
+"""What all measures share: the engine as it runs in production, bare workers, and raw ccxt.
+
+Rule: the protocol's figures are the production ones, nothing is scaled and nothing is replaced.
+BTC/USDT stands still, so that every order meets the same market. The stack lives in a folder of
+its own below DELTA_HOME's default, on free ports, and is gone at the end.
+
+It must not know any measure.
+"""
+
+import asyncio
+import math
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from activities.ledger.engine import open_engine
+from activities.ledger.models import Attempt
+from activities.ledger.views import LedgerViews
+from activities.venues.simulator.judge import VenueLog, read_log
+from starters.client import DeltaClient, OrderNotFound, OutcomeUnknown, Unavailable
+from starters.demo_settings import empty_home, on_free_ports
+from tests.bench import bare
+from tests.contract.paper_venue import ccxt_client
+from workers.connection import connect
+from workers.local_stack import LocalStack, delete_data
+from workers.settings import Settings, load_settings
+from workers.stack_parts import CHECKOUT
+from workers.supervisor import Part, Supervisor
+from workflows.domain.lifecycle import OrderStatus
+from workflows.messages import OrderRequest, OrderSnapshot
+
+VENUE, SYMBOL = "binance", "BTC/USDT"
+MAIN, HEDGE = "main", "hedge"
+INSIDE = Decimal("50000.50")
+"""Between the best bid and the best ask: an order here rests, alone at its price."""
+WORKERS = 2
+"""One per core of the machine that the targets are for."""
+READY_WITHIN_S = 60.0
+VERDICT_WITHIN_S = 120.0
+"""Far more than an order needs: a loaded machine makes a measure bad, not impossible."""
+POLL_S = 0.1
+_HEDGE_KEY, _HEDGE_SECRET = "key-of-hedge", "secret-of-hedge"
+_FOLDER = Path(".delta/bench")
+_STILL_TAPE = """exchange,symbol,timestamp,local_timestamp,id,side,price,amount
+binance,BTCUSDT,1582329600000000,1582329600000000,1,buy,50000,0.000001
+"""
+
+
+class BenchError(Exception):
+    """A measure could not be taken: one line that says why."""
+
+
+class DeniedError(BenchError):
+    """An order was denied; `code` says why."""
+
+    def __init__(self, order: OrderSnapshot) -> None:
+        super().__init__(f"order {order.order_id} was denied: {order.code} {order.reason}")
+        self.code = order.code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BareRun:
+    """A bare workflow that was run; times in milliseconds since 1970."""
+
+    workflow_id: str
+    called_at: float
+    begun_at: float
+
+    @property
+    def latency_ms(self) -> float:
+        """Start call to the activity's begin, read in whole milliseconds as the exchange's log."""
+        return math.floor(self.begun_at) - self.called_at
+
+
+@dataclass
+class Rig:
+    """A running engine and everything that measures it."""
+
+    stack: LocalStack
+    bare_workers: Supervisor
+    orders: DeltaClient
+    temporal: Client
+    database: AsyncEngine
+    hand: Any
+    """Plain ccxt on the account `hedge`."""
+    console: Console
+    made: int = field(default=0)
+
+    def request(self, **fields: Any) -> OrderRequest:
+        """A market order of 0.001 BTC by one of a few strategies; buys and sells take turns."""
+        self.made += 1
+        defaults = {
+            "order_id": f"bench-{os.getpid()}-{self.made}",
+            "strategy_id": f"bench-{self.made % 8}",
+            "exchange": VENUE,
+            "symbol": SYMBOL,
+            "side": "buy" if self.made // 8 % 2 else "sell",
+            "order_type": "market",
+            "quantity": "0.001",
+        }
+        return OrderRequest.model_validate(defaults | fields)
+
+    async def place(self, request: OrderRequest) -> OrderSnapshot:
+        """Submit; the verdict, also where a loaded machine gives it after the client's patience.
+
+        Raises DeniedError.
+        """
+        assert request.order_id is not None, "made by `request`"
+        try:
+            placed = await self.orders.submit(request)
+        except OutcomeUnknown:
+            placed = await self.look_at(request.order_id)
+        if placed.status is OrderStatus.DENIED:
+            raise DeniedError(placed)
+        return placed
+
+    async def look_at(self, order_id: str) -> OrderSnapshot:
+        """The order as it is now, once there is a verdict on it; silence is waited for.
+
+        Raises BenchError when there is none for very long.
+        """
+        deadline = time.monotonic() + VERDICT_WITHIN_S
+        while time.monotonic() < deadline:
+            with suppress(Unavailable, OrderNotFound):
+                order = await self.orders.progress(order_id)
+                if order.status is not OrderStatus.PENDING:
+                    return order
+            await asyncio.sleep(POLL_S)
+        raise BenchError(f"order {order_id}: no verdict within {VERDICT_WITHIN_S:g} s")
+
+    async def trade(self, request: OrderRequest) -> None:
+        """Place an order and wait for its end. Raises BenchError unless it is filled."""
+        placed = await self.place(request)
+        done = await self.orders.result(placed.order_id)
+        if done.status is not OrderStatus.FILLED:
+            raise BenchError(f"order {done.order_id} is {done.status}: {done.reason}")
+
+    def log(self) -> VenueLog:
+        """The exchange's own log, as it is now."""
+        return read_log(self.stack.paper_journal(VENUE))
+
+    def arrivals_ms(self) -> dict[str, int]:
+        """When each order arrived at the exchange, by client order id."""
+        return {order.client_order_id: order.ts_ms for order in self.log().orders.values()}
+
+    async def claims(self, client_order_ids: Iterable[str]) -> dict[str, datetime]:
+        """When each child was first claimed, by client order id; those never claimed are left out.
+
+        The claim is the last step before the first byte leaves.
+        """
+        query = (
+            select(Attempt.client_order_id, func.min(Attempt.claimed_at))
+            .where(
+                Attempt.client_order_id.in_(list(client_order_ids)),
+                Attempt.claimed_at.is_not(None),
+            )
+            .group_by(Attempt.client_order_id)
+        )
+        async with self.database.connect() as connection:
+            rows = (await connection.execute(query)).tuples().all()
+        return {child: at for child, at in rows if at is not None}
+
+    async def bare_order(self) -> BareRun:
+        """Run one bare workflow to its end."""
+        self.made += 1
+        name = f"bench-{os.getpid()}-bare-{self.made}"
+        called_ns = time.time_ns()
+        begun_ns = await self.temporal.execute_workflow(
+            bare.BareOrder.run, id=name, task_queue=bare.QUEUE
+        )
+        return BareRun(workflow_id=name, called_at=called_ns / 1e6, begun_at=begun_ns / 1e6)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Any]:
+        """Show a bar on stderr; yields a function to call at each step."""
+        self.console.print(what)
+        with Progress(console=self.console, transient=True) as shown:
+            task = shown.add_task(what, total=total)
+            yield lambda: shown.advance(task)
+
+
+def bench_settings(tape: Path) -> Settings:
+    """Production figures, one venue with two accounts, two workers, free ports.
+
+    The tape of trades is written to `tape`.
+    """
+    tape.write_text(_STILL_TAPE)
+    settings = load_settings(
+        {
+            "DELTA_HOME": str(CHECKOUT / _FOLDER),
+            "EXCHANGES": VENUE,
+            "EXCHANGE_BINANCE_HEDGE_API_KEY": _HEDGE_KEY,
+            "EXCHANGE_BINANCE_HEDGE_SECRET": _HEDGE_SECRET,
+            "REPLAY_TRADES": str(tape),
+            "WORKER_COUNT": str(WORKERS),
+        }
+    )
+    return on_free_ports(settings)[0]
+
+
+@asynccontextmanager
+async def open_rig(console: Console) -> AsyncIterator[Rig]:
+    """Start everything, wait until both accounts may trade, and leave nothing behind."""
+    async with AsyncExitStack() as opened:
+        folder = opened.enter_context(TemporaryDirectory(prefix="delta-bench-"))
+        settings = bench_settings(Path(folder) / "still.csv")
+        await empty_home(settings)
+        opened.callback(delete_data, settings)
+        console.print("starting the stack ...")
+        stack = await opened.enter_async_context(LocalStack(settings))
+        bare_workers = _bare_workers(settings)
+        opened.push_async_callback(_stop, bare_workers)
+        await bare_workers.start()
+        database = open_engine(settings.dsn())
+        opened.push_async_callback(database.dispose)
+        temporal = await connect(settings)
+        hand = await open_hand(opened, stack)
+        rig = Rig(stack, bare_workers, DeltaClient(temporal), temporal, database, hand, console)
+        await _until_ready(LedgerViews(database))
+        yield rig
+
+
+async def open_hand(opened: AsyncExitStack, stack: LocalStack) -> Any:
+    """The raw ccxt.pro class on the account `hedge`, its markets loaded."""
+    url = stack.paper_url(VENUE)
+    assert url is not None, "the stack runs the paper exchange"
+    client, session = ccxt_client(VENUE, url, _HEDGE_KEY, _HEDGE_SECRET)
+    opened.push_async_callback(session.close)
+    opened.push_async_callback(client.close)
+    await client.load_markets()
+    return client
+
+
+def _bare_workers(settings: Settings) -> Supervisor:
+    """As many processes as the engine has workers, kept by the stack's own means."""
+    arguments = (settings.temporal_target, settings.temporal_namespace)
+    parts = [
+        Part(
+            name=f"bare-{number}",
+            argv=(sys.executable, "-m", bare.__name__, *arguments),
+            env=dict(os.environ),
+            cwd=CHECKOUT,
+        )
+        for number in range(WORKERS)
+    ]
+    return Supervisor(parts, logs=settings.home.logs, run=settings.home.run)
+
+
+async def _stop(supervisor: Supervisor) -> None:
+    await asyncio.shield(supervisor.stop())
+
+
+async def _until_ready(views: LedgerViews) -> None:
+    """Wait until both accounts may trade. Raises BenchError."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while {view.account for view in await views.readiness() if view.ready} != {MAIN, HEDGE}:
+        if time.monotonic() > deadline:
+            raise BenchError(f"the accounts were not ready to trade within {READY_WITHIN_S:g} s")
+        await asyncio.sleep(POLL_S)

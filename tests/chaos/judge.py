@@ -1,0 +1,211 @@
+"""The verdict on a run: the exchange's own log against the ledger, and against what callers heard.
+
+Rule: the checker finds what is wrong, this file says what it means: sent twice, lost, unfinished,
+or a difference. A violation stays one, however often it is seen again, and counts in the run that
+saw it first. It writes nothing.
+"""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Replayer
+
+from starters.client import WORKFLOW_TYPES
+from tests.chaos.desk import Told
+from tests.e2e.proof import HARMLESS_CAUSES
+from tests.e2e.world import World
+from workers.checker import SETTLE_WITHIN_S, check_settled
+from workers.checker_rules import Invariant, Violation
+from workers.settings import Settings
+from workers.workflow_code import WORKFLOWS, sandbox
+from workflows.domain.lifecycle import OrderStatus
+from workflows.messages import OrderSnapshot
+from workflows.payloads import DATA_CONVERTER
+
+END_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.5
+READ_WAIT = timedelta(seconds=5)
+REPLAYED_PER_RUN = 20
+NEVER_TOLD = re.compile("denied (IDEMPOTENCY_CONFLICT|INTERNAL)")
+"""Each order has one body, and a part that is away is no error of the API."""
+NOT_BOOKED = "0 times in the ledger"
+_RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ({})".format(
+    ", ".join(f"'{name}'" for name in WORKFLOW_TYPES.values())
+)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is wrong, by what it means, each with a sentence; `statuses`: how the orders ended."""
+
+    duplicates: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    unfinished: dict[str, str] = field(default_factory=dict)
+    ledger_differences: dict[str, str] = field(default_factory=dict)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.sentences()
+
+    def sentences(self) -> list[str]:
+        """Everything that is wrong, one line each."""
+        return [
+            f"{name}: {subject}: {sentence}"
+            for name in ("duplicates", "lost", "unfinished", "ledger_differences")
+            for subject, sentence in getattr(self, name).items()
+        ]
+
+    def add(self, violation: Violation) -> None:
+        """Put a violation of the checker where it belongs."""
+        match violation.invariant:
+            case Invariant.NO_DUPLICATE:
+                found = self.duplicates
+            case Invariant.NONE_LOST:
+                found = self.unfinished
+            case Invariant.FILLS_ONCE if violation.detail == NOT_BOOKED:
+                found = self.lost
+            case _:
+                found = self.ledger_differences
+        found[violation.subject] = f"{violation.invariant} {violation.detail}"
+
+
+class Judge:
+    """Judges one run after the other on one stack; a last fill may take a moment to be booked."""
+
+    def __init__(self, settle_within_s: float = SETTLE_WITHIN_S) -> None:
+        self._settle_within_s = settle_within_s
+        self._seen: set[tuple[Invariant, str]] = set()
+
+    async def judge(self, settings: Settings) -> Verdict:
+        """What the exchange's log and the ledger say, less what an earlier run has counted."""
+        verdict = Verdict()
+        report = await check_settled(settings, all_finished=True, within_s=self._settle_within_s)
+        assert report.venues, "no exchange has a log: nothing would be judged"
+        for violation in report.violations:
+            key = (violation.invariant, violation.subject)
+            if key not in self._seen:
+                self._seen.add(key)
+                verdict.add(violation)
+        return verdict
+
+
+async def all_ended(world: World, within_s: float = END_WITHIN_S) -> list[str]:
+    """Wait until no order is under way; the ids of those that are still."""
+    deadline, running = time.monotonic() + within_s, ["the server did not answer"]
+    while True:
+        with suppress(RPCError):
+            running = await _under_way(world)
+        if not running or time.monotonic() > deadline:
+            return running
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _under_way(world: World) -> list[str]:
+    found = world.temporal.list_workflows(_RUNNING, rpc_timeout=READ_WAIT)
+    return [each.id async for each in found]
+
+
+async def compare_with_told(
+    world: World, told: Iterable[Told], running: Collection[str], verdict: Verdict
+) -> None:
+    """What callers were told, what Temporal holds and what the ledger holds must be one."""
+    histories: list[WorkflowHistory] = []
+    for each in told:
+        if each.order_id in running:
+            verdict.unfinished[each.order_id] = "its workflow still runs"
+            verdict.statuses["unfinished"] += 1
+            continue
+        try:
+            ended = await _end_of(world, each.order_id, verdict, histories)
+        except RPCError as error:
+            verdict.unfinished[each.order_id] = f"asked for its end: {error.message}"
+            continue
+        stored = await world.views.order(each.order_id)
+        verdict.statuses[_told_end(ended)] += 1
+        _compare(each, ended, stored, verdict)
+    # the longest have seen most
+    histories.sort(key=lambda history: len(history.events), reverse=True)
+    await replay(histories[:REPLAYED_PER_RUN], verdict)
+
+
+def _told_end(ended: OrderSnapshot | None) -> str:
+    if ended is None:
+        return "never started"
+    return f"denied {ended.code}" if ended.code is not None else str(ended.status)
+
+
+def _compare(
+    told: Told, ended: OrderSnapshot | None, stored: OrderSnapshot | None, verdict: Verdict
+) -> None:
+    order_id, heard = told.order_id, sorted({text for _, text in told.verdicts})
+    if any(NEVER_TOLD.match(text) for text in heard):
+        verdict.ledger_differences[order_id] = f"told {heard}"
+    if ended is None:
+        if told.is_promised:
+            verdict.lost[order_id] = f"told {heard}, and Temporal has no end of it"
+    elif ended.status is OrderStatus.FAILED:
+        verdict.lost[order_id] = f"failed: {ended.reason}"
+    elif stored is None:
+        # what is denied before it was registered is not in the ledger
+        if ended.status is not OrderStatus.DENIED:
+            verdict.lost[order_id] = f"{ended.status}, and not in the ledger"
+    elif (stored.status, stored.filled_quantity) != (ended.status, ended.filled_quantity):
+        verdict.ledger_differences[order_id] = (
+            f"ledger {stored.status} {stored.filled_quantity}, "
+            f"workflow {ended.status} {ended.filled_quantity}"
+        )
+
+
+async def _end_of(
+    world: World, order_id: str, verdict: Verdict, histories: list[WorkflowHistory]
+) -> OrderSnapshot | None:
+    """The workflow's result, after a look at its history; None when there is no such workflow."""
+    handle = world.temporal.get_workflow_handle(order_id, result_type=OrderSnapshot)
+    try:
+        histories.append(await handle.fetch_history(rpc_timeout=READ_WAIT))
+        for cause in _failed_tasks(histories[-1]):
+            verdict.unfinished[order_id] = f"a workflow task failed: {cause}"
+        ended: OrderSnapshot = await handle.result(rpc_timeout=READ_WAIT)
+    except WorkflowFailureError as error:
+        return OrderSnapshot(order_id=order_id, status=OrderStatus.FAILED, reason=str(error.cause))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+    return ended
+
+
+async def replay(histories: Sequence[WorkflowHistory], verdict: Verdict) -> None:
+    """What was decided between two deaths must be decided again from the history alone."""
+
+    async def each() -> AsyncIterator[WorkflowHistory]:
+        for history in histories:
+            yield history
+
+    replayer = Replayer(
+        workflows=WORKFLOWS, data_converter=DATA_CONVERTER, workflow_runner=sandbox()
+    )
+    results = await replayer.replay_workflows(each(), raise_on_replay_failure=False)
+    ids = {history.run_id: history.workflow_id for history in histories}
+    for run_id, failure in results.replay_failures.items():
+        verdict.unfinished[ids[run_id]] = f"its history does not replay: {failure}"
+
+
+def _failed_tasks(history: WorkflowHistory) -> Iterator[str]:
+    """Causes of failed workflow tasks: one that fails is tried again for ever."""
+    for event in history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            failed = event.workflow_task_failed_event_attributes
+            cause = WorkflowTaskFailedCause.Name(failed.cause)
+            if cause not in HARMLESS_CAUSES:
+                yield f"{cause} {failed.failure.message}"

@@ -1,0 +1,234 @@
+"""What a chaos run will do: orders, kills, freezes and faults, all drawn from one seed.
+
+Rule: pure. The same seed gives the same plan, to the digit; only when things happen on a real
+machine differs from run to run. On one account and symbol all orders of a run are of one side and
+the other account takes the other one, so that no account trades with itself, which exchanges
+prevent. It must not know how a plan is carried out.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from starters.api.bodies import id_of_key
+from tests.chaos.fault_plan import PlannedFault, faults_of
+from tests.e2e.world import HEDGE, MAIN, MOVING, STILL, VENUE
+
+DURATION_S = 8.0
+ORDERS_PER_RUN = 60
+SHORTEST_GAP_S, LONGEST_GAPS_S = 0.5, (1.0, 2.5, 5.0)
+FREEZE_CHANCE, FREEZE_LONGEST_S = 0.25, 2.0
+TWICE_CHANCE, STOP_CHANCE = 0.25, 0.4
+PARTS = ("worker", "worker", "temporal", "postgres", "paper", "api")
+"""Kinds of parts to be killed; a worker twice as often."""
+FREEZABLE = ("worker", "worker", "paper", "api", "temporal")
+
+
+class Route(StrEnum):
+    """How an order is submitted."""
+
+    CLIENT = "client"
+    HTTP = "http"
+    HTTP_KEY = "http, Idempotency-Key"
+    PLAIN = "plain workflow start"
+
+
+class Stop(StrEnum):
+    """How an order is cancelled."""
+
+    CLIENT = "client"
+    HTTP = "http"
+    SIGNAL = "signal"
+    TEMPORAL = "Temporal's own cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStop:
+    """A cancel, `after_s` seconds after the submission began."""
+
+    by: Stop
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedOrder:
+    """One order: when, its body without an id, by which routes, and whether it is cancelled.
+
+    Each route after the first submits the same order again, `again_after_s` seconds later.
+    """
+
+    at_s: float
+    key: str
+    body: Mapping[str, object]
+    routes: tuple[Route, ...]
+    again_after_s: float
+    stop: PlannedStop | None
+
+    @property
+    def order_id(self) -> str:
+        """The id that all routes agree on."""
+        return id_of_key(self.key) if Route.HTTP_KEY in self.routes else self.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedKill:
+    """SIGKILL of a part of this kind; with `freeze_s` SIGSTOP for that long instead."""
+
+    at_s: float
+    part: str
+    freeze_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All of one run; times in seconds from its start."""
+
+    seed: int
+    duration_s: float
+    orders: tuple[PlannedOrder, ...]
+    kills: tuple[PlannedKill, ...]
+    faults: tuple[PlannedFault, ...]
+
+
+def seed_of_run(seed: int, run: int) -> int:
+    """The seed of the run with this number: alone (RUNS=1) it makes the same plan again."""
+    if run == 0:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}-{run}".encode()).digest()[:4])
+
+
+def plan_of(
+    seed: int, *, orders: int = ORDERS_PER_RUN, duration_s: float = DURATION_S, name: str = "chaos"
+) -> Plan:
+    """The plan of a seed; `name` begins the orders' ids."""
+    draw = random.Random(f"orders {seed}")
+    maker = _Orders(draw, f"{name}-{seed}")
+    times = sorted(round(draw.uniform(0, duration_s), 3) for _ in range(orders))
+    return Plan(
+        seed=seed,
+        duration_s=duration_s,
+        orders=tuple(maker.order(at_s, number) for number, at_s in enumerate(times)),
+        kills=tuple(_kills(random.Random(f"kills {seed}"), duration_s)),
+        faults=tuple(faults_of(random.Random(f"faults {seed}"), duration_s)),
+    )
+
+
+def _kills(draw: random.Random, duration_s: float) -> Iterator[PlannedKill]:
+    longest, at_s = draw.choice(LONGEST_GAPS_S), 0.0
+    while True:
+        at_s = round(at_s + draw.uniform(SHORTEST_GAP_S, longest), 3)
+        if at_s > duration_s:
+            return
+        if draw.random() < FREEZE_CHANCE:
+            freeze_s = round(draw.uniform(0.1, FREEZE_LONGEST_S), 3)
+            yield PlannedKill(at_s=at_s, part=draw.choice(FREEZABLE), freeze_s=freeze_s)
+        else:
+            yield PlannedKill(at_s=at_s, part=draw.choice(PARTS))
+
+
+# --- orders ---------------------------------------------------------------------------------------
+
+_ANCHOR = {STILL: Decimal("50000.50"), MOVING: Decimal(2500)}
+_LOT = {STILL: Decimal("0.00001"), MOVING: Decimal("0.0001")}
+_VALUES = (50, 1_500)
+"""Least and most value of an order, in quote currency."""
+_TICK = Decimal("0.01")
+
+
+class _Orders:
+    """Draws orders of every type, one after the other."""
+
+    def __init__(self, draw: random.Random, name: str) -> None:
+        self._draw = draw
+        self._name = name
+        self._account_of: dict[tuple[str, str], str] = {}
+        for symbol in (STILL, MOVING):
+            buyer, seller = draw.sample((MAIN, HEDGE), 2)
+            self._account_of |= {(symbol, "buy"): buyer, (symbol, "sell"): seller}
+        self._kinds = {
+            self._market: 25,
+            self._ioc: 12,
+            self._fok: 10,
+            self._post_only: 10,
+            self._resting: 23,
+            self._twap: 20,
+        }
+
+    def order(self, at_s: float, number: int) -> PlannedOrder:
+        draw = self._draw
+        symbol, side = draw.choice((STILL, MOVING)), draw.choice(("buy", "sell"))
+        value = Decimal(draw.randint(*_VALUES))
+        body: dict[str, object] = {
+            "strategy_id": f"{self._name}-{draw.randint(1, 4)}",
+            "account": self._account_of[symbol, side],
+            "exchange": VENUE,
+            "symbol": symbol,
+            "side": side,
+            "quantity": str((value / _ANCHOR[symbol]).quantize(_LOT[symbol])),
+        }
+        (kind,) = draw.choices(list(self._kinds), list(self._kinds.values()))
+        body |= kind(symbol, side)
+        rests = body["order_type"] == "twap" or body.get("time_in_force", "GTC") == "GTC"
+        return PlannedOrder(
+            at_s=at_s,
+            key=f"{self._name}-{number}",
+            body=body,
+            routes=self._routes(),
+            again_after_s=round(draw.uniform(0, 1.0), 3),
+            stop=self._stop() if rests and draw.random() < STOP_CHANCE else None,
+        )
+
+    def _routes(self) -> tuple[Route, ...]:
+        count = 2 if self._draw.random() < TWICE_CHANCE else 1
+        return tuple(self._draw.choices(list(Route), k=count))
+
+    def _stop(self) -> PlannedStop:
+        after_s = round(self._draw.uniform(0, 3.0), 3)
+        return PlannedStop(by=self._draw.choice(list(Stop)), after_s=after_s)
+
+    def _price(self, symbol: str, side: str, least: float, most: float) -> str:
+        """A limit price; the fraction counts from the anchor into the market, below 0 away."""
+        into = Decimal(repr(round(self._draw.uniform(least, most), 6)))
+        sign = 1 if side == "buy" else -1
+        return str((_ANCHOR[symbol] * (1 + sign * into)).quantize(_TICK))
+
+    def _market(self, _symbol: str, _side: str) -> dict[str, object]:
+        body: dict[str, object] = {"order_type": "market"}
+        if self._draw.random() < 0.3:
+            body["slippage_tolerance"] = "0.002"
+        return body
+
+    def _ioc(self, symbol: str, side: str) -> dict[str, object]:
+        price = self._price(symbol, side, -0.0005, 0.005)
+        return {"order_type": "limit", "price": price, "time_in_force": "IOC"}
+
+    def _fok(self, symbol: str, side: str) -> dict[str, object]:
+        price = self._price(symbol, side, 0.0, 0.008)
+        return {"order_type": "limit", "price": price, "time_in_force": "FOK"}
+
+    def _post_only(self, symbol: str, side: str) -> dict[str, object]:
+        price = self._price(symbol, side, -0.002, 0.0005)
+        return {"order_type": "limit", "price": price, "post_only": True} | self._timeout()
+
+    def _resting(self, symbol: str, side: str) -> dict[str, object]:
+        # exactly at the anchor half of the time: in the still market both sides meet there
+        price = self._price(symbol, side, -0.001, 0.0005)
+        if self._draw.random() < 0.5:
+            price = str(_ANCHOR[symbol].quantize(_TICK))
+        return {"order_type": "limit", "price": price} | self._timeout()
+
+    def _timeout(self) -> dict[str, object]:
+        return {"timeout_s": str(round(self._draw.uniform(0.5, 6.0), 2))}
+
+    def _twap(self, _symbol: str, _side: str) -> dict[str, object]:
+        slices = self._draw.randint(2, 6)
+        body: dict[str, object] = {"order_type": "twap", "twap_slices": slices}
+        body["twap_interval"] = str(round(self._draw.uniform(0.2, 1.2), 2))
+        if self._draw.random() < 0.3:
+            body |= {"size_jitter": "0.3", "time_jitter": "0.3"}
+        if self._draw.random() < 0.3:
+            body["catch_up"] = "immediate"
+        return body

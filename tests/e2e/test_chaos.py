@@ -1,0 +1,184 @@
+"""A little of `make chaos` in every test run, and proof that its judge can say guilty.
+
+The seed is CHAOS_SEED where that is set, else a new one each time; it is printed, and with it
+`make chaos RUNS=1 SEED=...` makes the plan of a run again.
+"""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from tests.chaos.desk import Told
+from tests.chaos.judge import Judge, Verdict, compare_with_told, replay
+from tests.chaos.plan import PlannedOrder, Route, plan_of, seed_of_run
+from tests.chaos.run import OFTEN, run_one
+from tests.e2e.world import BEST_BID, VENUE, World, open_world
+from workers.settings import Settings
+from workflows.messages import OrderSnapshot
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
+
+RUNS, ORDERS, DURATION_S = 3, 40, 6.0
+SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbits(32))
+
+Record = dict[str, Any]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A stack of its own: its parts die more often than others would bear."""
+    async with open_world(tmp_path_factory.mktemp("chaos"), bound=OFTEN) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def filled(world: World) -> OrderSnapshot:
+    return await world.finish(await world.place())
+
+
+async def test_nothing_is_sent_twice_lost_or_left_when_parts_die_at_random(world: World, capsys):
+    judge, strikes, faults, filled = Judge(), 0, 0, 0
+    for number in range(RUNS):
+        plan = plan_of(seed_of_run(SEED, number), orders=ORDERS, duration_s=DURATION_S)
+        outcome = await run_one(world, judge, number, plan, lambda _: None)
+        with capsys.disabled():
+            print(f"\n{json.dumps(outcome.line())}", end="")
+        assert outcome.verdict.is_clean, f"SEED={plan.seed}: {outcome.verdict.sentences()}"
+        strikes += outcome.broken.kills + outcome.broken.freezes
+        faults += outcome.broken.faults
+        filled += outcome.verdict.statuses["filled"]
+    assert min(strikes, faults, filled) > 0, (strikes, faults, filled)
+
+
+# --- the judge itself -----------------------------------------------------------------------------
+
+
+def twice(records: list[Record], child: str) -> list[Record]:
+    """The order is there a second time, under another number."""
+    orders = [each for each in records if each["kind"] in ("order", "order_update")]
+    own = [each for each in orders if each["client_order_id"] == child]
+    number = max(each["order_id"] for each in orders) + 1
+    return [*records, *({**each, "order_id": number, "executed": "0"} for each in own)]
+
+
+def with_another_fill(records: list[Record], child: str) -> list[Record]:
+    """The exchange executed more than the ledger knows of."""
+    (trade, *_) = trades_of(records, child)
+    return [*records, {**trade, "trade_id": trade["trade_id"] + 1_000_000}]
+
+
+def without_a_fill(records: list[Record], child: str) -> list[Record]:
+    """The ledger knows of a fill that never was."""
+    (trade, *_) = trades_of(records, child)
+    return [each for each in records if each is not trade]
+
+
+def trades_of(records: list[Record], child: str) -> list[Record]:
+    return [r for r in records if r["kind"] == "trade" and r["client_order_id"] == child]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "charge"),
+    [
+        (twice, "duplicates"),
+        (with_another_fill, "lost"),
+        (without_a_fill, "ledger_differences"),
+    ],
+)
+async def test_a_log_that_says_otherwise_is_a_violation(
+    world: World, filled: OrderSnapshot, tmp_path: Path, tamper, charge
+):
+    child = filled.children[0].client_order_id
+    settings = tampered(world, tmp_path, lambda records: tamper(records, child))
+    verdict = await Judge(settle_within_s=0).judge(settings)
+    assert getattr(verdict, charge), verdict.sentences()
+
+
+async def test_an_honest_copy_of_the_log_is_clean(world: World, filled: OrderSnapshot, tmp_path):
+    verdict = await Judge().judge(tampered(world, tmp_path, lambda records: records))
+    assert verdict.is_clean, verdict.sentences()
+
+
+def tampered(world: World, home: Path, change: Callable[[list[Record]], list[Record]]) -> Settings:
+    """The same ledger, beside a copy of the exchange's log with something changed in it."""
+    settings = world.stack.settings
+    copy = settings.model_copy(
+        update={"delta_home": home, "database_url": SecretStr(settings.dsn())}
+    )
+    path = copy.home.paper_journal(VENUE)
+    path.parent.mkdir(parents=True)
+    shutil.copy(world.stack.paper_journal(VENUE), path)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.dumps(each | {"commit": True}, separators=(",", ":")) for each in change(records)]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return copy
+
+
+async def test_an_order_that_still_works_is_unfinished(world: World):
+    resting = await world.rest(price=BEST_BID - 100, quantity="0.001")
+    judge = Judge(settle_within_s=0)
+    verdict = await judge.judge(world.stack.settings)
+    again = await judge.judge(world.stack.settings)
+    await world.orders.cancel(resting.order_id)
+    assert list(verdict.unfinished) == [resting.order_id]
+    assert again.is_clean, "what one run has counted is counted once"
+
+
+@pytest.mark.parametrize(
+    ("heard", "charge"),
+    [
+        ("accepted", "lost"),
+        ("denied IDEMPOTENCY_CONFLICT", "ledger_differences"),
+        ("denied INTERNAL 1f", "ledger_differences"),
+    ],
+)
+async def test_what_callers_were_told_is_held_against_the_engine(world: World, heard, charge):
+    """Nobody ever started this order."""
+    order = PlannedOrder(
+        at_s=0, key="ghost", body={}, routes=(Route.HTTP,), again_after_s=0, stop=None
+    )
+    verdict = Verdict()
+    await compare_with_told(world, [Told(order, [(Route.HTTP, heard)])], [], verdict)
+    assert list(getattr(verdict, charge)) == ["ghost"]
+
+
+async def test_an_end_that_differs_from_the_ledgers_is_a_difference(
+    world: World, filled: OrderSnapshot, monkeypatch
+):
+    order = PlannedOrder(
+        at_s=0, key=filled.order_id, body={}, routes=(Route.CLIENT,), again_after_s=0, stop=None
+    )
+    told, verdict = Told(order, [(Route.CLIENT, "accepted")]), Verdict()
+    await compare_with_told(world, [told], [], verdict)
+    assert verdict.is_clean, verdict.sentences()
+    other = filled.model_copy(update={"filled_quantity": Decimal("0.005")})
+
+    async def another(_views: object, _order_id: str) -> OrderSnapshot:
+        return other
+
+    monkeypatch.setattr(type(world.views), "order", another)
+    await compare_with_told(world, [told], [], verdict)
+    assert list(verdict.ledger_differences) == [filled.order_id]
+
+
+async def test_a_history_of_other_decisions_is_an_order_that_cannot_go_on(
+    world: World, filled: OrderSnapshot
+):
+    history, verdict = await world.history(filled.order_id), Verdict()
+    await replay([history], verdict)
+    assert verdict.is_clean, verdict.sentences()
+    for event in history.events:
+        scheduled = event.activity_task_scheduled_event_attributes
+        if scheduled.activity_type.name == "submit":
+            scheduled.activity_type.name = "submit_twice"
+    await replay([history], verdict)
+    assert list(verdict.unfinished) == [filled.order_id]

@@ -1,0 +1,81 @@
+"""What a workflow asks its server for, and what the server tells it, as data.
+
+`remote`, `local` and `condition` stand in for the functions of `temporalio.workflow` that the real
+ports and the real order call. It must not know orders.
+"""
+
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tests.stateful.server import Limits, Outcome, in_ms
+
+
+@dataclass(kw_only=True)
+class Command:
+    """What the order waits for: an activity (with `name`), or a condition with a time limit."""
+
+    name: str = ""
+    request: Any = None
+    limits: Limits | None = None
+    is_local: bool = False
+    condition: Callable[[], bool] | None = None
+    timeout_ms: int = 0
+    seq: int = 0
+
+    def __await__(self) -> Generator["Command", Any, Any]:
+        return (yield self)
+
+    @property
+    def key(self) -> tuple[int, str, Any, int]:
+        """What must be the same when it is asked for again in a replay."""
+        return self.seq, self.name, self.request, self.timeout_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that the server tells the workflow."""
+
+    kind: str
+    payload: Any = None
+    seq: int = -1
+
+
+@dataclass(kw_only=True)
+class Task:
+    """One workflow task: its time, its event, and the outcomes of its local activities."""
+
+    now_ms: int
+    event: Event
+    markers: list[Outcome] = field(default_factory=list)
+
+
+# --- what the real ports call -------------------------------------------------------------------
+
+
+def remote(method: Any, request: Any, **options: Any) -> Awaitable[Any]:
+    """In place of `workflow.execute_activity_method`."""
+    return Command(name=method.__name__, request=request, limits=_limits(options))
+
+
+def local(method: Any, request: Any, **options: Any) -> Awaitable[Any]:
+    """In place of `workflow.execute_local_activity_method`."""
+    limits = _limits(options)
+    return Command(name=method.__name__, request=request, limits=limits, is_local=True)
+
+
+def condition(until: Callable[[], bool], *, timeout: timedelta, **_: Any) -> Awaitable[None]:
+    """In place of `workflow.wait_condition`."""
+    return Command(condition=until, timeout_ms=in_ms(timeout) or 0)
+
+
+def _limits(options: dict[str, Any]) -> Limits:
+    start_to_close_ms = in_ms(options["start_to_close_timeout"])
+    assert start_to_close_ms is not None
+    return Limits(
+        start_to_close_ms=start_to_close_ms,
+        schedule_to_start_ms=in_ms(options.get("schedule_to_start_timeout")),
+        schedule_to_close_ms=in_ms(options.get("schedule_to_close_timeout")),
+        retry=options["retry_policy"],
+    )
