@@ -150,7 +150,7 @@ class FeedBooks:
         return time.monotonic() - self._pending_since[key] > PENDING_ALARM_AFTER.total_seconds()
 
     def _subject(self, key: TradeKey) -> str:
-        symbol, trade_id = key
+        symbol, trade_id, _ = key
         return f"{self._venue}/{self._account}/{symbol}/{trade_id}"
 
     # --- ours -----------------------------------------------------------------------------------

@@ -181,7 +181,8 @@ class Follower:
         unnamed: set[TradeKey] = set()
         for first in range(0, len(trades), MAX_BATCH):
             unnamed |= await self._take_trades(trades[first : first + MAX_BATCH])
-        for trade in takewhile(lambda trade: key_of(trade) not in unnamed, trades):
+        waits = {trade.cursor for trade in trades if key_of(trade) in unnamed}
+        for trade in takewhile(lambda trade: trade.cursor not in waits, trades):
             if _is_ahead(trade.cursor, cursor):
                 cursor = trade.cursor
         if cursor is not None:

@@ -12,16 +12,16 @@ from decimal import Decimal
 
 from activities.venues.gateway import StreamEvent, StreamTrade, VenueTrade
 from workflows.domain.exact import exact
-from workflows.domain.orders import ChildIntent
+from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
 
-TradeKey = tuple[str, str]
-"""Symbol and trade id: what makes a trade unique within an account."""
+TradeKey = tuple[str, str, Side]
+"""Symbol, trade id and side: what makes a fill unique within an account."""
 
 
 def key_of(trade: VenueTrade) -> TradeKey:
     """The trade's key."""
-    return trade.symbol, trade.fill.trade_id
+    return trade.symbol, trade.fill.trade_id, trade.side
 
 
 @dataclass(slots=True, kw_only=True)

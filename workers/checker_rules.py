@@ -19,8 +19,8 @@ from workflows.domain.exact import exact
 
 _ZERO = Decimal(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FillKey = tuple[str, str, str, str]
-"""Exchange, account, symbol, trade id: unique in the ledger."""
+FillKey = tuple[str, str, str, str, str]
+"""Exchange, account, symbol, trade id, side: unique in the ledger."""
 ParseId = Callable[[str | None], str | None]
 """Our canonical id from the venue's text; None for an order that is not ours."""
 
@@ -115,10 +115,11 @@ def _fills_once(evidence: Evidence) -> Iterator[Violation]:
     booked: dict[FillKey, list[FillFacts]] = defaultdict(list)
     for fill in evidence.ledger.fills:
         if fill.exchange in evidence.logs:
-            booked[fill.exchange, fill.account, fill.symbol, fill.trade_id].append(fill)
+            key = (fill.exchange, fill.account, fill.symbol, fill.trade_id, fill.side)
+            booked[key].append(fill)
     for venue, log in evidence.logs.items():
         for trade in log.trades:
-            key = (venue, trade.account, trade.symbol, str(trade.trade_id))
+            key = (venue, trade.account, trade.symbol, str(trade.trade_id), trade.side.lower())
             rows = booked.pop(key, [])
             if len(rows) == 1:
                 wrong = _difference(trade, rows[0], dialect_of(venue).parse_id)
@@ -127,10 +128,12 @@ def _fills_once(evidence: Evidence) -> Iterator[Violation]:
             else:
                 wrong = ""
             if wrong:
-                yield Violation(invariant=Invariant.FILLS_ONCE, subject="/".join(key), detail=wrong)
+                yield Violation(
+                    invariant=Invariant.FILLS_ONCE, subject="/".join(key[:4]), detail=wrong
+                )
     for key in booked:
         detail = "in the ledger, not at the exchange"
-        yield Violation(invariant=Invariant.FILLS_ONCE, subject="/".join(key), detail=detail)
+        yield Violation(invariant=Invariant.FILLS_ONCE, subject="/".join(key[:4]), detail=detail)
 
 
 def _is_history(evidence: Evidence, venue: str, trade: JudgedTrade) -> bool:

@@ -164,6 +164,7 @@ async def _conflicts(
             FillRow.exchange == owner.exchange,
             FillRow.account == owner.account,
             FillRow.symbol == owner.symbol,
+            FillRow.side == owner.side.value,
             FillRow.trade_id.in_([fill.trade_id for fill in known]),
         )
     )
@@ -175,11 +176,11 @@ async def _conflicts(
 
 
 def _differs(owner: Owner, fill: Fill, row: Row[Any]) -> bool:
-    """Price, size, fee, side and owner count. Time and maker flag do not: answers leave them out.
+    """Price, size, fee and owner count. Time and maker flag do not: answers leave them out.
 
     A trade that is offered as foreign but was booked as ours is ours.
     """
-    told = (owner.side, fill.price, fill.quantity, fill.fee, fill.fee_asset)
-    if told != (row.side, row.price, row.quantity, row.fee, row.fee_asset):
+    told = (fill.price, fill.quantity, fill.fee, fill.fee_asset)
+    if told != (row.price, row.quantity, row.fee, row.fee_asset):
         return True
     return owner.client_order_id is not None and owner.client_order_id != row.client_order_id

@@ -255,7 +255,8 @@ class FillRow(Base):
         _finite("price", positive=True),
         _finite("quantity", positive=True),
         _finite("fee"),
-        UniqueConstraint("exchange", "account", "symbol", "trade_id", name="fills_once"),
+        # with the side: both sides of a trade with oneself bear one trade id
+        UniqueConstraint("exchange", "account", "symbol", "trade_id", "side", name="fills_once"),
         Index("fills_of_child", "client_order_id"),
     )
 

@@ -13,6 +13,7 @@ from activities.venues.dialects import TradesByNumber, TradesByTime
 from activities.venues.dialects.listing import answer_of_call
 from activities.venues.dialects.row import Params
 from activities.venues.gateway import VenueTrade, VenueUnavailableError
+from workflows.domain.orders import Side
 
 MAX_TRADE_PAGES = 1_000
 LOOK_BACK_MS = 85 * 86_400_000
@@ -30,7 +31,7 @@ async def trades_since(link: CcxtLink, symbol: str, cursor: str | None) -> list[
         return await _numbered(link, symbol, listing, first)
     now_ms = await link.estimated_venue_time_ms()
     since_ms = now_ms - LOOK_BACK_MS if cursor is None else int(cursor)
-    found: dict[str, VenueTrade] = {}
+    found: dict[tuple[str, Side], VenueTrade] = {}
     while since_ms <= now_ms:
         until_ms = min(since_ms + listing.span_ms, now_ms)
         async for page in _pages(link, symbol, listing, since_ms, until_ms):
@@ -70,35 +71,36 @@ async def _newest_number(link: CcxtLink, symbol: str, listing: TradesByNumber) -
 async def _numbered(
     link: CcxtLink, symbol: str, listing: TradesByNumber, first: int
 ) -> list[VenueTrade]:
-    found: dict[int, VenueTrade] = {}
+    found: dict[tuple[int, Side], VenueTrade] = {}
     for _ in range(MAX_TRADE_PAGES):
         got = await _numbered_page(link, symbol, listing, first)
-        new = {number: trade for number, trade in got.items() if number >= first}
+        new = {key: trade for key, trade in got.items() if key[0] >= first and key not in found}
         found.update(new)
         if not new or len(got) < listing.page_size:
-            return [found[number] for number in sorted(found)]
-        first = max(new) + 1
+            return [found[key] for key in sorted(found)]
+        first = max(number for number, _ in new)  # the page may end between its two sides
     raise VenueUnavailableError(f"more than {MAX_TRADE_PAGES} pages of trades")
 
 
 async def _numbered_page(
     link: CcxtLink, symbol: str, listing: TradesByNumber, first: int
-) -> dict[int, VenueTrade]:
+) -> dict[tuple[int, Side], VenueTrade]:
+    """By number and side: both sides of a trade with oneself bear one number."""
     fee_asset = str((await link.market(symbol))["quote"])
 
-    async def ask() -> dict[int, VenueTrade]:
+    async def ask() -> dict[tuple[int, Side], VenueTrade]:
         params = dict(listing.page(first))
         trades = await link.client.fetch_my_trades(symbol, None, listing.page_size, params)
         told = [reports.venue_trade(trade, symbol, fee_asset) for trade in trades]
-        return {listing.number(trade.fill.trade_id): trade for trade in told}
+        return {(listing.number(trade.fill.trade_id), trade.side): trade for trade in told}
 
     return await link.ask_signed(ask, expected=link.dialect.is_list)
 
 
 async def _pages(
     link: CcxtLink, symbol: str, listing: TradesByTime, since_ms: int, until_ms: int
-) -> AsyncIterator[dict[str, VenueTrade]]:
-    """The pages of a span, each by trade id."""
+) -> AsyncIterator[dict[tuple[str, Side], VenueTrade]]:
+    """The pages of a span, each by trade id and side."""
     page: Params | None = {}
     for _ in range(MAX_TRADE_PAGES):
         if page is None:
@@ -110,10 +112,10 @@ async def _pages(
 
 async def _timed_page(
     link: CcxtLink, symbol: str, listing: TradesByTime, span: tuple[int, int], page: Params
-) -> tuple[dict[str, VenueTrade], Params | None]:
+) -> tuple[dict[tuple[str, Side], VenueTrade], Params | None]:
     fee_asset = str((await link.market(symbol))["quote"])
 
-    async def ask() -> tuple[dict[str, VenueTrade], Params | None]:
+    async def ask() -> tuple[dict[tuple[str, Side], VenueTrade], Params | None]:
         trades = await listing.fetch(link.client, symbol, *span, page)
         told = [
             reports.venue_trade(
@@ -123,6 +125,6 @@ async def _timed_page(
         ]
         inside = [trade for trade in told if span[0] <= trade.fill.traded_at_ms <= span[1]]
         following = listing.next_page(answer_of_call(), page)
-        return {trade.fill.trade_id: trade for trade in inside}, following
+        return {(trade.fill.trade_id, trade.side): trade for trade in inside}, following
 
     return await link.ask_signed(ask, expected=link.dialect.is_list)

@@ -271,6 +271,26 @@ async def test_trades_are_read_page_by_page_without_gap_or_repetition(
     assert recorder.count("GET", "myTrades") == 3
 
 
+async def test_both_sides_of_a_trade_with_oneself_are_read_also_across_pages(
+    recorder: Recorder, gateway: CcxtGateway
+) -> None:
+    # 999 others first, so that the first page ends between the two sides
+    rows = [*(trade(n) for n in range(1, 1_000)), trade(1_000), trade(1_000) | {"isBuyer": False}]
+
+    def page(sent: dict[str, str]) -> Any:
+        first, size = int(sent["fromId"]), int(sent["limit"])
+        return [row for row in rows if row["id"] >= first][:size]
+
+    recorder.on("GET", "myTrades", page)
+    trades = await gateway.trades_after(SYMBOL, None)
+    assert [(int(t.fill.trade_id), t.side.value) for t in trades[-3:]] == [
+        (999, "buy"),
+        (1_000, "buy"),
+        (1_000, "sell"),
+    ]
+    assert len(trades) == len(rows)
+
+
 @pytest.mark.parametrize("changes", [{"qty": "NaN"}, {"id": None}, {"commission": None}])
 async def test_an_unreadable_trade_makes_the_read_fail_as_a_whole(
     recorder: Recorder, gateway: CcxtGateway, changes: dict[str, Any]

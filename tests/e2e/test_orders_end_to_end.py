@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.e2e.proof import assert_ledger_is_exchange, assert_order_is_true
-from tests.e2e.world import BEST_ASK, MOVING, World, until
+from tests.e2e.world import BEST_ASK, INSIDE, MOVING, World, until
 from workflows.domain.lifecycle import OrderStatus
 
 pytest_plugins = ("tests.e2e.engine_stack",)
@@ -70,6 +70,17 @@ async def test_a_limit_order_in_a_moving_market_is_filled_by_its_flow(world: Wor
     done = await world.finish(placed, within_s=60)
     assert done.status is OrderStatus.FILLED
     await assert_order_is_true(world, done)
+
+
+async def test_two_orders_of_one_account_that_trade_with_each_other_are_both_filled(world: World):
+    resting = await world.rest(quantity="0.2")
+    taking = await world.place(
+        side="sell", order_type="limit", price=INSIDE, time_in_force="IOC", quantity="0.2"
+    )
+    for order in (taking, resting):
+        done = await world.finish(order)
+        assert (done.status, done.filled_quantity) == (OrderStatus.FILLED, Decimal("0.2"))
+        await assert_order_is_true(world, done)
 
 
 async def test_a_post_only_order_that_rests_is_filled_as_maker(world: World):

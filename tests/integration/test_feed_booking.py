@@ -152,7 +152,7 @@ async def test_a_fill_of_an_order_without_an_answer_yet_is_ours_and_not_external
     ledger: World, books: FeedBooks, venue: Venue
 ) -> None:
     intent = await ledger.sent()
-    assert await take(books, trade(FIRST)) == {(SYMBOL, "1")}
+    assert await take(books, trade(FIRST)) == {(SYMBOL, "1", Side.BUY)}
     assert await ledger.value("SELECT count(*) FROM fills") == 0
     venue.orders["v1"] = order(intent, a_report(VenueStatus.OPEN, "0.4")).order
     assert await take(books, trade(FIRST)) == set()

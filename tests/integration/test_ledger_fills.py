@@ -143,6 +143,16 @@ async def test_the_same_trade_twice_in_one_report_is_booked_once(ledger: World) 
     assert await ledger.position() == Decimal("0.4")
 
 
+async def test_a_trade_of_an_account_with_itself_is_a_fill_of_each_side(ledger: World) -> None:
+    buy = await ledger.sent("order-1")
+    sell = await ledger.sent("order-2", side=Side.SELL)
+    await ledger.ack(buy, FULL)
+    await ledger.ack(sell, replace(FULL, venue_order_id="v2"))
+    assert [await ledger.child_status(each) for each in (buy, sell)] == ["filled", "filled"]
+    assert await ledger.alarms() == []
+    assert await ledger.position() == 0
+
+
 async def test_two_venue_orders_under_one_intent_are_alarmed(ledger: World) -> None:
     intent = await ledger.sent()
     await ledger.ack(intent, a_report(VenueStatus.OPEN))

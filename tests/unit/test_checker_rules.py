@@ -172,13 +172,17 @@ def test_a_fill_that_the_exchange_never_made_is_found():
         {"price": Decimal("100.00000001")},
         {"fee": Decimal("0.00200000000000000001")},
         {"fee_asset": "BNB"},
-        {"side": "sell"},
         {"venue_order_id": "8"},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_fill_booked_with_another_figure_is_found(change):
     assert found(a_log(), a_ledger(fills=(a_fill(**change),))) == [f"I3 {FILL_KEY}"]
+
+
+def test_a_fill_booked_on_the_other_side_is_missing_there_and_false_here():
+    report = found(a_log(), a_ledger(fills=(a_fill(side="sell"),)))
+    assert report == [f"I3 {FILL_KEY}", f"I3 {FILL_KEY}"]
 
 
 def test_our_fill_booked_as_external_is_found():
