@@ -22,7 +22,7 @@ EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "500"))
 STEPS = int(os.environ.get("STATEFUL_STEPS", "50"))
 EXAMPLES_PER_BATCH = 1_000
 """Hypothesis remembers every example of a batch, so a long run needs several."""
-MUTANT_EXAMPLES = 400
+MUTANT_EXAMPLES = 2_000
 """A mutant that lives through as many is not noticed."""
 ALL_CHECKS = list(HealthCheck)
 _STEPS_PER_SECOND_AT_LEAST = 100

@@ -1,0 +1,17 @@
+"""Two processes run the tests: one all that share an engine, the other everything else.
+
+An engine costs seconds to start and its tests mostly wait, so they stay together on one of the two
+cores. Without `pytest -n` nothing here has an effect.
+"""
+
+import pytest
+
+SHARED_ENGINE = "tests.e2e.engine_stack"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put each test into one of the two groups."""
+    for item in items:
+        module = getattr(item, "module", None)
+        shares = SHARED_ENGINE in getattr(module, "pytest_plugins", ())
+        item.add_marker(pytest.mark.xdist_group("engine" if shares else "rest"))
