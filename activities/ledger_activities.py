@@ -6,6 +6,7 @@ reads.
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -94,12 +95,28 @@ class LedgerActivities(LedgerPort):
     @activity.defn(name="accept_order")
     async def accept_order(self, order: AcceptOrder) -> Verdict:
         """See LedgerPort."""
+        if order.first is not None:
+            with suppress(LedgerError):  # the child is known already: step by step tells how
+                return await self._accept_with(order, order.first)
         denied = await self._store.accept_parent(
             order.order_id, order.request, order.reference_price
         )
         if denied is not None or order.first is None:
             return Verdict(denied=denied)
         return Verdict(reserved=await self.reserve(order.first))
+
+    async def _accept_with(self, order: AcceptOrder, first: Reserve) -> Verdict:
+        denied, answer = await self._store.accept_with_child(
+            order.order_id,
+            order.request,
+            order.reference_price,
+            first.intent,
+            first.parent_quantity,
+        )
+        if answer is None:
+            return Verdict(denied=denied)
+        epoch, child_denied = answer
+        return Verdict(reserved=Reserved(epoch=epoch, denied=child_denied))
 
     @activity.defn(name="reserve")
     async def reserve(self, request: Reserve) -> Reserved:

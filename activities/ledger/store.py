@@ -74,6 +74,28 @@ class LedgerStore:
                 connection, order_id, request, reference_price, self._limits
             )
 
+    async def accept_with_child(
+        self,
+        order_id: str,
+        request: OrderRequest,
+        reference_price: Decimal,
+        intent: ChildIntent,
+        parent_quantity: Decimal,
+    ) -> tuple[Denied | None, tuple[str, Denied | None] | None]:
+        """`accept_parent` and, when accepted, `reserve` of the child's first attempt, as one.
+
+        Answers what both answer. Raises what `reserve` raises; then nothing was stored.
+        """
+        async with self._engine.begin() as connection:
+            denied = await store_orders.accept_parent(
+                connection, order_id, request, reference_price, self._limits
+            )
+            if denied is not None:
+                return denied, None
+            return None, await store_reserve.reserve(
+                connection, intent, 1, reference_price, parent_quantity, self._limits
+            )
+
     async def save_order(
         self, snapshot: OrderSnapshot, status: OrderStatus
     ) -> OrderSnapshot | None:

@@ -16,6 +16,8 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 QUEUE = "bench-bare"
+ACTIVITY_QUEUE = "bench-bare-activities"
+"""Its own, as an exchange has: an activity on its workflow's queue would be handed over at once."""
 _ACTIVITY_WITHIN = timedelta(seconds=30)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -33,7 +35,9 @@ class BareOrder:
     @workflow.run
     async def run(self) -> int:
         """When the activity began, in nanoseconds since 1970."""
-        return await workflow.execute_activity(nothing, start_to_close_timeout=_ACTIVITY_WITHIN)
+        return await workflow.execute_activity(
+            nothing, task_queue=ACTIVITY_QUEUE, start_to_close_timeout=_ACTIVITY_WITHIN
+        )
 
 
 @workflow.defn(name="BenchBareTimer")
@@ -58,13 +62,14 @@ async def run_worker(address: str, namespace: str) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await Client.connect(address, namespace=namespace)
     restrictions = SandboxRestrictions.default.with_passthrough_modules("tests")
-    async with Worker(
+    workflows = Worker(
         client,
         task_queue=QUEUE,
         workflows=[BareOrder, BareTimer],
-        activities=[nothing],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
-    ):
+    )
+    activities = Worker(client, task_queue=ACTIVITY_QUEUE, activities=[nothing])
+    async with workflows, activities:
         await stop.wait()
 
 

@@ -1,24 +1,31 @@
 """Parent orders: one id, one order; one answer; one end."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from activities.ledger.results import ParentKind, TradingState
+from activities.ledger_activities import LedgerActivities
+from activities.markets import Markets
 from tests.integration.ledger_world import (
     ACCOUNT,
     EXCHANGE,
     REFERENCE,
+    SIGNED_AT_MS,
     World,
     a_fill,
     a_report,
+    an_intent,
     an_order,
 )
+from tests.workflows.fakes import TERMS
 from workflows.domain.denials import DenialCode
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.reports import VenueStatus
 from workflows.messages import OrderSnapshot
+from workflows.ports import AcceptOrder, Reserve
 
 
 async def test_the_same_run_chain_may_open_its_order_again(ledger: World) -> None:
@@ -59,6 +66,49 @@ async def test_of_many_chains_that_race_for_an_id_one_wins(ledger: World) -> Non
         *(ledger.store.open_parent("o", chain, an_order()) for chain in chains)
     )
     assert [each.kind for each in opened].count(ParentKind.NEW) == 1
+
+
+async def test_a_first_child_is_reserved_with_the_acceptance_and_once(ledger: World) -> None:
+    request, child = an_order(quantity=Decimal(1)), an_intent("o")
+    await ledger.store.open_parent("o", "chain", request)
+    for _ in range(2):
+        denied, reserved = await ledger.store.accept_with_child(
+            "o", request, REFERENCE, child, Decimal(1)
+        )
+        assert denied is None
+        assert reserved is not None
+        assert reserved[1] is None
+    assert await ledger.reservation(child) == ("open", 1)
+    assert await ledger.store.claim(child.client_order_id, 1, SIGNED_AT_MS) is None
+
+
+async def test_an_order_that_is_denied_reserves_nothing(ledger: World) -> None:
+    request = an_order(price=Decimal(60_000))
+    await ledger.store.open_parent("o", "chain", request)
+    denied, reserved = await ledger.store.accept_with_child(
+        "o", request, REFERENCE, an_intent("o"), Decimal(1)
+    )
+    assert (denied and denied.code, reserved) == (DenialCode.RISK_PRICE_COLLAR, None)
+    assert await ledger.value("SELECT count(*) FROM child_orders") == 0
+
+
+async def test_a_first_child_that_is_known_otherwise_is_told_to_be_resolved(ledger: World) -> None:
+    request, child = an_order(quantity=Decimal(1)), an_intent("o")
+    await ledger.store.open_parent("o", "chain", request)
+    await ledger.store.accept_with_child("o", request, REFERENCE, child, Decimal(1))
+    activities = LedgerActivities(ledger.store, TERMS, Markets({}), [(EXCHANGE, ACCOUNT)])
+    repriced = Reserve(
+        intent=replace(child, price=REFERENCE + 1),
+        attempt=1,
+        reference_price=REFERENCE,
+        parent_quantity=Decimal(1),
+    )
+    verdict = await activities.accept_order(
+        AcceptOrder(order_id="o", request=request, reference_price=REFERENCE, first=repriced)
+    )
+    assert verdict.denied is None
+    assert verdict.reserved is not None
+    assert verdict.reserved.resolve_attempt == 1
 
 
 async def test_an_accepted_order_is_accepted_again_whatever_changed(ledger: World) -> None:
