@@ -1,10 +1,11 @@
-"""Records the histories of real orders on the real engine, one per path, beside this file.
+"""Records the histories of real orders on the real engine, one per path, in the newest folder.
 
     .venv/bin/python -m tests.histories.record
 
 It starts a stack of its own, works orders of every kind to every end, over kills too, and writes
 what Temporal holds. `test_recorded_histories_replay` then replays the files on the current code.
-Run it again only when an old history may be forgotten: those of a released version stay.
+When new code gives histories of another form, name a new folder: those of the old forms stay, for
+orders that began under them may still run.
 
 Rule: a file names no machine. Process ids, host names and stack traces are cut, and a recording
 that still holds one is an error.
@@ -26,8 +27,9 @@ from tests.e2e.world import BEST_ASK, HEDGE, MAIN, STILL, VENUE, World, open_wor
 from workflows import names
 from workflows.messages import OrderSnapshot
 
-FOLDER = Path(__file__).parent
-ROOT = FOLDER.parents[1]
+FOLDER = Path(__file__).parent / "02-glances"
+"""One folder for each form that histories have had; a new form gets a new one."""
+ROOT = Path(__file__).parents[2]
 FAR_BELOW = "49900"
 TWAP = {"order_type": "twap", "quantity": "0.05", "twap_slices": 5, "twap_interval": "1"}
 QUICK = TWAP | {"twap_interval": "0.3"}

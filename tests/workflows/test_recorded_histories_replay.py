@@ -17,7 +17,7 @@ from workers.workflow_code import WORKFLOWS, sandbox
 from workflows.payloads import DATA_CONVERTER
 
 FOLDER = Path(__file__).resolve().parents[1] / "histories"
-FILES = sorted(FOLDER.glob("*.json"))
+FILES = sorted(FOLDER.glob("*/*.json"))
 PROCESS = re.compile(r"\b\d+@")
 
 
@@ -42,13 +42,13 @@ async def replay(history: dict[str, Any]) -> Exception | None:
     return result.replay_failure
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 async def test_it_replays(path):
     assert await replay(history_of(path)) is None
 
 
 async def test_a_history_of_other_decisions_does_not_replay():
-    history = history_of(FOLDER / "market.filled.json")
+    history = history_of(FILES[-1].with_name("market.filled.json"))
     for event in history["events"]:
         scheduled = event.get("activityTaskScheduledEventAttributes", {})
         if scheduled.get("activityType", {}).get("name") == "submit":
@@ -56,11 +56,13 @@ async def test_a_history_of_other_decisions_does_not_replay():
     assert await replay(history) is not None
 
 
-def test_every_workflow_type_has_a_history():
-    recorded = {started(history_of(path))["workflowType"]["name"] for path in FILES}
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=lambda it: it.name)
+def test_every_workflow_type_has_a_history_of_each_form(folder):
+    files = (path for path in FILES if path.parent == folder)
+    recorded = {started(history_of(path))["workflowType"]["name"] for path in files}
     assert recorded == {workflow.__name__ for workflow in WORKFLOWS}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_it_names_no_process_of_the_machine_that_made_it(path):
     assert not PROCESS.search(path.read_text())
