@@ -5,6 +5,7 @@ fill is looked for in the exchange's own log first and must then be in the ledge
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -69,6 +70,14 @@ class Resting:
         assert (done.status, done.filled_quantity) == (OrderStatus.FILLED, self.request.quantity)
         await assert_order_is_true(self.world, done)
         return done
+
+
+async def end_filled(orders: Iterable[Resting], within_s: float) -> None:
+    """All end filled; the books are compared when the last has ended, since they are of all."""
+    orders = list(orders)
+    await asyncio.gather(*(order.ends(within_s) for order in orders))
+    for order in orders:
+        await order.ends_filled(within_s)
 
 
 def resting(world: World, side: str, **fields: Any) -> Resting:

@@ -28,6 +28,7 @@ from tests.e2e.feed_world import (
     SLACK_S,
     Resting,
     both_sides,
+    end_filled,
     external_fills,
     feed_pid,
     place_by_hand,
@@ -85,7 +86,7 @@ async def test_fills_are_booked_once_however_their_events_come(world: World):
     await asyncio.gather(*(order.fill(PART) for order in every))
     await world.faults.act("fill", client_order_id=by_hand)
     await asyncio.gather(*(order.fill() for order in every))
-    await asyncio.gather(*(order.ends_filled(CATCH_UP_S + SLACK_S) for order in every))
+    await end_filled(every, CATCH_UP_S + SLACK_S)
     assert [rule for rule in rules if await world.faults.hits(rule) == 0] == []
     for order in every:
         assert len(await world.views.fills(order.order_id)) == 2
@@ -120,7 +121,7 @@ async def test_a_fill_that_comes_before_the_ack_is_booked_once(world: World, sid
         await world.faults.add("event_before_ack", client_order_id=order.child) for order in orders
     ]
     await asyncio.gather(*(world.orders.submit(order.request) for order in orders))
-    await asyncio.gather(*(order.ends_filled(CATCH_UP_S) for order in orders))
+    await end_filled(orders, CATCH_UP_S)
     assert [await world.faults.hits(rule) for rule in rules] == [1, 1]
 
 
@@ -143,7 +144,7 @@ async def test_a_silent_stream_delays_a_fill_by_one_catch_up_at_most(world: Worl
     orders = await both_sides(world)
     await world.faults.act("stream", mode="silent", account=MAIN)
     await asyncio.gather(*(order.fill() for order in orders))
-    await asyncio.gather(*(order.ends_filled(CATCH_UP_S + SLACK_S) for order in orders))
+    await end_filled(orders, CATCH_UP_S + SLACK_S)
     assert await all_ready(world)
 
 
@@ -153,7 +154,7 @@ async def test_a_cut_stream_loses_nothing(world: World):
     await asyncio.gather(*(order.fill(PART) for order in orders))
     assert (await world.faults.act("stream", mode="cut", account=MAIN))["connections"] == 1
     await asyncio.gather(*(order.fill() for order in orders))
-    await asyncio.gather(*(order.ends_filled(SLACK_S) for order in orders))
+    await end_filled(orders, SLACK_S)
     assert subscriptions(requests_of(world, since)) >= 1
 
 
@@ -163,7 +164,7 @@ async def test_a_reconnect_storm_is_no_storm_of_requests_and_fills_come_through_
     began = time.monotonic()
     await world.faults.act("stream", mode="storm", for_s=STORM_S)
     await asyncio.gather(*(order.fill() for order in orders))
-    await asyncio.gather(*(order.ends_filled(STORM_S) for order in orders))
+    await end_filled(orders, STORM_S)
     assert time.monotonic() - began < STORM_S, "the storm was over before the fills came"
     await asyncio.sleep(max(0.0, began + STORM_S - time.monotonic()))
     during = requests_of(world, since)
@@ -191,7 +192,7 @@ async def test_another_worker_takes_the_feed_over_and_nothing_is_lost(world: Wor
     await world.faults.act("fill", client_order_id=by_hand)
     await world.faults.act("cancel", client_order_id=withdrawn.child)
     within_s = HEARTBEAT_S + CATCH_UP_S + SLACK_S
-    await asyncio.gather(booked_but_not_told.ends_filled(within_s), sold.ends_filled(within_s))
+    await end_filled([booked_but_not_told, sold], within_s)
     assert (await withdrawn.ends(within_s)).status is OrderStatus.EXPIRED
     await until(lambda: external_fills(world, by_hand), within_s=within_s)
     assert len(await external_fills(world, by_hand)) == 1
@@ -249,7 +250,7 @@ async def _k7_round(world: World) -> bool:
     if elsewhere:
         await processes.kill(elsewhere[0])
     within_s = HEARTBEAT_S + CATCH_UP_S + SLACK_S
-    await asyncio.gather(*(order.ends_filled(within_s) for order in orders))
+    await end_filled(orders, within_s)
     for order in orders:
         assert len(world.log().orders_named(order.child)) == 1
     await world.faults.clear()
