@@ -4,9 +4,17 @@ An engine costs seconds to start and its tests mostly wait, so they stay togethe
 cores. Without `pytest -n` nothing here has an effect.
 """
 
+import os
+from datetime import date
+
 import pytest
 
 SHARED_ENGINE = "tests.e2e.engine_stack"
+
+
+def pytest_configure() -> None:
+    """All processes of a run draw from one seed, or they would not have the same tests."""
+    os.environ.setdefault("CRASH_SEED", str(date.today().toordinal()))  # noqa: DTZ011 - only a seed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 from temporalio.service import RPCError
 
+from tests.e2e.crash_world import SEED
 from tests.e2e.fault_proxy import Trap, Way
 from tests.e2e.grpc_wire import grpc_path
 from tests.e2e.infra_world import WORKERS, Infra
@@ -34,7 +35,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 QUANTITY = "0.02"
 HIT_WITHIN_S = 20
 ALL_CASES = [(kind, side) for kind in ("limit", "market") for side in ("buy", "sell")]
-SEED = int(os.environ.get("CRASH_SEED") or random.randrange(1_000_000))
 CASES = ALL_CASES if os.environ.get("CRASH_ALL") == "1" else [random.Random(SEED).choice(ALL_CASES)]
 
 
