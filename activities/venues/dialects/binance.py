@@ -17,6 +17,7 @@ from activities.venues.dialects.row import (
     TradesByNumber,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import cancel, read_order
 
 PAGE_SIZE = 1000
 
@@ -30,15 +31,6 @@ async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) ->
     del since_ms
     order: CcxtOrder = await client.fetch_order(None, symbol, {"clientOrderId": rendered_id})
     return order
-
-
-async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
-    order: CcxtOrder = await client.fetch_order(venue_order_id, symbol)
-    return order
-
-
-async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
-    await client.cancel_order(venue_order_id, symbol)
 
 
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
@@ -103,8 +95,8 @@ def _row(
         create_params=_create_params,
         request_life=RequestLife(),
         look_up=_look_up,
-        read_order=_read_order,
-        cancel=_cancel,
+        read_order=read_order,
+        cancel=cancel,
         open_orders=_open_orders,
         order_trades=_order_trades,
         trades=TradesByNumber(number=int, page=_trade_page, page_size=PAGE_SIZE),

@@ -21,6 +21,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import cancel
 from workflows.domain.reports import RejectionFamily
 
 ORDER_PAGE_SIZE, TRADE_PAGE_SIZE = 50, 100
@@ -55,10 +56,6 @@ async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrde
             if order.get("id") == venue_order_id:
                 return dict(order)
     raise not_found(venue_order_id)
-
-
-async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
-    await client.cancel_order(venue_order_id, symbol)
 
 
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
@@ -174,7 +171,7 @@ BYBIT = Dialect(
     request_life=RequestLife(),
     look_up=_look_up,
     read_order=_read_order,
-    cancel=_cancel,
+    cancel=cancel,
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_page, span_ms=_LONGEST_SPAN_MS),

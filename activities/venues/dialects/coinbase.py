@@ -21,6 +21,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import read_order
 from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 100
@@ -43,11 +44,6 @@ async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) ->
     if found is None:
         raise not_found(rendered_id)
     return dict(found)
-
-
-async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
-    order: CcxtOrder = await client.fetch_order(venue_order_id, symbol)
-    return order
 
 
 async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
@@ -147,7 +143,7 @@ COINBASE = Dialect(
     request_life=UNDOCUMENTED_LIFE,
     buys_market_by_quote=True,
     look_up=_look_up,
-    read_order=_read_order,
+    read_order=read_order,
     cancel=_cancel,
     open_orders=_open_orders,
     order_trades=_order_trades,

@@ -23,6 +23,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import cancel, read_order
 from workflows.domain.reports import RejectionFamily
 
 ORDER_PAGE_SIZE, TRADE_PAGE_SIZE = 100, 1000
@@ -43,7 +44,7 @@ async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) ->
         return dict(found)
     for trade in await _trades(client, symbol, {"from": str(since_ms // _SECOND_MS)}):
         if trade["info"].get("text") == rendered_id:
-            return await _read_order(client, symbol, str(trade["order"]))
+            return await read_order(client, symbol, str(trade["order"]))
     raise not_found(rendered_id)
 
 
@@ -57,15 +58,6 @@ async def _finished(client: Any, symbol: str, since_ms: int) -> list[Any]:
         return orders
 
     return await listed(fetch, _is_list, _next_orders)
-
-
-async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
-    order: CcxtOrder = await client.fetch_order(venue_order_id, symbol)
-    return order
-
-
-async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
-    await client.cancel_order(venue_order_id, symbol)
 
 
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
@@ -164,8 +156,8 @@ GATE = Dialect(
     request_life=UNDOCUMENTED_LIFE,
     buys_market_by_quote=True,
     look_up=_look_up,
-    read_order=_read_order,
-    cancel=_cancel,
+    read_order=read_order,
+    cancel=cancel,
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_trades, span_ms=_LONGEST_SPAN_MS),

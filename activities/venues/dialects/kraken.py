@@ -28,6 +28,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import read_order
 from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 50
@@ -66,11 +67,6 @@ async def _whole(fetch: Any, symbol: str, params: Params, is_list: Any) -> list[
     return await listed(fetch_page, is_list, one_page)
 
 
-async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
-    order: CcxtOrder = await client.fetch_order(venue_order_id, symbol)
-    return order
-
-
 async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
     # ccxt's cancel_order reads its errors from the instance, where another call may have written
     del symbol
@@ -85,7 +81,7 @@ async def _order_trades(client: Any, symbol: str, order: CcxtOrder) -> list[Any]
     """By the trade ids that the order names; a closed order of a list names none."""
     info = order["info"]
     if not info.get("trades"):
-        info = (await _read_order(client, symbol, str(order["id"])))["info"]
+        info = (await read_order(client, symbol, str(order["id"])))["info"]
     ids = [str(trade_id) for trade_id in info.get("trades") or []]
     market = client.market(symbol)
     trades: list[Any] = []
@@ -167,7 +163,7 @@ KRAKEN = Dialect(
     create_params=_create_params,
     request_life=RequestLife(shortest_ms=3_000, longest_ms=60_000),  # a deadline of 2..60 s
     look_up=_look_up,
-    read_order=_read_order,
+    read_order=read_order,
     cancel=_cancel,
     open_orders=_open_orders,
     order_trades=_order_trades,

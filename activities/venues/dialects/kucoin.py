@@ -17,6 +17,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import cancel
 from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 100
@@ -44,10 +45,6 @@ def _told(order: CcxtOrder, asked_id: str) -> CcxtOrder:
     if answer.get("code") == "200000" and "data" in answer and answer["data"] is None:
         raise not_found(asked_id)  # a success without an order
     return order
-
-
-async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
-    await client.cancel_order(venue_order_id, symbol)
 
 
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
@@ -132,7 +129,7 @@ KUCOIN = Dialect(
     request_life=UNDOCUMENTED_LIFE,
     look_up=_look_up,
     read_order=_read_order,
-    cancel=_cancel,
+    cancel=cancel,
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_page, span_ms=_LONGEST_SPAN_MS),

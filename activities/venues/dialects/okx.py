@@ -21,6 +21,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
+from activities.venues.dialects.unified import cancel, read_order
 
 PAGE_SIZE = 100
 _LONGEST_SPAN_MS = 89 * 86_400_000  # fills are listed for three months
@@ -42,15 +43,6 @@ async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) ->
     if any(fill["info"].get("clOrdId") == rendered_id for fill in fills):
         raise ccxt.BadResponse("its fills are there, the order is not yet")
     raise not_found(rendered_id)
-
-
-async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
-    order: CcxtOrder = await client.fetch_order(venue_order_id, symbol)
-    return order
-
-
-async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
-    await client.cancel_order(venue_order_id, symbol)
 
 
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
@@ -134,8 +126,8 @@ OKX = Dialect(
     create_headers=_create_headers,
     request_life=RequestLife(longest_ms=30_000),  # the timestamp itself lives 30 s
     look_up=_look_up,
-    read_order=_read_order,
-    cancel=_cancel,
+    read_order=read_order,
+    cancel=cancel,
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(
