@@ -149,6 +149,8 @@ _PYDANTIC_CODES = {
     "missing": (DenialCode.MISSING_FIELD, "is required"),
     "extra_forbidden": (DenialCode.UNKNOWN_FIELD, "is not a field of this message"),
     "enum": (DenialCode.UNKNOWN_ENUM, "is not one of the allowed values"),
+    "too_short": (DenialCode.MISSING_FIELD, "must not be empty"),
+    "too_long": (DenialCode.TOO_LONG, "has too many entries"),
 }
 
 

@@ -41,3 +41,19 @@ def venue_data_queue(venue: str, account: str) -> str:
 def account_feed_id(venue: str, account: str) -> str:
     """Workflow id of the one feed of an account; ':' keeps it apart from every order id."""
     return f"account-feed:{venue}:{account}"
+
+
+def leg_order_id(execution_id: str, leg: str) -> str:
+    """Id of one order of an execution; no caller can choose an order id with a ':'."""
+    return f"{execution_id}:{leg}"
+
+
+def owner_of(order_id: str) -> str:
+    """Workflow id of the workflow that works this order."""
+    return order_id.partition(":")[0]
+
+
+def pair_lock(account: str, symbol: str, venues: tuple[str, str]) -> str:
+    """One arbitrage at a time per account, symbol and pair of venues."""
+    first, second = sorted(venues)
+    return f"{account}:{symbol}:{first}:{second}"

@@ -76,6 +76,9 @@ class Reserve:
     attempt: int
     reference_price: Decimal
     parent_quantity: Decimal
+    compensates: str | None = None
+    """The execution whose residual this child reduces. What the ledger finds to reduce it skips
+    the limits on size and exposure, and passes while trading is reducing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,12 +170,12 @@ class LedgerPort(ABC):
     async def save_order(self, request: SaveOrder) -> SavedOrder | None: ...
 
 
-_LEDGER_TIMEOUT = timedelta(seconds=2)
-_LEDGER_RETRY = RetryPolicy(
+LEDGER_TIMEOUT = timedelta(seconds=2)
+LEDGER_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     maximum_interval=timedelta(seconds=60),
 )
-_WAIT_ON_TIMERS = timedelta(milliseconds=10)
+WAIT_ON_TIMERS = timedelta(milliseconds=10)
 """Every pause between attempts is a durable timer. Within one workflow task the workflow's clock
 would stand still while they go on, and an order would trade after its deadline."""
 
@@ -182,9 +185,9 @@ async def open_order(order: OpenOrder) -> OpenedOrder:
     return await workflow.execute_local_activity_method(
         LedgerPort.open_order,
         order,
-        start_to_close_timeout=_LEDGER_TIMEOUT,
-        retry_policy=_LEDGER_RETRY,
-        local_retry_threshold=_WAIT_ON_TIMERS,
+        start_to_close_timeout=LEDGER_TIMEOUT,
+        retry_policy=LEDGER_RETRY,
+        local_retry_threshold=WAIT_ON_TIMERS,
         summary="register the order under its id",
     )
 
@@ -194,9 +197,9 @@ async def accept_order(order: AcceptOrder) -> Verdict:
     return await workflow.execute_local_activity_method(
         LedgerPort.accept_order,
         order,
-        start_to_close_timeout=_LEDGER_TIMEOUT,
-        retry_policy=_LEDGER_RETRY,
-        local_retry_threshold=_WAIT_ON_TIMERS,
+        start_to_close_timeout=LEDGER_TIMEOUT,
+        retry_policy=LEDGER_RETRY,
+        local_retry_threshold=WAIT_ON_TIMERS,
         summary="check the order against state and limits",
     )
 
@@ -206,9 +209,9 @@ async def reserve(request: Reserve) -> Reserved:
     return await workflow.execute_local_activity_method(
         LedgerPort.reserve,
         request,
-        start_to_close_timeout=_LEDGER_TIMEOUT,
-        retry_policy=_LEDGER_RETRY,
-        local_retry_threshold=_WAIT_ON_TIMERS,
+        start_to_close_timeout=LEDGER_TIMEOUT,
+        retry_policy=LEDGER_RETRY,
+        local_retry_threshold=WAIT_ON_TIMERS,
         summary=f"reserve child {request.intent.child_index}, attempt {request.attempt}",
     )
 
@@ -218,9 +221,9 @@ async def give_up(request: GiveUp) -> GivenUp:
     return await workflow.execute_local_activity_method(
         LedgerPort.give_up,
         request,
-        start_to_close_timeout=_LEDGER_TIMEOUT,
-        retry_policy=_LEDGER_RETRY,
-        local_retry_threshold=_WAIT_ON_TIMERS,
+        start_to_close_timeout=LEDGER_TIMEOUT,
+        retry_policy=LEDGER_RETRY,
+        local_retry_threshold=WAIT_ON_TIMERS,
         summary=f"release the reservation: {request.reason}",
     )
 
@@ -230,8 +233,8 @@ async def save_order(request: SaveOrder) -> SavedOrder | None:
     return await workflow.execute_local_activity_method(
         LedgerPort.save_order,
         request,
-        start_to_close_timeout=_LEDGER_TIMEOUT,
-        retry_policy=_LEDGER_RETRY,
-        local_retry_threshold=_WAIT_ON_TIMERS,
+        start_to_close_timeout=LEDGER_TIMEOUT,
+        retry_policy=LEDGER_RETRY,
+        local_retry_threshold=WAIT_ON_TIMERS,
         summary=f"store the order as {request.status}",
     )
