@@ -16,10 +16,11 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.account_feed import AccountFeed
+from workflows.arbitrage import Arbitrage
 from workflows.market_and_limit import LimitOrder, MarketOrder
 from workflows.twap import TwapOrder
 
-WORKFLOWS = (MarketOrder, LimitOrder, TwapOrder, AccountFeed)
+WORKFLOWS = (MarketOrder, LimitOrder, TwapOrder, Arbitrage, AccountFeed)
 
 
 class _WithoutContext(WorkflowInstance):

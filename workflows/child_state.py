@@ -51,8 +51,7 @@ class ChildState:
     @property
     def is_immediate(self) -> bool:
         """True for orders that the venue ends by itself at once."""
-        intent = self.intent
-        return intent.child_type is ChildType.MARKET or intent.time_in_force is not TimeInForce.GTC
+        return self.intent.is_immediate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

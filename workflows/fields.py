@@ -104,6 +104,11 @@ def _identifier(value: Any) -> str:
     return text
 
 
+def _order_id(value: Any) -> str:
+    owner, colon, leg = value.partition(":") if isinstance(value, str) else (value, "", "")
+    return f"{_identifier(owner)}:{_identifier(leg)}" if colon else _identifier(owner)
+
+
 def _whole_number(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         _refuse(DenialCode.INVALID_TYPE, "must be a whole number")
@@ -141,6 +146,14 @@ Identifier = Annotated[
     BeforeValidator(_identifier),
     WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9_.-]{1,64}$"}),
 ]
+OrderId = Annotated[
+    str,
+    BeforeValidator(_order_id),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.-]{1,64}(:[A-Za-z0-9_.-]{1,64})?$"}
+    ),
+]
+"""An order to ask for: under a caller's own id, or a leg of an execution, such as arb-1:buy."""
 Text = Annotated[str, BeforeValidator(_text)]
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]

@@ -3,9 +3,9 @@
 The Temporal side stays here and in `order_face` (state, handlers, what people see): Temporal's
 own cancellation, continue-as-new. A strategy implements `trade` and, where it has one, `plan`.
 
-Two rules hold it together. The protocol runs in a task of its own under `asyncio.shield`, and
-every kind of cancel only sets one flag: nothing is torn in the middle. And the whole state is
-one model, `ParentState`, so that a new run goes on where the old one was.
+Two rules hold it together. The protocol runs shielded (`shielded`), and every kind of cancel only
+sets one flag: nothing is torn in the middle. And the whole state is one model, `ParentState`, so
+that a new run goes on where the old one was.
 """
 
 import asyncio
@@ -32,9 +32,8 @@ from workflows.messages import (
     OrderSnapshot,
 )
 from workflows.order_face import OrderFace
-from workflows.order_state import (
-    view_of,
-)
+from workflows.order_state import view_of
+from workflows.shielded import run_to_its_end
 
 _REPRICE_WITHIN = timedelta(seconds=5)
 
@@ -77,16 +76,7 @@ class ParentOrder(OrderFace, ABC):
 
     async def run_order(self) -> OrderSnapshot:
         """Run the protocol to its end; a cancel of the workflow becomes a cancel of the order."""
-        protocol = asyncio.create_task(self._protocol())
-        while not protocol.done():
-            try:
-                await asyncio.shield(protocol)
-            except asyncio.CancelledError:
-                if workflow.cancellation_reason() is None or protocol.cancelled():
-                    raise  # the worker drops this run from its cache
-                self._show_cancelling()
-            except FailureError:
-                break
+        protocol = await run_to_its_end(self._protocol(), self._show_cancelling)
         await self._own_up(protocol)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._hands_over:

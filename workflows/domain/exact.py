@@ -41,3 +41,13 @@ def minus(amount: Decimal, taken: Decimal) -> Decimal:
     """The difference, to the last digit."""
     with exact():
         return amount - taken
+
+
+def floored(amount: Decimal, step: Decimal) -> Decimal:
+    """The largest whole number of steps that a non-negative amount holds."""
+    return times(step, whole_steps(amount, step))
+
+
+def rounded(value: Fraction, places: int = 18) -> Decimal:
+    """A quotient as a decimal, to the nearest of `places` decimals (a half to the even one)."""
+    return times(Decimal(1).scaleb(-places), round(value * 10**places))

@@ -45,9 +45,13 @@ class Instrument:
 
     def round_price(self, price: Decimal, side: Side) -> Decimal:
         """`price` on the tick grid, never worse for the given side (buy down, sell up)."""
-        ticks = Fraction(price) / Fraction(self.tick)
-        count = math.floor(ticks) if side is Side.BUY else math.ceil(ticks)
-        return times(self.tick, count)
+        return price_on_tick(Fraction(price), self.tick, side)
+
+
+def price_on_tick(price: Fraction, tick: Decimal, side: Side) -> Decimal:
+    """A price on the grid of `tick`, never worse for the given side (buy down, sell up)."""
+    ticks = price / Fraction(tick)
+    return times(tick, math.floor(ticks) if side is Side.BUY else math.ceil(ticks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

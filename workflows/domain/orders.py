@@ -72,3 +72,8 @@ class ChildIntent:
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     post_only: bool = False
+
+    @property
+    def is_immediate(self) -> bool:
+        """True for orders that the venue ends by itself at once."""
+        return self.child_type is ChildType.MARKET or self.time_in_force is not TimeInForce.GTC

@@ -40,6 +40,8 @@ class EngineTerms:
     glances: bool = False
     """Whether the market is read inside the workflow task first: False in orders that began
     before this existed, whose histories must replay."""
+    max_order_value: Decimal | None = None
+    """Quote value that one order may have; None in orders that began before it was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

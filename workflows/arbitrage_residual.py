@@ -1,0 +1,245 @@
+"""What to do about a residual, from views of both venues. Pure functions.
+
+A long residual is sold: completed at the sell venue, or unwound at the buy venue. A short one is
+bought: completed at the buy venue, or unwound at the sell venue.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from workflows import ports
+from workflows.domain.arbitrage_profit import Marks, Profit
+from workflows.domain.compensation import Action, Choice, HedgeVenue, bound_price, choose
+from workflows.domain.exact import exact, times, whole_steps
+from workflows.domain.instruments import Instrument
+from workflows.domain.orders import OrderType, Side, TimeInForce
+from workflows.execution_messages import ArbitragePlan, CompensationView
+from workflows.fields import plain
+from workflows.leg_order import LegRecord, new_leg
+from workflows.messages import OrderRequest
+
+_FLATTEN_THROUGH = Decimal("0.015")
+"""How far through the touch a flattening order may trade: inside the price collar of 2 %."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A residual (long > 0), its all-in unit cost or proceeds, and what could be done about it."""
+
+    residual: Decimal
+    unit: Decimal
+    complete: ports.VenueView
+    unwind: ports.VenueView
+    choice: Choice
+
+    @property
+    def side(self) -> Side:
+        """The side of an order that reduces the residual."""
+        return Side.SELL if self.residual > 0 else Side.BUY
+
+    def venue(self, action: Action) -> ports.VenueView:
+        """Where an action trades."""
+        return self.complete if action is Action.COMPLETE else self.unwind
+
+
+def look_at(
+    plan: ArbitragePlan,
+    now: Profit,
+    views: tuple[ports.VenueView, ...],
+    refused: tuple[Action, ...],
+) -> Look | None:
+    """Choose for the residual of now; None while a venue's book or rules are missing.
+
+    `refused` are actions that have just failed without a fill.
+    """
+    buy, sell = views
+    is_long = now.residual > 0
+    complete, unwind = (sell, buy) if is_long else (buy, sell)
+    unit = now.unit_cost if is_long else now.unit_proceeds
+    hedges = [
+        _hedge(view, is_long=is_long, is_refused=action in refused)
+        for view, action in ((complete, Action.COMPLETE), (unwind, Action.UNWIND))
+    ]
+    if hedges[0] is None or hedges[1] is None:
+        return None
+    return Look(
+        residual=now.residual,
+        unit=unit,
+        complete=complete,
+        unwind=unwind,
+        choice=choose(now.residual, unit, hedges[0], hedges[1], plan.max_loss_bps),
+    )
+
+
+def _hedge(view: ports.VenueView, *, is_long: bool, is_refused: bool) -> HedgeVenue | None:
+    rules, book, fees = view.instrument, view.book, view.fees
+    if rules is None or not rules.has_valid_rules or book is None or fees is None:
+        return None
+    side = Side.SELL if is_long else Side.BUY
+    return HedgeVenue(
+        # a venue that has just refused us has nothing for us, whatever its book shows
+        levels=() if is_refused else book.against(side),
+        fee=fees.taker,
+        balance=view.free.get(rules.base if is_long else rules.quote, Decimal(0)),
+        tick=rules.tick,
+        step=rules.step,
+        min_quantity=rules.min_quantity,
+        min_notional=rules.min_notional,
+    )
+
+
+def marks_of(residual: Decimal, views: tuple[ports.VenueView, ...]) -> Marks | None:
+    """What the residual is worth now, where it was traded; None without a book there."""
+    buy, sell = views
+    view = buy if residual > 0 else sell
+    if view.book is None or view.fees is None or not (view.book.bids and view.book.asks):
+        return None
+    return Marks(bid=view.book.bids[0].price, ask=view.book.asks[0].price, fee=view.fees.taker)
+
+
+def hedge_leg(
+    execution_id: str, plan: ArbitragePlan, look: Look, name: str, expires_at: datetime
+) -> LegRecord | None:
+    """The order that carries out the choice."""
+    choice = look.choice
+    return _leg(
+        execution_id,
+        plan,
+        look,
+        look.venue(choice.action),
+        name,
+        quantity=choice.quantity,
+        price=choice.limit,
+        time_in_force=TimeInForce.IOC,
+        expires_at=expires_at,
+    )
+
+
+def resting_leg(
+    execution_id: str, plan: ArbitragePlan, look: Look, name: str, expires_at: datetime
+) -> LegRecord | None:
+    """A limit order that waits at the bound where the residual is; None if it is too small."""
+    view = look.unwind
+    rules, fees = view.instrument, view.fees
+    if rules is None or fees is None:
+        return None
+    price = bound_price(
+        is_long=look.residual > 0,
+        unit=look.unit,
+        fee=fees.taker,
+        max_loss_bps=plan.max_loss_bps,
+        tick=rules.tick,
+    )
+    return _sized(execution_id, plan, look, name, price, TimeInForce.GTC, expires_at)
+
+
+def flattening_leg(
+    execution_id: str, plan: ArbitragePlan, look: Look, name: str, expires_at: datetime
+) -> LegRecord | None:
+    """An order that takes what the book gives, within the price collar; None if too small."""
+    view = look.unwind
+    rules, book = view.instrument, view.book
+    levels = book.against(look.side) if book else ()
+    if rules is None or not levels:
+        return None
+    price = rules.round_price(levels[0].price * (1 + look.side.sign * _FLATTEN_THROUGH), look.side)
+    return _sized(execution_id, plan, look, name, price, TimeInForce.IOC, expires_at)
+
+
+def _sized(
+    execution_id: str,
+    plan: ArbitragePlan,
+    look: Look,
+    name: str,
+    price: Decimal,
+    time_in_force: TimeInForce,
+    expires_at: datetime,
+) -> LegRecord | None:
+    rules = look.unwind.instrument
+    assert rules is not None, "a look has the rules of both venues"
+    held = look.unwind.free.get(rules.base if look.residual > 0 else rules.quote, Decimal(0))
+    with exact():
+        most = held if look.residual > 0 else Decimal(int(held / price / rules.step)) * rules.step
+    quantity = _floored(min(abs(look.residual), most), rules)
+    if quantity < rules.min_quantity or quantity * price < rules.min_notional:
+        return None
+    return _leg(
+        execution_id,
+        plan,
+        look,
+        look.unwind,
+        name,
+        quantity=quantity,
+        price=price,
+        time_in_force=time_in_force,
+        expires_at=expires_at,
+    )
+
+
+def _floored(quantity: Decimal, rules: Instrument) -> Decimal:
+    return times(rules.step, whole_steps(quantity, rules.step))
+
+
+def _leg(
+    execution_id: str,
+    plan: ArbitragePlan,
+    look: Look,
+    view: ports.VenueView,
+    name: str,
+    *,
+    quantity: Decimal,
+    price: Decimal | None,
+    time_in_force: TimeInForce,
+    expires_at: datetime,
+) -> LegRecord | None:
+    book = view.book
+    if price is None or price <= 0 or quantity <= 0 or book is None:
+        return None
+    request = OrderRequest(
+        strategy_id=plan.strategy_id,
+        account=plan.account,
+        exchange=view.venue,
+        symbol=plan.symbol,
+        side=look.side,
+        order_type=OrderType.LIMIT,
+        quantity=quantity,
+        price=price,
+        time_in_force=time_in_force,
+        priority=1,
+    )
+    middle = (book.bids[0].price + book.asks[0].price) / 2 if book.bids and book.asks else price
+    return new_leg(
+        execution_id,
+        name,
+        request,
+        reference_price=middle,
+        expires_at=expires_at,
+        compensates=execution_id,
+    )
+
+
+def told(look: Look, action: str, at: datetime, order_id: str | None) -> CompensationView:
+    """One decision, as it is shown."""
+    choice = look.choice
+    option = choice.complete if choice.action is Action.COMPLETE else choice.unwind
+    return CompensationView(
+        at=at.isoformat(),
+        action=action,
+        residual=look.residual,
+        expected_pnl=option.pnl,
+        expected_pnl_bps=option.pnl_bps,
+        order_id=order_id,
+        reason=why(look),
+    )
+
+
+def why(look: Look) -> str:
+    """Both options in one line."""
+    parts = []
+    for name, option in (("complete", look.choice.complete), ("unwind", look.choice.unwind)):
+        if not option.is_feasible:
+            parts.append(f"{name}={option.why}")
+        elif option.pnl_bps is not None:
+            parts.append(f"{name}={plain(round(option.pnl_bps, 2))}bps")
+    return " ".join(parts)
