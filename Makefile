@@ -31,12 +31,12 @@ bench: $(READY) ## measure the speed; ONLY=name takes one measure
 	@$(BIN)/python -m tests.bench --only "$(ONLY)"
 
 # The crash points go first: the last line of the output is that of the runs.
-chaos: $(READY) ## kill and disturb at random, judge by the exchange's log: RUNS=20 SEED=1
+chaos: $(READY) ## kill and disturb at random, judge by the exchanges' logs: RUNS=20 SEED=1
 	@case "$(CRASHES)" in *[!0-9]*) echo "error: CRASHES is a number" >&2; exit 2;; esac
 	@for round in $$(seq 1 $(or $(CRASHES),0)); do \
 	  CRASH_ALL=1 $(BIN)/pytest -q tests/e2e/test_*crash_points*.py >&2 || exit 1; done
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs "$(RUNS)") $(if $(SEED),--seed "$(SEED)") \
-	  $(if $(ORDERS),--orders "$(ORDERS)")
+	  $(if $(ORDERS),--orders "$(ORDERS)") $(if $(ARBITRAGES),--arbitrages "$(ARBITRAGES)")
 
 clean: ## delete what was built and the local stack's data, but not .venv
 	@for part in demo bench; do if [ -d .delta/$$part ] && [ -x $(BIN)/python ]; then \

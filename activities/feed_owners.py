@@ -45,7 +45,7 @@ class Owners:
 
     async def _tell(self, tidings: Tidings) -> None:
         intent = tidings.intent
-        handle = self._client.get_workflow_handle(intent.order_id)
+        handle = self._client.get_workflow_handle(names.owner_of(intent.order_id))
         try:
             await handle.signal(names.EXECUTION_REPORT, tidings.report)
         except RPCError as error:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.accounts import unknown_account
 from activities.ledger.results import ChildMayBeLiveError, LedgerError, OpenParent, ParentKind
 from activities.ledger.store import LedgerStore
 from activities.markets import Markets
@@ -52,10 +53,10 @@ class LedgerActivities(LedgerPort):
     @activity.defn(name="open_order")
     async def open_order(self, order: OpenOrder) -> OpenedOrder:
         """See LedgerPort."""
-        denied = self._unknown_account(order)
+        request = order.request
+        denied = unknown_account(self._accounts, request.exchange, request.account)
         if denied is not None:
             return OpenedOrder(kind=OpenKind.DENIED, terms=self._terms, denied=denied)
-        request = order.request
         asked = MarketRequest(
             venue=request.exchange, account=request.account, symbol=request.symbol
         )
@@ -73,24 +74,6 @@ class LedgerActivities(LedgerPort):
         if opened.kind is ParentKind.FINISHED:
             return OpenedOrder(kind=OpenKind.FINISHED, terms=self._terms, stored=opened.stored)
         return OpenedOrder(kind=OpenKind.NEW, terms=self._terms, market=market)
-
-    def _unknown_account(self, order: OpenOrder) -> Denied | None:
-        venue, account = order.request.exchange, order.request.account
-        if (venue, account) in self._accounts:
-            return None
-        venues = sorted({name for name, _ in self._accounts})
-        if venue not in venues:
-            known = ",".join(venues)
-            return Denied(
-                code=DenialCode.UNKNOWN_ENUM,
-                field="exchange",
-                detail=f"exchange must be of {known}",
-            )
-        return Denied(
-            code=DenialCode.UNKNOWN_ENUM,
-            field="account",
-            detail=f"account is not configured at {venue}",
-        )
 
     @activity.defn(name="accept_order")
     async def accept_order(self, order: AcceptOrder) -> Verdict:
@@ -123,12 +106,16 @@ class LedgerActivities(LedgerPort):
         """See LedgerPort."""
         try:
             epoch, denied = await self._store.reserve(
-                request.intent, request.attempt, request.reference_price, request.parent_quantity
+                request.intent,
+                request.attempt,
+                request.reference_price,
+                request.parent_quantity,
+                request.compensates,
             )
         except ChildMayBeLiveError as error:
             return Reserved(epoch="", resolve_attempt=error.attempt)
         except LedgerError as error:
-            raise _broken_protocol(error) from error
+            raise broken_protocol(error) from error
         return Reserved(epoch=epoch, denied=denied)
 
     @activity.defn(name="give_up")
@@ -147,6 +134,6 @@ class LedgerActivities(LedgerPort):
         return SavedOrder(stored=stored)
 
 
-def _broken_protocol(error: LedgerError) -> ApplicationError:
+def broken_protocol(error: LedgerError) -> ApplicationError:
     """Repeating does not help: the workflow fails, and a human must look."""
     return ApplicationError(str(error), type=type(error).__name__, non_retryable=True)

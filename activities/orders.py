@@ -4,9 +4,11 @@
 ledger, which re-reads the trading state; the signature carries the time of the attempt's start
 on the venue's clock, so that a request that left late is refused by the venue itself. Whatever
 is not a trustworthy answer is `unknown`, and an exception here is unknown too: the workflow
-resolves it.
+resolves it. Some venues only acknowledge: an order that cannot rest is then read once at once, as
+it has ended already. That read only adds; whatever becomes of it, the acknowledgement stands.
 """
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -26,11 +28,20 @@ from activities.venues.gateway import (
     VenueUnavailableError,
 )
 from workflows.domain.instruments import Instrument
-from workflows.domain.reports import RejectionFamily, SubmitKind, SubmitOutcome
+from workflows.domain.orders import ChildIntent
+from workflows.domain.reports import (
+    ChildReport,
+    ExecutionReport,
+    RejectionFamily,
+    SubmitKind,
+    SubmitOutcome,
+)
 from workflows.ports import CancelChild, Submit, VenuePort
 
 CLAIM_TO_SEND = timedelta(milliseconds=300)
 """The oldest claim that is acted on, counted from when it was asked for; later nothing is sent."""
+LOOK_WITHIN = timedelta(seconds=1)
+"""The longest look after an order that was only acknowledged; the workflow asks again anyway."""
 
 
 class VenueActivities(VenuePort):
@@ -68,10 +79,15 @@ class VenueActivities(VenuePort):
         if time.monotonic_ns() - started > CLAIM_TO_SEND // timedelta(microseconds=1) * 1_000:
             await self._store.prove_absent(intent.client_order_id, request.attempt)
             return _not_sent("CLAIM_TOO_OLD", "the claim took too long; nothing was sent")
-        return await self._send(gateway, request, instrument, signed_at_ms)
+        return await self._send(gateway, request, instrument, signed_at_ms, begun)
 
     async def _send(
-        self, gateway: VenueGateway, request: Submit, instrument: Instrument, signed_at_ms: int
+        self,
+        gateway: VenueGateway,
+        request: Submit,
+        instrument: Instrument,
+        signed_at_ms: int,
+        begun: int,
     ) -> SubmitOutcome:
         intent, attempt = request.intent, request.attempt
         client_order_id = intent.client_order_id
@@ -91,7 +107,28 @@ class VenueActivities(VenuePort):
         booked = await self._store.record_ack(
             intent, attempt, report, instrument.base, instrument.quote
         )
+        if _has_ended_unseen(intent, report):
+            within = _time_to_look(begun)
+            booked = await self._look(gateway, intent, booked, instrument, within) or booked
         return SubmitOutcome(kind=SubmitKind.ACKED, report=booked)
+
+    async def _look(
+        self,
+        gateway: VenueGateway,
+        intent: ChildIntent,
+        known: ChildReport,
+        instrument: Instrument,
+        within: timedelta,
+    ) -> ChildReport | None:
+        """Read the order once and book it; None if it cannot be read at once."""
+        try:
+            async with asyncio.timeout(within / timedelta(seconds=1)):
+                order = await gateway.read_order(intent.symbol, known.venue_order_id)
+        except (OrderAbsentError, VenueUnavailableError, TimeoutError):
+            return None
+        base, quote = instrument.base, instrument.quote
+        booked = await self._store.book_report(intent, order.report, base, quote)
+        return booked.report
 
     @activity.defn(name="cancel_child")
     async def cancel_child(self, request: CancelChild) -> None:
@@ -116,6 +153,22 @@ def _is_too_late(request: Submit, begun: int) -> bool:
         return False
     left = request.send_by - activity.info().started_time
     return time.monotonic_ns() - begun >= left // timedelta(microseconds=1) * 1_000
+
+
+def _has_ended_unseen(intent: ChildIntent, report: ExecutionReport) -> bool:
+    """It cannot rest, yet its acknowledgement tells neither fills nor an end."""
+    is_open = not report.status.is_terminal and not report.executed_quantity
+    return intent.is_immediate and is_open
+
+
+def _time_to_look(begun: int) -> timedelta:
+    """Half of what the activity has left, so that the look never costs the acknowledgement.
+
+    `begun` is the attempt's start, in monotonic ns.
+    """
+    gone = timedelta(microseconds=(time.monotonic_ns() - begun) // 1_000)
+    left = (activity.info().start_to_close_timeout or LOOK_WITHIN) - gone
+    return min(LOOK_WITHIN, max(left / 2, timedelta(0)))
 
 
 def _not_sent(code: str, reason: str) -> SubmitOutcome:

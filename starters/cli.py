@@ -12,19 +12,24 @@ from typing import Annotated
 
 import typer
 
+from starters.cli_arbitrage import arbitrage_app
 from starters.cli_orders import order_app, orders_app
+from starters.cli_rebalance import rebalance_app
 
 FAILED, BAD_USAGE = 1, 2
+_COMMANDS = {"order": "orders", "arbitrage": "arbitrage", "rebalancing": "rebalance"}
 
 app = typer.Typer(
     name="python -m starters",
-    help="Ask for orders and follow them. Settings come from the environment or .env.",
+    help="Ask for orders and executions. Settings come from the environment or .env.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(order_app, name="order")
 app.add_typer(orders_app, name="orders")
+app.add_typer(arbitrage_app, name="arbitrage")
+app.add_typer(rebalance_app, name="rebalance")
 
 
 @app.command()
@@ -45,12 +50,17 @@ def schema() -> None:
 
     Example: python -m starters schema
     """
+    from workflows.execution_messages import (
+        ArbitragePlan,
+        ArbitrageSnapshot,
+        RebalancePlan,
+        RebalanceSnapshot,
+    )
     from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
 
-    schemas = {
-        message.__name__: message.model_json_schema()
-        for message in (OrderRequest, OrderSnapshot, CancelRequest)
-    }
+    orders = (OrderRequest, OrderSnapshot, CancelRequest)
+    executions = (ArbitragePlan, ArbitrageSnapshot, RebalancePlan, RebalanceSnapshot)
+    schemas = {message.__name__: message.model_json_schema() for message in (*orders, *executions)}
     sys.stdout.write(json.dumps(schemas, indent=2, sort_keys=True) + "\n")
 
 
@@ -93,8 +103,8 @@ def main(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Say what is wrong in one line; returns the exit code."""
-    from starters.cli_actions import InvalidInputError
-    from starters.client import DeltaError, OrderNotFound, OutcomeUnknown, Unavailable
+    from starters.cli_input import InvalidInputError
+    from starters.errors import DeltaError, NotFound, OutcomeUnknown, PartOfExecution, Unavailable
     from workers.settings import SettingsError
 
     text = " ".join(str(error).split())
@@ -102,10 +112,12 @@ def _explain(error: Exception) -> int:
         return _say(text, BAD_USAGE)
     if isinstance(error, Unavailable):
         return _say(f"UNAVAILABLE: {text} (is the stack up? make up)", FAILED)
-    if isinstance(error, OrderNotFound):
+    if isinstance(error, NotFound):
         return _say(f"NOT_FOUND: {text}", FAILED)
+    if isinstance(error, PartOfExecution):
+        return _say(f"PART_OF_EXECUTION: {text}", FAILED)
     if isinstance(error, OutcomeUnknown):
-        command = f"python -m starters orders show {error.order_id}"
+        command = f"python -m starters {_COMMANDS[error.noun]} show {error.id}"
         return _say(f"OUTCOME_UNKNOWN: {text}: {command}", FAILED)
     if isinstance(error, DeltaError):
         return _say(f"FAILED: {text}", FAILED)

@@ -97,7 +97,8 @@ def twap(
 def _place(
     order_type: str, fields: dict[str, str | bool | None], *, watch: bool, as_json: bool
 ) -> None:
-    from starters.cli_actions import place, read_request
+    from starters.cli_actions import place
+    from starters.cli_input import read_request
     from workers.settings import load_settings
 
     settings = load_settings()
@@ -119,10 +120,12 @@ def list_orders(
 
     Example: python -m starters orders list --status working
     """
-    from starters.cli_actions import list_page, read_filter
+    from starters.cli_actions import list_page
+    from starters.cli_input import OrderFilter, read_filter
     from workers.settings import load_settings
 
     wanted = read_filter(
+        OrderFilter,
         {
             "strategy_id": strategy_id,
             "symbol": symbol,
@@ -130,7 +133,7 @@ def list_orders(
             "exchange": exchange,
             "limit": limit,
             "cursor": cursor,
-        }
+        },
     )
     raise typer.Exit(list_page(load_settings(), wanted, as_json=as_json))
 
@@ -141,7 +144,8 @@ def show(order_id: options.GivenId, as_json: options.AsJson = False) -> None:
 
     Example: python -m starters orders show my-order-1
     """
-    from starters.cli_actions import read_id, show_order
+    from starters.cli_actions import show_order
+    from starters.cli_input import read_id
     from workers.settings import load_settings
 
     raise typer.Exit(show_order(load_settings(), read_id(order_id), as_json=as_json))
@@ -155,7 +159,8 @@ def progress(
 
     Example: python -m starters orders progress my-order-1 --watch
     """
-    from starters.cli_actions import read_id, show_progress
+    from starters.cli_actions import show_progress
+    from starters.cli_input import read_id
     from workers.settings import load_settings
 
     given = read_id(order_id)
@@ -172,7 +177,8 @@ def cancel(
 
     Example: python -m starters orders cancel my-order-1 --reason "changed my mind"
     """
-    from starters.cli_actions import cancel_order, read_id, read_reason
+    from starters.cli_actions import cancel_order
+    from starters.cli_input import read_id, read_reason
     from workers.settings import load_settings
 
     given, why = read_id(order_id), read_reason(reason)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
@@ -34,7 +35,7 @@ _COLOURS = {
 Show = Callable[[OrderSnapshot], None]
 
 
-def _out() -> Console:
+def out() -> Console:
     """Stdout as it is now; a pipe has no width, so nothing is cut there."""
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
     return Console(highlight=False, width=width)
@@ -48,7 +49,7 @@ def complain(message: str) -> None:
 def order(snapshot: OrderSnapshot, settings: Settings, *, as_json: bool) -> None:
     """One order with its children; a denial as `CODE: message`."""
     if as_json:
-        _json(snapshot)
+        put_json(snapshot)
     elif snapshot.status is OrderStatus.DENIED:
         complain(_denial(snapshot))
     else:
@@ -60,9 +61,9 @@ def order(snapshot: OrderSnapshot, settings: Settings, *, as_json: bool) -> None
 def progress(snapshot: OrderSnapshot, *, as_json: bool) -> None:
     """How far the order is, in one line."""
     if as_json:
-        _json(snapshot)
+        put_json(snapshot)
     else:
-        _out().print(Text(_line(snapshot)))
+        out().print(Text(_line(snapshot)))
 
 
 def outcome(snapshot: OrderSnapshot) -> None:
@@ -72,9 +73,9 @@ def outcome(snapshot: OrderSnapshot) -> None:
         return
     text = Text(f"{snapshot.status}", style=_COLOURS.get(snapshot.status, ""))
     text.append(f"  {_line(snapshot)}", style="default")
-    _out().print(text)
+    out().print(text)
     for asset, amount in snapshot.fees.items():
-        _out().print(Text(f"fee {_number(amount)} {asset}"))
+        out().print(Text(f"fee {number(amount)} {asset}"))
 
 
 def page(found: Sequence[OrderSnapshot], following: str | None, *, as_json: bool) -> None:
@@ -92,19 +93,19 @@ def page(found: Sequence[OrderSnapshot], following: str | None, *, as_json: bool
             Text(each.order_id),
             Text(each.status, style=_COLOURS.get(each.status, "")),
             *(Text(kind or "") for kind in kinds),
-            *(Text(_number(number)) for number in numbers),
+            *(Text(number(each)) for each in numbers),
             Text((each.created_at or "")[:19]),
         )
-    _out().print(table if found else Text("no orders"))
+    out().print(table if found else Text("no orders"))
     if following:
-        _out().print(Text(f"more: --cursor {following}"))
+        out().print(Text(f"more: --cursor {following}"))
 
 
 @contextmanager
 def following(*, as_json: bool) -> Iterator[Show]:
     """A function that shows each state of one order: JSON lines, a live bar, or plain lines."""
     if as_json:
-        yield _json
+        yield put_json
     elif not sys.stdout.isatty():
         yield _lines()
     else:
@@ -121,7 +122,7 @@ def _lines() -> Show:
         nonlocal last
         line = f"{snapshot.status}  {_line(snapshot)}"
         if line != last and not snapshot.status.is_terminal:
-            _out().print(Text(line))
+            out().print(Text(line))
         last = line
 
     return show
@@ -134,7 +135,7 @@ def _bar() -> Progress:
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=_out())
+    return Progress(*columns, console=out())
 
 
 def _advance(bar: Progress, task: TaskID, snapshot: OrderSnapshot) -> None:
@@ -156,10 +157,10 @@ def _line(snapshot: OrderSnapshot) -> str:
         parts.append(f"slice {snapshot.twap.slices_done}/{snapshot.twap.slices_planned}")
     base = (snapshot.symbol or "").partition("/")[0]
     parts.append(
-        f"filled {_number(snapshot.filled_quantity)}/{_number(snapshot.quantity)} {base}".rstrip()
+        f"filled {number(snapshot.filled_quantity)}/{number(snapshot.quantity)} {base}".rstrip()
     )
     if snapshot.average_price is not None:
-        parts.append(f"average {_number(snapshot.average_price)}")
+        parts.append(f"average {number(snapshot.average_price)}")
     if snapshot.reason:
         parts.append(snapshot.reason)
     return "  ".join(parts)
@@ -167,14 +168,14 @@ def _line(snapshot: OrderSnapshot) -> str:
 
 def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
     table = Table.grid(padding=(0, 2))
-    what = f"{snapshot.side} {_number(snapshot.quantity)} {snapshot.symbol} {snapshot.order_type}"
-    at = f"at {_number(snapshot.price)} " if snapshot.price is not None else ""
+    what = f"{snapshot.side} {number(snapshot.quantity)} {snapshot.symbol} {snapshot.order_type}"
+    at = f"at {number(snapshot.price)} " if snapshot.price is not None else ""
     rows = {
         "order": snapshot.order_id,
         "what": f"{what} {at}on {snapshot.exchange}" if snapshot.symbol else "",
-        "filled": _number(snapshot.filled_quantity),
-        "average": _number(snapshot.average_price),
-        "fees": ", ".join(f"{_number(fee)} {asset}" for asset, fee in snapshot.fees.items()),
+        "filled": number(snapshot.filled_quantity),
+        "average": number(snapshot.average_price),
+        "fees": ", ".join(f"{number(fee)} {asset}" for asset, fee in snapshot.fees.items()),
         "reason": snapshot.reason,
         "created": snapshot.created_at or "",
         "history": f"{settings.temporal_ui}/namespaces/{settings.temporal_namespace}"
@@ -184,7 +185,7 @@ def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
     for name, value in rows.items():
         if value:
             table.add_row(name, Text(value))
-    _out().print(table)
+    out().print(table)
 
 
 def _children(children: Sequence[ChildView]) -> None:
@@ -195,24 +196,26 @@ def _children(children: Sequence[ChildView]) -> None:
             str(each.index),
             each.status,
             each.child_type,
-            *(_number(number) for number in numbers),
+            *(number(each) for each in numbers),
             Text(each.venue_order_id or ""),
         )
-    _out().print(table)
+    out().print(table)
 
 
 def _denial(snapshot: OrderSnapshot) -> str:
     return f"{snapshot.code or snapshot.status}: {snapshot.reason or 'the order is denied'}"
 
 
-def _json(snapshot: OrderSnapshot) -> None:
+def put_json(snapshot: BaseModel) -> None:
+    """One line of JSON on stdout."""
     sys.stdout.write(snapshot.model_dump_json() + "\n")
     sys.stdout.flush()
 
 
-def _number(number: Decimal | None) -> str:
-    if number is None:
+def number(value: Decimal | None) -> str:
+    """An amount for people: plain, and not longer than they can read."""
+    if value is None:
         return ""
-    exponent = number.as_tuple().exponent
+    exponent = value.as_tuple().exponent
     is_long = isinstance(exponent, int) and exponent < -8  # an average has up to 12
-    return plain(number.quantize(SHOWN_DECIMALS) if is_long else number)
+    return plain(value.quantize(SHOWN_DECIMALS) if is_long else value)

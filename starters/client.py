@@ -1,129 +1,82 @@
-"""The typed client: how other services, the HTTP API and the command line ask for orders.
+"""The typed client: how other services, the HTTP API and the command line ask for work.
 
-It speaks to Temporal only: an order is a workflow under its own id. Every wait is bounded, and an
-answer that did not come is an error that says so, never a guess.
+It speaks to Temporal only: an order, an arbitrage, a rebalancing is a workflow under its own id.
+Every wait is bounded; the errors are drawn in `starters.errors`.
 
 It must not know HTTP, the ledger, or any exchange.
-
-    DeltaError
-      Unavailable       nothing was asked, or a read stayed unanswered: try again
-      OutcomeUnknown    the order may have been started: ask for it under its id
-      OrderNotFound     no order has this id
-      AlreadyTerminal   the order has ended: `snapshot` is its end
-      OrderFailed       the workflow broke or was terminated: a human must look
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import NoReturn, Self
+from typing import Self
 from uuid import uuid4
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowExecutionStatus,
-    WorkflowFailureError,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
+from temporalio.service import RPCError
 
+from starters.calls import POLL_INTERVAL_S, READ_WAIT, WATCH_PATIENCE_S, Calls, Start
+from starters.errors import (
+    AlreadyTerminal,
+    DeltaError,
+    ExecutionEnded,
+    ExecutionFailed,
+    ExecutionNotFound,
+    OrderFailed,
+    OrderNotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
+from starters.kinds import (
+    ARBITRAGES,
+    EXECUTION_TYPES,
+    ORDERS,
+    REBALANCES,
+    WORKFLOW_TYPES,
+    Kind,
+    SnapshotT,
+)
 from workers.connection import connect
 from workers.settings import Settings
-from workflows import names
-from workflows.domain.denials import DenialCode
-from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.orders import OrderType
+from workflows.domain.executions import ExecutionKind
+from workflows.execution_messages import (
+    ArbitragePlan,
+    ArbitrageSnapshot,
+    RebalancePlan,
+    RebalanceSnapshot,
+)
+from workflows.fields import plain
 from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
 
+__all__ = [
+    "WORKFLOW_TYPES",
+    "AlreadyTerminal",
+    "DeltaClient",
+    "DeltaError",
+    "ExecutionEnded",
+    "ExecutionFailed",
+    "ExecutionNotFound",
+    "OrderFailed",
+    "OrderNotFound",
+    "OutcomeUnknown",
+    "Unavailable",
+]
+
 CONNECT_WAIT_S = 3.0
-ACCEPT_WAIT_S = 5.0
-READ_WAIT = timedelta(seconds=2)
-# The workflow answers a cancel after 5 s at the latest; a little longer, to hear it.
-CANCEL_WAIT = timedelta(seconds=5.5)
-WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
-"""How long an order waits for a worker that died in the middle of its workflow task. Temporal's
-default is 10 s; much less would let a loaded worker's tasks time out while it replays."""
-POLL_INTERVAL_S = 0.5
-WATCH_PATIENCE_S = 60.0
-_SUMMARY_CHARACTERS = 100  # Temporal allows 400 bytes
-
-WORKFLOW_TYPES: dict[OrderType, str] = {
-    OrderType.MARKET: "MarketOrder",
-    OrderType.LIMIT: "LimitOrder",
-    OrderType.TWAP: "TwapOrder",
-}
-"""The workflow that works each type of order."""
-
-OrderHandle = WorkflowHandle[object, OrderSnapshot]
-
-# Answers of the server which prove that it did nothing.
-_REFUSED = {
-    RPCStatusCode.INVALID_ARGUMENT,
-    RPCStatusCode.PERMISSION_DENIED,
-    RPCStatusCode.UNAUTHENTICATED,
-    RPCStatusCode.NOT_FOUND,
-}
-
-
-class DeltaError(Exception):
-    """What can go wrong between the caller and its order; see the module's docstring."""
-
-
-class Unavailable(DeltaError):  # noqa: N818 - part of the public face: named as the state it is
-    """Temporal, a worker or the ledger does not answer. Nothing was changed."""
-
-
-class _OrderError(DeltaError):
-    """About one order."""
-
-    def __init__(self, order_id: str, message: str) -> None:
-        super().__init__(message)
-        self.order_id = order_id
-
-
-class OutcomeUnknown(_OrderError):  # noqa: N818 - part of the public face, named as the state
-    """The order was asked for and no verdict came in time; it may be started or not.
-
-    Asking again with the same `order_id` is safe. An order that was not accepted within
-    ACCEPT_TIMEOUT ends denied and never trades late.
-    """
-
-    def __init__(self, order_id: str) -> None:
-        super().__init__(order_id, f"no verdict yet on order {order_id}; ask for it by its id")
-
-
-class OrderNotFound(_OrderError):  # noqa: N818 - part of the public face, named as the state
-    """No order has this id."""
-
-    def __init__(self, order_id: str) -> None:
-        super().__init__(order_id, f"no order {order_id}")
-
-
-class AlreadyTerminal(_OrderError):  # noqa: N818 - part of the public face, named as the state
-    """The order had ended before it could be cancelled; `snapshot` is its final state."""
-
-    def __init__(self, snapshot: OrderSnapshot) -> None:
-        super().__init__(snapshot.order_id, f"order {snapshot.order_id} is {snapshot.status}")
-        self.snapshot = snapshot
-
-
-class OrderFailed(_OrderError):  # noqa: N818 - part of the public face, named as the state
-    """The order's workflow failed or was terminated: no snapshot of its end exists."""
+PREVIEW_WAIT = timedelta(seconds=10)
+"""How long a preview may take: it reads every venue, and sends nothing."""
+_USER_REQUEST = CancelRequest().reason
 
 
 class DeltaClient:
-    """Orders by their ids; safe to share between tasks. See the module for the errors."""
+    """Work by its ids; safe to share between tasks. See `starters.errors` for what it raises."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._orders = Calls(client, ORDERS)
+        self._arbitrages = Calls(client, ARBITRAGES)
+        self._rebalances = Calls(client, REBALANCES)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -134,104 +87,52 @@ class DeltaClient:
         except (RuntimeError, RPCError, TimeoutError) as error:
             raise Unavailable(f"Temporal at {settings.temporal_target} does not answer") from error
 
+    async def check(self) -> None:
+        """Ask the server for our namespace; raises Unavailable."""
+        request = DescribeNamespaceRequest(namespace=self._client.namespace)
+        try:
+            await self._client.workflow_service.describe_namespace(request, timeout=READ_WAIT)
+        except RPCError as error:
+            raise Unavailable(f"Temporal gives no answer: {error.message}") from error
+
+    def calls(self, kind: Kind[SnapshotT]) -> Calls[SnapshotT]:
+        """The calls for one kind, for those who treat all kinds alike."""
+        return Calls(self._client, kind)
+
+    # --- orders ---------------------------------------------------------------------------------
+
     async def submit(self, request: OrderRequest) -> OrderSnapshot:
-        """Start the order and wait at most ACCEPT_WAIT_S for the verdict.
+        """Start the order and wait at most 5 s for the verdict.
 
         The id is made before the start where the request has none. A denied order is an answer
         (status `denied`), not an error. The same id with the same body gives the same answer;
         with another body it is denied IDEMPOTENCY_CONFLICT. Raises OutcomeUnknown, Unavailable.
         """
-        order_id = request.order_id or uuid4().hex
-        body = request.model_dump(mode="json", exclude_none=True) | {"order_id": order_id}
-        start = self._start_operation(order_id, request, body)
-        try:
-            async with asyncio.timeout(ACCEPT_WAIT_S):
-                snapshot = await self._client.execute_update_with_start_workflow(
-                    names.ACCEPT,
-                    body,
-                    # A repeated update id is answered from the first call without a look at the
-                    # body, also after the order's end. So the id says which body it stands for.
-                    id=f"{names.ACCEPT}-{request.body_hash()[:32]}",
-                    result_type=OrderSnapshot,
-                    start_workflow_operation=start,
-                    rpc_timeout=timedelta(seconds=ACCEPT_WAIT_S),
-                )
-        except WorkflowUpdateFailedError:
-            return await self.progress(order_id)  # it ended before it could answer
-        except (WorkflowUpdateRPCTimeoutOrCancelledError, RPCError, TimeoutError) as error:
-            await _forget(start)
-            _refused_or_unknown(order_id, error)
-        return _conflict(order_id) if _is_another(snapshot, request) else snapshot
-
-    def _start_operation(
-        self, order_id: str, request: OrderRequest, body: dict[str, object]
-    ) -> WithStartWorkflowOperation[object, OrderSnapshot]:
-        summary = f"{request.side} {body['quantity']} {request.symbol} {request.order_type}"
-        return WithStartWorkflowOperation(
-            WORKFLOW_TYPES[request.order_type],
-            body,
-            id=order_id,
-            task_queue=names.ORDERS_QUEUE,
-            result_type=OrderSnapshot,
-            # A known id is the ledger's to answer: it outlives Temporal's retention.
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            priority=Priority(priority_key=request.priority),
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            static_summary=summary[:_SUMMARY_CHARACTERS],
-        )
+        snapshot = await self._orders.submit(_start_of_order(request))
+        # an order of another type has this id, and its workflow cannot compare
+        is_another = snapshot.order_type not in (None, request.order_type)
+        return ORDERS.conflict(snapshot.order_id) if is_another else snapshot
 
     async def progress(self, order_id: str) -> OrderSnapshot:
         """The order now. Raises OrderNotFound, OrderFailed, Unavailable."""
-        handle = self._handle(order_id)
-        with _errors(order_id):
-            if await _is_running(handle):
-                now: OrderSnapshot = await handle.query(
-                    names.PROGRESS, result_type=OrderSnapshot, rpc_timeout=READ_WAIT
-                )
-                return now
-        return await self._outcome(handle, READ_WAIT)
+        return await self._orders.progress(order_id)
 
-    async def cancel(self, order_id: str, reason: str = "user_request") -> OrderSnapshot:
+    async def cancel(self, order_id: str, reason: str = _USER_REQUEST) -> OrderSnapshot:
         """Ask for a cancel and wait a little over 5 s at most for the final state.
 
         Returns the final state, or status `cancelling`: then the request is durable and the
         cancel goes on. Raises AlreadyTerminal, OrderNotFound, OrderFailed, Unavailable.
         """
-        handle, request = self._handle(order_id), CancelRequest(reason=reason)
-        if not await _is_running(handle):
-            raise AlreadyTerminal(await self._outcome(handle, READ_WAIT))
-        try:
-            answer: OrderSnapshot = await handle.execute_update(
-                names.CANCEL, request, result_type=OrderSnapshot, rpc_timeout=CANCEL_WAIT
-            )
-        except RPCError as error:
-            # a run that hands over to the next one aborts its updates, as one that ends does
-            if error.status is RPCStatusCode.NOT_FOUND and not await _is_running(handle):
-                raise AlreadyTerminal(await self._outcome(handle, READ_WAIT)) from error
-            return await self._cancel_by_signal(handle, request)
-        except (WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError):
-            return await self._cancel_by_signal(handle, request)
-        return answer
-
-    async def _cancel_by_signal(self, handle: OrderHandle, request: CancelRequest) -> OrderSnapshot:
-        """An update waits for a worker and may be lost; the signal is kept until one is there."""
-        with _errors(handle.id):
-            await handle.signal(names.CANCEL, request, rpc_timeout=READ_WAIT)
-        return OrderSnapshot(
-            order_id=handle.id,
-            status=OrderStatus.CANCELLING,
-            reason="the cancel is stored; no worker has answered yet",
-        )
+        return await self._orders.cancel(order_id, reason)
 
     async def result(self, order_id: str) -> OrderSnapshot:
         """Wait for the order's end, however long it takes, and return it.
 
         Raises OrderNotFound, OrderFailed, Unavailable (ask again: the wait changes nothing).
         """
-        return await self._outcome(self._handle(order_id), None)
+        return await self._orders.result(order_id)
 
-    async def watch(
+    def watch(
         self,
         order_id: str,
         *,
@@ -243,88 +144,118 @@ class DeltaClient:
         A server or worker that is away for up to `patience_s` is waited for; later Unavailable
         is raised. Also raises OrderNotFound and OrderFailed.
         """
-        last: OrderSnapshot | None = None
-        silent_since: float | None = None
-        while last is None or not last.status.is_terminal:
-            if last is not None or silent_since is not None:
-                await asyncio.sleep(poll_interval_s)
-            try:
-                now = await self.progress(order_id)
-            except Unavailable:
-                silent_since = silent_since or time.monotonic()
-                if time.monotonic() - silent_since > patience_s:
-                    raise
-                continue
-            silent_since = None
-            if now != last:
-                yield now
-            last = now
+        return self._orders.watch(order_id, poll_interval_s=poll_interval_s, patience_s=patience_s)
 
-    async def check(self) -> None:
-        """Ask the server for our namespace; raises Unavailable."""
-        request = DescribeNamespaceRequest(namespace=self._client.namespace)
-        try:
-            await self._client.workflow_service.describe_namespace(request, timeout=READ_WAIT)
-        except RPCError as error:
-            raise Unavailable(f"Temporal gives no answer: {error.message}") from error
+    # --- arbitrages -----------------------------------------------------------------------------
 
-    def _handle(self, order_id: str) -> OrderHandle:
-        return self._client.get_workflow_handle(order_id, result_type=OrderSnapshot)
+    async def execute_arbitrage(self, plan: ArbitragePlan) -> ArbitrageSnapshot:
+        """Start the arbitrage and wait at most 5 s for the verdict; the rules are `submit`'s."""
+        return await self._arbitrages.submit(_start_of_arbitrage(plan))
 
-    async def _outcome(self, handle: OrderHandle, wait: timedelta | None) -> OrderSnapshot:
-        try:
-            with _errors(handle.id):
-                return await handle.result(rpc_timeout=wait)
-        except WorkflowFailureError as error:
-            cause = error.cause
-            message = f"order {handle.id} failed: {cause if str(cause) else type(cause).__name__}"
-            raise OrderFailed(handle.id, message) from error
+    async def arbitrage(self, execution_id: str) -> ArbitrageSnapshot:
+        """The arbitrage now. Raises ExecutionNotFound, ExecutionFailed, Unavailable."""
+        return await self._arbitrages.progress(execution_id)
+
+    async def cancel_arbitrage(
+        self, execution_id: str, reason: str = _USER_REQUEST
+    ) -> ArbitrageSnapshot:
+        """Ask for a cancel, as `cancel` does for an order; what filled is settled first."""
+        return await self._arbitrages.cancel(execution_id, reason)
+
+    async def arbitrage_result(self, execution_id: str) -> ArbitrageSnapshot:
+        """Wait for its end. Raises ExecutionNotFound, ExecutionFailed, Unavailable."""
+        return await self._arbitrages.result(execution_id)
+
+    def watch_arbitrage(
+        self,
+        execution_id: str,
+        *,
+        poll_interval_s: float = POLL_INTERVAL_S,
+        patience_s: float = WATCH_PATIENCE_S,
+    ) -> AsyncIterator[ArbitrageSnapshot]:
+        """The arbitrage now and after each change, as `watch` does for an order."""
+        return self._arbitrages.watch(
+            execution_id, poll_interval_s=poll_interval_s, patience_s=patience_s
+        )
+
+    # --- rebalancings ---------------------------------------------------------------------------
+
+    async def rebalance(self, plan: RebalancePlan) -> RebalanceSnapshot:
+        """Start the rebalancing and wait at most 5 s for the verdict; the rules are `submit`'s."""
+        return await self._rebalances.submit(_start_of_rebalance(plan))
+
+    async def preview_rebalance(self, plan: RebalancePlan) -> RebalanceSnapshot:
+        """What the rebalancing would trade now; nothing is sent.
+
+        Waits at most PREVIEW_WAIT after the verdict. Raises OutcomeUnknown, Unavailable.
+        """
+        asked = _start_of_rebalance(plan.model_copy(update={"preview": True}))
+        told = await self._rebalances.submit(asked)
+        if told.status.is_terminal:
+            return told
+        return await self._rebalances.result(asked.id, within=PREVIEW_WAIT)
+
+    async def rebalance_status(self, execution_id: str) -> RebalanceSnapshot:
+        """The rebalancing now. Raises ExecutionNotFound, ExecutionFailed, Unavailable."""
+        return await self._rebalances.progress(execution_id)
+
+    async def cancel_rebalance(
+        self, execution_id: str, reason: str = _USER_REQUEST
+    ) -> RebalanceSnapshot:
+        """Ask for a cancel, as `cancel` does for an order; what filled stays."""
+        return await self._rebalances.cancel(execution_id, reason)
+
+    async def rebalance_result(self, execution_id: str) -> RebalanceSnapshot:
+        """Wait for its end. Raises ExecutionNotFound, ExecutionFailed, Unavailable."""
+        return await self._rebalances.result(execution_id)
+
+    def watch_rebalance(
+        self,
+        execution_id: str,
+        *,
+        poll_interval_s: float = POLL_INTERVAL_S,
+        patience_s: float = WATCH_PATIENCE_S,
+    ) -> AsyncIterator[RebalanceSnapshot]:
+        """The rebalancing now and after each change, as `watch` does for an order."""
+        return self._rebalances.watch(
+            execution_id, poll_interval_s=poll_interval_s, patience_s=patience_s
+        )
 
 
-async def _is_running(handle: OrderHandle) -> bool:
-    """Raises what `_errors` makes of a failed read."""
-    with _errors(handle.id):
-        description = await handle.describe(rpc_timeout=READ_WAIT)
-    return description.status in (
-        WorkflowExecutionStatus.RUNNING,
-        WorkflowExecutionStatus.CONTINUED_AS_NEW,
+def _start_of_order(request: OrderRequest) -> Start:
+    order_id = request.order_id or uuid4().hex
+    body = request.model_dump(mode="json", exclude_none=True) | {"order_id": order_id}
+    return Start(
+        id=order_id,
+        workflow_type=WORKFLOW_TYPES[request.order_type],
+        body=body,
+        body_hash=request.body_hash(),
+        priority=request.priority,
+        summary=f"{request.side} {body['quantity']} {request.symbol} {request.order_type}",
     )
 
 
-@contextmanager
-def _errors(order_id: str) -> Iterator[None]:
-    """Errors of a read, in our terms."""
-    try:
-        yield
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise OrderNotFound(order_id) from error
-        raise Unavailable(f"Temporal gives no answer: {error.message}") from error
-    except WorkflowQueryFailedError as error:
-        raise Unavailable(f"the workflow cannot answer now: {error}") from error
+def _start_of_arbitrage(plan: ArbitragePlan) -> Start:
+    buy = f"buy {plan.buy_exchange} {plain(plan.buy_price)}"
+    sell = f"sell {plan.sell_exchange} {plain(plan.sell_price)}"
+    summary = f"arbitrage {plain(plan.amount)} {plan.symbol}: {buy}, {sell}"
+    return _start_of_plan(plan, ExecutionKind.ARBITRAGE, summary)
 
 
-def _refused_or_unknown(order_id: str, error: Exception) -> NoReturn:
-    if isinstance(error, RPCError) and error.status in _REFUSED:
-        raise Unavailable(f"Temporal refused to start the order: {error.message}") from error
-    raise OutcomeUnknown(order_id) from error
+def _start_of_rebalance(plan: RebalancePlan) -> Start:
+    verb = "preview of rebalancing" if plan.preview else "rebalance"
+    targets = ", ".join(f"{asset} {plain(weight)}" for asset, weight in plan.targets.items())
+    summary = f"{verb} {'+'.join(plan.exchanges)} to {targets}"
+    return _start_of_plan(plan, ExecutionKind.REBALANCE, summary)
 
 
-async def _forget(start: WithStartWorkflowOperation[object, OrderSnapshot]) -> None:
-    """Collect the operation's own copy of the error, which nobody else will read."""
-    with suppress(Exception, asyncio.CancelledError):
-        await asyncio.wait_for(start.workflow_handle(), 0.1)
-
-
-def _is_another(snapshot: OrderSnapshot, request: OrderRequest) -> bool:
-    """True when the id belongs to an order of another type, whose workflow cannot compare."""
-    return snapshot.order_type not in (None, request.order_type)
-
-
-def _conflict(order_id: str) -> OrderSnapshot:
-    return OrderSnapshot(
-        order_id=order_id,
-        status=OrderStatus.DENIED,
-        code=DenialCode.IDEMPOTENCY_CONFLICT,
-        reason="another order has this id",
+def _start_of_plan(plan: ArbitragePlan | RebalancePlan, kind: ExecutionKind, summary: str) -> Start:
+    execution_id = plan.id or uuid4().hex
+    return Start(
+        id=execution_id,
+        workflow_type=EXECUTION_TYPES[kind],
+        body=plan.model_dump(mode="json", exclude_none=True) | {"id": execution_id},
+        body_hash=plan.body_hash(),
+        priority=plan.priority,
+        summary=summary,
     )

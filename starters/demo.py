@@ -28,14 +28,15 @@ from workers.checker import CheckError, check_settled
 from workers.connection import connect
 from workers.embedded_postgres import PostgresError
 from workers.local_stack import LocalStack, StackRunningError
+from workers.ports import PortTakenError
 from workers.settings import Settings
-from workers.stack_parts import PortTakenError
 from workers.supervisor import SupervisorError
 from workers.up import STOP_SIGNALS
 
 DONE, FAILED = 0, 1
 READY_WITHIN_S = 60.0
 _POLL_S = 0.1
+_PORT_TRIES = 5
 _DEFAULTS = DemoOptions()
 # What can go wrong with the parts of the stack; anything else is our bug.
 _TROUBLE = (
@@ -95,18 +96,12 @@ async def _run(
     settings: Settings, options: DemoOptions, screen: Screen, result: DemoResult
 ) -> None:
     await empty_home(settings)
-    settings, taken = on_free_ports(settings)
     screen.heading("Delta Executor", f"a fresh local stack in {_short(settings.home.root)}")
     screen.line(result.market)
-    if taken:
-        ports = ", ".join(f"{each.port} ({each.part})" for each in taken)
-        screen.line(f"ports in use, so others are taken: {ports}", "yellow")
     since = time.monotonic()
     async with AsyncExitStack() as opened:
         events = _WorkerEvents(screen)
-        stack = LocalStack(settings, on_event=events.tell)
-        with screen.waiting("starting PostgreSQL, Temporal, exchanges, workers and the API"):
-            await opened.enter_async_context(stack)
+        stack = await _started(opened, settings, screen, events)
         opened.callback(screen.line, "stopping everything ...", "dim")
         opened.callback(events.mute)
         for note in stack.notes:
@@ -116,6 +111,25 @@ async def _run(
         screen.line(f"up after {time.monotonic() - since:.1f} s: {names}")
         await _unless_broken(stack, _show(stack, options, screen, result))
     _farewell(screen, settings)
+
+
+async def _started(
+    opened: AsyncExitStack, settings: Settings, screen: Screen, events: "_WorkerEvents"
+) -> LocalStack:
+    """The stack on free ports; on others when somebody takes one of them meanwhile."""
+    for tries_left in reversed(range(_PORT_TRIES)):
+        chosen, taken = on_free_ports(settings)
+        if taken:
+            ports = ", ".join(f"{each.port} ({each.part})" for each in taken)
+            screen.line(f"ports in use, so others are taken: {ports}", "yellow")
+        stack = LocalStack(chosen, on_event=events.tell)
+        try:
+            with screen.waiting("starting PostgreSQL, Temporal, exchanges, workers and the API"):
+                return await opened.enter_async_context(stack)
+        except PortTakenError:
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 class _WorkerEvents:

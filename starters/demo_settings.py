@@ -11,8 +11,9 @@ from decimal import Decimal
 
 from workers.local_stack import LOCK, StackRunningError, delete_data
 from workers.pidfile import stop_leftovers, take_lock
+from workers.ports import PortTakenError, WantedPort, check_ports
 from workers.settings import Settings
-from workers.stack_parts import PortTakenError, StackParts, WantedPort, check_ports
+from workers.stack_parts import StackParts
 
 WORKERS = 2
 """One to be killed, one to go on."""

@@ -4,8 +4,15 @@ One trap: when another body is started under the id of an order that has ended, 
 run under that id is the refusal. The order itself is then in the ledger.
 """
 
-from starters.client import AlreadyTerminal, OrderFailed, OrderNotFound, Unavailable
 from starters.connections import Connections
+from starters.errors import (
+    AlreadyTerminal,
+    OrderFailed,
+    OrderNotFound,
+    PartOfExecution,
+    Unavailable,
+)
+from workflows import names
 from workflows.domain.denials import DenialCode
 from workflows.messages import OrderSnapshot
 
@@ -41,8 +48,12 @@ async def cancel_order(connections: Connections, order_id: str, reason: str) -> 
     """Cancel the order; its final state, or `cancelling`.
 
     An order that Temporal has forgotten has ended. Raises AlreadyTerminal, OrderNotFound,
-    OrderFailed, Unavailable.
+    OrderFailed, PartOfExecution, Unavailable.
     """
+    execution_id = names.owner_of(order_id)
+    if execution_id != order_id:
+        await find_stored(connections, order_id)
+        raise PartOfExecution(order_id, execution_id)
     try:
         return await (await connections.orders()).cancel(order_id, reason)
     except OrderNotFound as error:

@@ -60,8 +60,10 @@ def run() -> None:
 @app.command("paper-exchange")
 def paper_exchange(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8101,
-    name: Annotated[str, typer.Option(help="The venue it stands in for.")] = "binance",
-    dialect: Annotated[str, typer.Option(help="The protocol it speaks.")] = "binance",
+    name: Annotated[
+        str | None, typer.Option(help="The venue it stands in for; default that of the dialect.")
+    ] = None,
+    dialect: Annotated[str, typer.Option(help="The protocol: binance or okx.")] = "binance",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     data: Annotated[Path | None, typer.Option(help="Data folder; default in DELTA_HOME.")] = None,
     replay: Annotated[Path | None, typer.Option(help="A trades CSV that moves its market.")] = None,
@@ -84,14 +86,15 @@ def paper_exchange(
 
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
+    venue = name or dialect
     try:
         config = PaperExchangeConfig(
-            name=name,
+            name=venue,
             host=host,
             port=port,
             dialect=dialect,
-            data_dir=data or settings.home.paper_data(name),
-            accounts=paper_accounts(settings, name),
+            data_dir=data or settings.home.paper_data(venue),
+            accounts=paper_accounts(settings, venue),
             seed=seed,
             replay=replay,
             speed=speed,
@@ -181,8 +184,8 @@ def main(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """One line for an error, and its exit code; a log at level DEBUG says where it came from."""
+    from workers.ports import PortTakenError
     from workers.settings import SettingsError
-    from workers.stack_parts import PortTakenError
 
     logging.getLogger(__name__).debug("the command failed", exc_info=error)
     text = " ".join(str(error).split()) or type(error).__name__

@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 import structlog
 from temporalio.client import Client
@@ -19,8 +20,11 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 from activities.account_feed import FeedActivities
+from activities.adoption import Adoption
+from activities.executions import ExecutionActivities
 from activities.gateways import Gateways
 from activities.ledger.engine import open_engine
+from activities.ledger.execution_store import ExecutionStore
 from activities.ledger.store import LedgerStore
 from activities.ledger_activities import LedgerActivities
 from activities.markets import Markets
@@ -28,6 +32,7 @@ from activities.orders import VenueActivities
 from activities.reads import ProofWindow, VenueDataActivities
 from activities.venues.ccxt_gateway import VenueConfig, open_gateway
 from activities.venues.gateway import VenueGateway
+from activities.views import VenueViews, ViewActivities
 from workers.connection import connect
 from workers.failpoint_interceptor import FailpointInterceptor
 from workers.failpoint_rules import arm_failpoints
@@ -57,6 +62,7 @@ def terms_of(settings: Settings) -> EngineTerms:
         schedule_to_start_s=settings.validity_window_s,
         submit_timeout_s=settings.submit_timeout_s,
         glances=True,
+        max_order_value=settings.max_order_value,
     )
 
 
@@ -129,16 +135,40 @@ async def run_worker(settings: Settings) -> None:
     engine = open_engine(settings.dsn())
     try:
         async with open_gateways(settings) as gateways:
-            store = LedgerStore(engine, limits_of(settings))
+            limits = limits_of(settings)
+            store, executions = LedgerStore(engine, limits), ExecutionStore(engine, limits)
             await start_feeds(client, settings)
             async with AsyncExitStack() as running:
-                for worker in build_workers(client, settings, gateways, store):
+                for worker in build_workers(client, settings, gateways, store, executions):
                     await running.enter_async_context(worker)
                 log.info("worker_ready", accounts=[f"{v}/{a}" for v, a in gateways])
-                await stop.wait()
+                await _sweep_until(stop, adoption_of(executions, client, settings))
     finally:
         with contextlib.suppress(OSError):
             await engine.dispose()
+
+
+def adoption_of(executions: ExecutionStore, client: Client, settings: Settings) -> Adoption:
+    """Lost executions are looked for every 20 s at the default figures, and scale with them."""
+    return Adoption(
+        executions,
+        client,
+        every_s=max(2 * settings.read_lag_s, Decimal(1)),
+        older_than_s=settings.read_lag_s,
+    )
+
+
+async def _sweep_until(stop: asyncio.Event, adoption: Adoption) -> None:
+    """Look for lost executions until told to stop. Raises what the sweep did not expect."""
+    sweep, stopped = asyncio.create_task(adoption.run()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({sweep, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if sweep.done():
+            sweep.result()
+    finally:
+        for task in (sweep, stopped):
+            task.cancel()
+        await asyncio.wait({sweep, stopped})
 
 
 async def start_feeds(client: Client, settings: Settings) -> None:
@@ -155,11 +185,18 @@ async def start_feeds(client: Client, settings: Settings) -> None:
 
 
 def build_workers(
-    client: Client, settings: Settings, gateways: Gateways, store: LedgerStore
+    client: Client,
+    settings: Settings,
+    gateways: Gateways,
+    store: LedgerStore,
+    execution_store: ExecutionStore,
 ) -> list[Worker]:
     """One worker per queue."""
-    markets = Markets(gateways)
-    ledger = LedgerActivities(store, terms_of(settings), markets, gateways.keys())
+    markets, views = Markets(gateways), VenueViews(gateways)
+    terms, accounts = terms_of(settings), gateways.keys()
+    ledger = LedgerActivities(store, terms, markets, accounts)
+    executions = ExecutionActivities(execution_store, terms, views, accounts)
+    looks = ViewActivities(gateways, views, markets)
     orders = VenueActivities(gateways, store)
     reads = VenueDataActivities(gateways, store, proof_window_of(settings), markets)
     feed = FeedActivities(gateways, store, client, settings.symbols)
@@ -175,6 +212,11 @@ def build_workers(
                 ledger.give_up,
                 ledger.save_order,
                 reads.read_market,
+                executions.open_execution,
+                executions.accept_legs,
+                executions.save_execution,
+                executions.raise_alarm,
+                looks.glance_at_views,
             ],
             workflow_runner=sandbox(),
             interceptors=[FailpointInterceptor()] if settings.exec_failpoints else [],
@@ -199,6 +241,8 @@ def build_workers(
                     reads.read_market,
                     reads.resolve,
                     reads.read_child,
+                    looks.read_view,
+                    looks.read_portfolio,
                     feed.follow_account,
                 ],
                 graceful_shutdown_timeout=GRACE,

@@ -18,6 +18,8 @@ from activities.ledger.models import (
     AccountReadiness,
     Attempt,
     ChildOrder,
+    ExecutionLock,
+    ExecutionRow,
     FillRow,
     OpeningBalance,
     ParentOrder,
@@ -26,6 +28,7 @@ from activities.ledger.models import (
     RiskCheck,
 )
 from workflows.domain.exact import exact
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.postings import Account
 
@@ -36,12 +39,13 @@ AccountKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParentFacts:
-    """A parent order as stored; quantities in base units."""
+    """A parent order as stored; quantities in base units. A leg has an execution."""
 
     order_id: str
     status: OrderStatus
     quantity: Decimal
     filled_quantity: Decimal
+    execution_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,18 @@ class ChildFacts:
     risk_passed: bool
     """Whether the risk checks of a sent attempt and of the parent are stored as approved."""
     reservation_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFacts:
+    """An execution as stored. `snapshot` is its result, once it has one; `locks` it still holds."""
+
+    execution_id: str
+    kind: ExecutionKind
+    status: ExecutionStatus
+    venues: tuple[str, ...]
+    snapshot: Mapping[str, Any] | None = None
+    locks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +108,7 @@ class LedgerFacts:
     children: tuple[ChildFacts, ...] = ()
     fills: tuple[FillFacts, ...] = ()
     imbalances: tuple[Imbalance, ...] = ()
+    executions: tuple[ExecutionFacts, ...] = ()
     opened_at: Mapping[AccountKey, datetime]
     """When the opening balances of an account were taken."""
     balances: Mapping[AccountKey, Mapping[str, Decimal]]
@@ -126,6 +143,7 @@ async def _read(connection: AsyncConnection) -> LedgerFacts:
         children=tuple(ChildFacts(**row._mapping) for row in children),
         fills=tuple(FillFacts(**row._mapping) for row in fills),
         imbalances=tuple(Imbalance(**row._mapping) for row in imbalances),
+        executions=await _executions(connection),
         opened_at={(row.exchange, row.account): row.opened_at for row in opened},
         balances=await _balances(connection),
     )
@@ -134,6 +152,23 @@ async def _read(connection: AsyncConnection) -> LedgerFacts:
 def _columns(table: Any, facts: Any) -> Select[Any]:
     """The columns of a table that bear the names of the facts' fields."""
     return select(*(table.__table__.c[name] for name in facts.__dataclass_fields__))
+
+
+async def _executions(connection: AsyncConnection) -> tuple[ExecutionFacts, ...]:
+    locks: dict[str, list[str]] = {}
+    for row in await connection.execute(_LOCKS):
+        locks.setdefault(row.execution_id, []).append(row.key)
+    return tuple(
+        ExecutionFacts(
+            execution_id=row.execution_id,
+            kind=ExecutionKind(row.kind),
+            status=ExecutionStatus(row.status),
+            venues=tuple(row.venues),
+            snapshot=row.snapshot,
+            locks=tuple(locks.get(row.execution_id, ())),
+        )
+        for row in await connection.execute(_EXECUTIONS)
+    )
 
 
 async def _balances(connection: AsyncConnection) -> dict[AccountKey, dict[str, Decimal]]:
@@ -184,6 +219,14 @@ _IMBALANCES = (
     .having(func.sum(PostingRow.amount) != 0)
     .order_by(PostingRow.fill_id, PostingRow.asset)
 )
+_EXECUTIONS = select(
+    ExecutionRow.execution_id,
+    ExecutionRow.kind,
+    ExecutionRow.status,
+    ExecutionRow.venues,
+    ExecutionRow.snapshot,
+).order_by(ExecutionRow.execution_id)
+_LOCKS = select(ExecutionLock.execution_id, ExecutionLock.key).order_by(ExecutionLock.key)
 _OPENED = select(
     AccountReadiness.exchange, AccountReadiness.account, AccountReadiness.opened_at
 ).where(AccountReadiness.opened_at.is_not(None))

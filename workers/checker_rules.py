@@ -1,21 +1,23 @@
 """The invariants, as pure functions of the exchanges' logs and the ledger: violations out.
 
 Rule: the exchange's log is the judge, to the last digit. Each function holds one invariant and
-knows nothing of the others. An order at the exchange is ours when its client order id reads as one
-of our ids; what else the account traded is EXTERNAL, and is booked all the same.
+knows nothing of the others. What the account traded by orders that are not ours is EXTERNAL, and is
+booked all the same. Executions of several orders have rules of their own in `checker_executions`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 from activities.venues.dialects import dialect_of
-from activities.venues.simulator.judge import JudgedOrder, JudgedTrade, VenueLog
+from activities.venues.simulator.judge import JudgedTrade, VenueLog
+from workers.checker_evidence import Evidence, Invariant, Violation
+from workers.checker_executions import execution_violations, unfinished_executions
 from workers.checker_ledger import AccountKey, FillFacts, LedgerFacts
 from workflows.domain.exact import exact
+
+__all__ = ["Evidence", "Invariant", "Violation", "violations"]
 
 _ZERO = Decimal(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,59 +27,8 @@ ParseId = Callable[[str | None], str | None]
 """Our canonical id from the venue's text; None for an order that is not ours."""
 
 
-class Invariant(StrEnum):
-    """What must always hold."""
-
-    LOG = "LOG"
-    """The exchange's log does not contradict itself."""
-    NO_DUPLICATE = "I1"
-    """At most one order at the exchanges per client order id of ours."""
-    NONE_LOST = "I2"
-    """Every parent order has reached a terminal state."""
-    FILLS_ONCE = "I3"
-    """Every fill of our accounts is in the ledger exactly once, and nothing else is."""
-    EXECUTED = "I4"
-    """Per order, the ledger's fills are what the exchange executed."""
-    NO_OVERSHOOT = "I5"
-    """No parent is filled beyond its quantity."""
-    DOUBLE_ENTRY = "I6"
-    """Postings balance; opening balances plus postings are the exchange's balances."""
-    RISK_CHECKED = "I8"
-    """Every order of ours at the exchange passed its risk checks."""
-    RELEASED = "RELEASED"
-    """A finished parent holds no reservation and has no order open at the exchange."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One thing that must not be: which rule, about what, and the figures."""
-
-    invariant: Invariant
-    subject: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.invariant} {self.subject}: {self.detail}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Both sides of the comparison. `logs` by the venue's name."""
-
-    logs: Mapping[str, VenueLog]
-    ledger: LedgerFacts
-
-    def our_orders(self) -> Iterator[tuple[str, str, JudgedOrder]]:
-        """Venue, canonical client order id and order, of each order that bears an id of ours."""
-        for venue, log in self.logs.items():
-            for order in log.orders.values():
-                our_id = dialect_of(venue).parse_id(order.client_order_id)
-                if our_id is not None:
-                    yield venue, our_id, order
-
-
 def violations(evidence: Evidence, *, all_finished: bool = False) -> list[Violation]:
-    """Everything that is wrong; `all_finished` also asks for no parent to be under way."""
+    """Everything that is wrong; `all_finished` also asks for nothing to be under way."""
     with exact():
         found = [
             *_contradictions(evidence),
@@ -88,8 +39,11 @@ def violations(evidence: Evidence, *, all_finished: bool = False) -> list[Violat
             *_double_entry(evidence),
             *_risk_checked(evidence),
             *_released(evidence),
+            *execution_violations(evidence),
         ]
-    return found + (list(_unfinished(evidence)) if all_finished else [])
+    if all_finished:
+        found += [*_unfinished(evidence), *unfinished_executions(evidence)]
+    return found
 
 
 def _contradictions(evidence: Evidence) -> Iterator[Violation]:

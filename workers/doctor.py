@@ -19,9 +19,11 @@ from activities.ledger.migrate import newest_revision
 from workers import embedded_temporal, search_attributes
 from workers.connection import connect
 from workers.local_stack import LOCK
+from workers.paper_dialects import PAPER_DIALECTS
 from workers.pidfile import take_lock
+from workers.ports import PortTakenError, check_ports
 from workers.settings import Settings, SettingsError, VenueSettings
-from workers.stack_parts import PortTakenError, StackParts, check_ports
+from workers.stack_parts import StackParts
 
 CHECK_TIMEOUT_S = 10.0
 POSTGRES_OLDEST = 15
@@ -153,8 +155,9 @@ async def _venue(settings: Settings, name: str) -> list[Finding]:
 
 async def _paper_time_s(venue: VenueSettings) -> float:
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-        answer = (await client.get(f"{venue.paper_url}/api/v3/time")).raise_for_status()
-        return float(answer.json()["serverTime"]) / 1000
+        dialect = PAPER_DIALECTS[venue.name]
+        answer = (await client.get(f"{venue.paper_url}{dialect.time_path}")).raise_for_status()
+        return dialect.read_time_ms(answer.json()) / 1000
 
 
 async def _live_time_s(venue: VenueSettings) -> float:

@@ -30,6 +30,9 @@ UNPRIVILEGED_USERS = ("postgres", "nobody")
 ROLE = DATABASE = "delta"
 BACKENDS_GONE_S = 10.0
 INITDB_TIMEOUT_S = 120
+LISTEN_LINE = 5  # of postmaster.pid, counted from 0
+LOCK_WRITTEN_S = 0.5
+"""How long after binding its port a server has written that into its lock file, amply."""
 SERVER_OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -71,8 +74,11 @@ class Cluster:
     async def ready(self) -> bool:
         """True once it answers a query; makes the database where it is missing.
 
-        Raises PostgresError when our password is not that of the data.
+        Raises PostgresError when our password is not that of the data, or when what answers on
+        our port is not this server.
         """
+        if not await self._listens():
+            return False
         try:
             connection = await self._connect(DATABASE)
             await connection.fetchval("SELECT 1")
@@ -85,6 +91,28 @@ class Cluster:
         except (asyncpg.PostgresError, asyncpg.InterfaceError):
             return False  # still starting, or going down again
         return True
+
+    async def _listens(self) -> bool:
+        """True once this very server has its port; PostgresError if another's answers there."""
+        if self._has_port():
+            return True
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await asyncio.sleep(LOCK_WRITTEN_S)
+        if self._has_port():
+            return True
+        raise PostgresError(f"port {self.port} is another server's")
+
+    def _has_port(self) -> bool:
+        """Its lock file names the address only after the server has bound it."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > LISTEN_LINE and bool(lines[LISTEN_LINE].strip())
 
     async def before_start(self, _logged: str) -> None:
         """Make the cluster if needed, and wait until nothing of a killed server is left."""

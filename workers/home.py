@@ -6,6 +6,7 @@ may read, inside a folder that only its owner may enter. It knows no setting and
 
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,16 +77,19 @@ class Home:
             part.rename(path)
         return path
 
-    def ensure_venue_secrets(self, venue: str, account: str = "main") -> tuple[Path, Path]:
-        """The files of an account's API key and secret at a paper exchange, made once."""
-        prefix = f"paper-{venue}-{account}"
-        return self.ensure_secret(f"{prefix}-api-key"), self.ensure_secret(f"{prefix}-secret")
+    def ensure_venue_secrets(
+        self, venue: str, account: str, names: Sequence[str]
+    ) -> tuple[Path, ...]:
+        """The files of these credentials of an account at a paper exchange, made once."""
+        return tuple(self.ensure_secret(_of_venue(venue, account, name)) for name in names)
 
-    def venue_secrets(self, venue: str, account: str) -> tuple[SecretStr, SecretStr] | None:
-        """API key and secret of an account at the embedded paper exchange, if they were made."""
-        key = self._read(f"paper-{venue}-{account}-api-key")
-        secret = self._read(f"paper-{venue}-{account}-secret")
-        return (SecretStr(key), SecretStr(secret)) if key and secret else None
+    def venue_secrets(
+        self, venue: str, account: str, names: Sequence[str] = ("api_key", "secret")
+    ) -> tuple[SecretStr, ...] | None:
+        """These credentials of an account at the embedded paper exchange, if all were made."""
+        values = [self._read(_of_venue(venue, account, name)) for name in names]
+        found = tuple(SecretStr(value) for value in values if value)
+        return found if len(found) == len(names) else None
 
     def postgres_password(self) -> str | None:
         """The embedded PostgreSQL's password, if it was made."""
@@ -96,3 +100,7 @@ class Home:
             return self.secret_path(name).read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
+
+
+def _of_venue(venue: str, account: str, name: str) -> str:
+    return f"paper-{venue}-{account}-{name.replace('_', '-')}"

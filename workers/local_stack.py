@@ -8,6 +8,7 @@ demo and the tests all use this class.
 import asyncio
 import shutil
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +16,9 @@ from typing import IO, Self
 
 from workers import embedded_postgres
 from workers.pidfile import stop_leftovers, take_lock
+from workers.ports import hold_ports
 from workers.settings import Settings
-from workers.stack_parts import ALL_KINDS, StackParts, check_ports
+from workers.stack_parts import ALL_KINDS, StackParts
 from workers.supervisor import RestartBound, RunningPart, Supervisor
 
 LOCK = "supervisor.lock"
@@ -52,6 +54,7 @@ class LocalStack:
         self._bound = bound or RestartBound()
         self._on_event = on_event
         self._lock: IO[str] | None = None
+        self._ports = ExitStack()
         self._supervisor: Supervisor | None = None
 
     async def __aenter__(self) -> Self:
@@ -63,7 +66,7 @@ class LocalStack:
             if names := await stop_leftovers(self.home.run):
                 self.notes.append(f"stopped what an earlier run left behind: {', '.join(names)}")
             wanted = StackParts(self.settings, self._kinds)
-            check_ports(wanted.ports())
+            self._ports = hold_ports(wanted.ports())
             parts = [
                 replace(part, bound=self._bound)
                 for part in wanted.parts(no_restart=self._no_restart)
@@ -90,6 +93,7 @@ class LocalStack:
     async def _close(self) -> None:
         if self._supervisor is not None:
             await self._supervisor.stop()
+        self._ports.close()
         if self._lock is not None:
             self._lock.close()
 

@@ -17,7 +17,8 @@ from typing import IO
 
 import psutil
 
-CREATE_TIME_SLACK_S = 1.0
+CREATE_TIME_SLACK_S = 2.5
+"""The system adds the boot time to it in whole seconds, which flip when the clock is adjusted."""
 POLL_S = 0.05
 KILL_TIMEOUT_S = 10.0
 

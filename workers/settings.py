@@ -35,6 +35,7 @@ from workers.venue_settings import (
     SettingsError,
     VenueSettings,
     as_text,
+    credentials_of,
     file_secret,
     parse_venues,
 )
@@ -71,7 +72,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # What is traded
-    exchanges: tuple[str, ...] = ("binance", "binanceus")
+    exchanges: tuple[str, ...] = ("binance", "okx")
     symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT")
     venues: Mapping[tuple[str, str], VenueSettings] = {}
 
@@ -252,10 +253,6 @@ class Settings(BaseModel):
         first = self.paper_control_port
         return None if first is None else first + self.exchanges.index(name)
 
-    def paper_seed_of(self, name: str) -> int:
-        """The seed of a venue's synthetic market; no two venues move alike."""
-        return self.paper_seed + self.exchanges.index(name)
-
     def accounts(self, name: str) -> tuple[str, ...]:
         """The accounts of a venue that have settings of their own; `main` always exists."""
         named = [account for venue, account in self.venues if venue == name]
@@ -278,7 +275,8 @@ class Settings(BaseModel):
         if known.is_live and main is not None and main.is_live:
             return known
         url = f"http://127.0.0.1:{self.paper_port_of(name)}"
-        return known.on_paper(url, self.home.venue_secrets(name, account))
+        secrets = self.home.venue_secrets(name, account, credentials_of(name))
+        return known.on_paper(url, secrets)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -8,18 +8,20 @@ secret never stands on a command line. The container set-up runs the same comman
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import httpx
 
 from workers import embedded_postgres, embedded_temporal
-from workers.settings import DEFAULT_ACCOUNT, Settings, SettingsError, is_setting
+from workers.paper_dialects import PAPER_DIALECTS
+from workers.ports import WantedPort
+from workers.settings import DEFAULT_ACCOUNT, Settings, is_setting
 from workers.supervisor import Part
+from workers.venue_settings import credentials_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ALL_KINDS = ("postgres", "temporal", "paper", "migrate", "worker", "api")
@@ -32,20 +34,6 @@ COMMANDS = {
 WORKER_GRACE_S = 30.0
 HTTP_CHECK_TIMEOUT_S = 2.0
 POLLING = re.compile(r"^temporal_num_pollers\{[^}]*\} [1-9]", re.MULTILINE)
-
-
-class PortTakenError(Exception):
-    """A port is in use: one line with the port, its setting and the part that wants it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedPort:
-    """A port that a part will listen on."""
-
-    port: int
-    setting: str
-    part: str
-    host: str = "127.0.0.1"
 
 
 class StackParts:
@@ -156,16 +144,17 @@ class StackParts:
 
     def _paper(self, venue: str, env: dict[str, str]) -> Part:
         settings = self._settings
-        port, seed = settings.paper_port_of(venue), settings.paper_seed_of(venue)
-        options = ["--name", venue, "--dialect", "binance", "--port", str(port)]
-        options += ["--data", str(self._home.paper_data(venue)), "--seed", str(seed)]
+        port, dialect = settings.paper_port_of(venue), PAPER_DIALECTS[venue]
+        options = ["--name", venue, "--dialect", dialect.name, "--port", str(port)]
+        options += ["--data", str(self._home.paper_data(venue))]
+        options += ["--seed", str(settings.paper_seed)]
         control = settings.paper_control_port_of(venue)
         if control is not None:
             options += ["--control-port", str(control)]
         if settings.replay_trades is not None:
             options += ["--replay", str(settings.replay_trades.absolute())]
             options += ["--speed", str(settings.replay_speed)]
-        ready = _answers(f"http://127.0.0.1:{port}/api/v3/ping")
+        ready = _answers(f"http://127.0.0.1:{port}{dialect.time_path}")
         return _python(f"paper-{venue}", (*COMMANDS["paper"], *options), env, ready=ready)
 
     def _worker(self, number: int, env: dict[str, str], needs: tuple[str, ...]) -> Part:
@@ -189,11 +178,11 @@ class StackParts:
         if self._postgres_wanted:
             env["DATABASE_URL"] = settings.dsn()
         for venue in embedded_venues(settings):
-            key, secret = self._home.ensure_venue_secrets(venue, DEFAULT_ACCOUNT)
-            prefix = f"EXCHANGE_{venue.upper()}"
+            prefix, names = f"EXCHANGE_{venue.upper()}", credentials_of(venue)
             env[f"{prefix}_PAPER_URL"] = f"http://127.0.0.1:{settings.paper_port_of(venue)}"
-            env[f"{prefix}_API_KEY_FILE"] = str(key)
-            env[f"{prefix}_SECRET_FILE"] = str(secret)
+            files = self._home.ensure_venue_secrets(venue, DEFAULT_ACCOUNT, names)
+            for name, file in zip(names, files, strict=True):
+                env[f"{prefix}_{name.upper()}_FILE"] = str(file)
         return env
 
 
@@ -205,29 +194,6 @@ def embedded_venues(settings: Settings) -> tuple[str, ...]:
         for name, venue in known.items()
         if venue is None or not (venue.api_key or venue.paper_url)
     )
-
-
-def check_ports(wanted: list[WantedPort]) -> None:
-    """Raise PortTakenError for the first port that is in use or wanted twice.
-
-    Two settings with one port raise SettingsError.
-    """
-    seen: dict[int, WantedPort] = {}
-    for each in wanted:
-        if (other := seen.setdefault(each.port, each)) is not each:
-            raise SettingsError(
-                each.setting, f"port {each.port} of {each.part} is also that of {other.part}"
-            )
-    for each in wanted:
-        with socket.socket(socket.AF_INET6 if ":" in each.host else socket.AF_INET) as probe:
-            # As servers do: a port in TIME_WAIT is not taken.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((each.host, each.port))
-            except OSError:
-                raise PortTakenError(
-                    f"port {each.port} ({each.setting}, {each.part}) is taken"
-                ) from None
 
 
 def _python(

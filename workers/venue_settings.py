@@ -12,8 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from workers.paper_dialects import PAPER_DIALECTS
+
 DEFAULT_ACCOUNT = "main"
-PAPER_VENUES = ("binance", "binanceus")
+PAPER_VENUES = tuple(PAPER_DIALECTS)
 """Venues whose protocol the paper exchange speaks."""
 LIVE_VENUES = ("binance", "binanceus", "bybit", "coinbase", "gate", "kraken", "kucoin", "okx")
 PASSPHRASE_VENUES = ("kucoin", "okx")
@@ -65,12 +67,20 @@ class VenueSettings(BaseModel):
         values = {f"{self.prefix}_{name.upper()}": as_text(getattr(self, name)) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
-    def on_paper(self, url: str, secrets: tuple[SecretStr, SecretStr] | None) -> "VenueSettings":
-        """The same account at a paper exchange; what is configured wins over `url`, `secrets`."""
+    def on_paper(self, url: str, secrets: tuple[SecretStr, ...] | None) -> "VenueSettings":
+        """The same account at a paper exchange; what is configured wins over `url`, `secrets`.
+
+        `secrets` are its credentials in the order of `credentials_of`.
+        """
         update: dict[str, object] = {"paper_url": self.paper_url or url}
         if self.api_key is None and secrets is not None:
-            update |= {"api_key": secrets[0], "secret": secrets[1]}
+            update |= dict(zip(credentials_of(self.name), secrets, strict=True))
         return self.model_copy(update=update)
+
+
+def credentials_of(venue: str) -> tuple[str, ...]:
+    """The credentials that a venue's accounts sign in with."""
+    return CREDENTIALS if venue in PASSPHRASE_VENUES else CREDENTIALS[:2]
 
 
 def as_text(value: object) -> str | None:
@@ -129,7 +139,7 @@ def _check_known(name: str, main: VenueSettings | None) -> None:
         raise SettingsError("EXCHANGES", f"{name!r} is not one of {', '.join(LIVE_VENUES)}")
     if name in PAPER_VENUES or (main is not None and main.is_live):
         return
-    paper = f"the paper exchange stands in for {' and '.join(PAPER_VENUES)} only"
+    paper = f"the paper exchange stands in for {', '.join(PAPER_VENUES)} only"
     if main is not None and main.paper_url is not None:
         raise SettingsError(f"{main.prefix}_PAPER_URL", f"is set, but {paper}")
     variable = f"{_prefix(name, DEFAULT_ACCOUNT)}_api_key".upper()
@@ -171,7 +181,7 @@ def _venue(key: tuple[str, str], given: dict[str, str]) -> VenueSettings:
     if (venue.api_key is None) != (venue.secret is None):
         missing = "api_key" if venue.api_key is None else "secret"
         raise SettingsError(f"{prefix}_{missing}".upper(), "is not set, but its counterpart is")
-    if venue.is_live and name in PASSPHRASE_VENUES and venue.passphrase is None:
+    if venue.api_key is not None and name in PASSPHRASE_VENUES and venue.passphrase is None:
         raise SettingsError(f"{prefix}_passphrase".upper(), f"is not set, and {name} needs it")
     if venue.sandbox and name not in SANDBOX_VENUES:
         raise SettingsError(f"{prefix}_sandbox".upper(), f"is set, but {name} has no test network")

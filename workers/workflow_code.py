@@ -18,9 +18,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from workflows.account_feed import AccountFeed
 from workflows.arbitrage import Arbitrage
 from workflows.market_and_limit import LimitOrder, MarketOrder
+from workflows.rebalance import Rebalance
 from workflows.twap import TwapOrder
 
-WORKFLOWS = (MarketOrder, LimitOrder, TwapOrder, Arbitrage, AccountFeed)
+WORKFLOWS = (MarketOrder, LimitOrder, TwapOrder, Arbitrage, Rebalance, AccountFeed)
 
 
 class _WithoutContext(WorkflowInstance):

@@ -20,7 +20,7 @@ from workflows.leg_order import LegRecord, new_leg
 from workflows.messages import OrderRequest
 
 _FLATTEN_THROUGH = Decimal("0.015")
-"""How far through the touch a flattening order may trade: inside the price collar of 2 %."""
+"""How far through the touch a compensation may trade: inside the price collar of 2 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +102,15 @@ def hedge_leg(
     execution_id: str, plan: ArbitragePlan, look: Look, name: str, expires_at: datetime
 ) -> LegRecord | None:
     """The order that carries out the choice."""
-    choice = look.choice
+    choice, view = look.choice, look.venue(look.choice.action)
     return _leg(
         execution_id,
         plan,
         look,
-        look.venue(choice.action),
+        view,
         name,
         quantity=choice.quantity,
-        price=choice.limit,
+        price=None if choice.limit is None else _within_collar(choice.limit, look.side, view),
         time_in_force=TimeInForce.IOC,
         expires_at=expires_at,
     )
@@ -139,12 +139,27 @@ def flattening_leg(
 ) -> LegRecord | None:
     """An order that takes what the book gives, within the price collar; None if too small."""
     view = look.unwind
+    price = _farthest(look.side, view)
+    if price is None:
+        return None
+    return _sized(execution_id, plan, look, name, price, TimeInForce.IOC, expires_at)
+
+
+def _farthest(side: Side, view: ports.VenueView) -> Decimal | None:
+    """The worst price that is surely inside the collar; None without a market."""
     rules, book = view.instrument, view.book
-    levels = book.against(look.side) if book else ()
+    levels = book.against(side) if book else ()
     if rules is None or not levels:
         return None
-    price = rules.round_price(levels[0].price * (1 + look.side.sign * _FLATTEN_THROUGH), look.side)
-    return _sized(execution_id, plan, look, name, price, TimeInForce.IOC, expires_at)
+    return rules.round_price(levels[0].price * (1 + side.sign * _FLATTEN_THROUGH), side)
+
+
+def _within_collar(limit: Decimal, side: Side, view: ports.VenueView) -> Decimal:
+    """A wide bound may lie beyond the price collar, which would refuse the order each time."""
+    farthest = _farthest(side, view)
+    if farthest is None:
+        return limit
+    return min(limit, farthest) if side is Side.BUY else max(limit, farthest)
 
 
 def _sized(
@@ -160,7 +175,9 @@ def _sized(
     assert rules is not None, "a look has the rules of both venues"
     held = look.unwind.free.get(rules.base if look.residual > 0 else rules.quote, Decimal(0))
     with exact():
-        most = held if look.residual > 0 else Decimal(int(held / price / rules.step)) * rules.step
+        lot_cost = price * rules.step
+        affordable = times(rules.step, whole_steps(max(held, Decimal(0)), lot_cost))
+        most = held if look.residual > 0 else affordable
     quantity = _floored(min(abs(look.residual), most), rules)
     if quantity < rules.min_quantity or quantity * price < rules.min_notional:
         return None
@@ -222,7 +239,8 @@ def _leg(
 def told(look: Look, action: str, at: datetime, order_id: str | None) -> CompensationView:
     """One decision, as it is shown."""
     choice = look.choice
-    option = choice.complete if choice.action is Action.COMPLETE else choice.unwind
+    whole = choice.complete if choice.action is Action.COMPLETE else choice.unwind
+    option = choice.taken or whole
     return CompensationView(
         at=at.isoformat(),
         action=action,

@@ -72,6 +72,8 @@ class ChildContext:
     expires_at: datetime | None = None
     reserved: ports.Reserved | None = None
     """The ledger's answer to the first attempt, when it was asked before the child is worked."""
+    give_up: Callable[[ports.GiveUp], Awaitable[ports.GivenUp]] = ports.give_up
+    """How the ledger is told that the child was never sent."""
 
 
 class ChildOrder:
@@ -264,7 +266,7 @@ class ChildOrder:
         if not self._must_stop():
             return False
         reason = self.state.reason or "stopped before it was sent"
-        given_up = await ports.give_up(self._giving_up(reason))
+        given_up = await self._context.give_up(self._giving_up(reason))
         if given_up.resolve_attempt is not None:
             self._must_resolve(given_up.resolve_attempt)
         else:
@@ -272,7 +274,7 @@ class ChildOrder:
         return True
 
     async def _release(self, denied: Denied) -> None:
-        given_up = await ports.give_up(self._giving_up(denied.code))
+        given_up = await self._context.give_up(self._giving_up(denied.code))
         if given_up.resolve_attempt is not None:
             self._must_resolve(given_up.resolve_attempt)
         else:

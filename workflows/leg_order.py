@@ -214,6 +214,7 @@ class LegOrder:
             should_hand_over=lambda: False,
             expires_at=self._record.expires_at,
             reserved=reserved,
+            give_up=ports.give_up_in_turn,
         )
         self._child = ChildOrder(self._record.child, context)
         self._task = asyncio.create_task(self._work(self._child))

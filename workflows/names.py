@@ -57,3 +57,8 @@ def pair_lock(account: str, symbol: str, venues: tuple[str, str]) -> str:
     """One arbitrage at a time per account, symbol and pair of venues."""
     first, second = sorted(venues)
     return f"{account}:{symbol}:{first}:{second}"
+
+
+def rebalance_lock(account: str, venue: str) -> str:
+    """One rebalancing at a time per account at a venue."""
+    return f"rebalance:{account}:{venue}"

@@ -35,6 +35,25 @@ class Block:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compensation:
+    """What an execution has too much (long, above zero) or too little of, as the ledger knows it.
+
+    Base units. `taken_by_buys` and `taken_by_sells`: what its open compensations may still trade.
+    """
+
+    execution_id: str
+    residual: Decimal
+    taken_by_buys: Decimal
+    taken_by_sells: Decimal
+
+    def is_reduced_by(self, side: Side, quantity: Decimal) -> bool:
+        """True when `quantity` on `side`, beside what is under way there, leaves less of it."""
+        taken = self.taken_by_buys if side is Side.BUY else self.taken_by_sells
+        with exact():
+            return -side.sign * self.residual >= taken + quantity
+
+
 def reduces(exposure: Exposure, side: Side, quantity: Decimal) -> bool:
     """True when `quantity` more on `side`, beside all working orders, cannot flip the position."""
     with exact():
@@ -43,12 +62,14 @@ def reduces(exposure: Exposure, side: Side, quantity: Decimal) -> bool:
         return 0 > exposure.position <= -(exposure.working_buy + quantity)
 
 
-def check_block(block: Block, exposure: Exposure, side: Side, quantity: Decimal) -> Denied | None:
-    """HALTED stops all, REDUCING all that does not bring the position closer to zero."""
+def check_block(
+    block: Block, exposure: Exposure, side: Side, quantity: Decimal, *, compensates: bool = False
+) -> Denied | None:
+    """HALTED stops all, REDUCING all that does not reduce the position or a residual."""
     if block.state is None:
         return None
     state = TradingState(block.state)
-    if state is TradingState.REDUCING and reduces(exposure, side, quantity):
+    if state is TradingState.REDUCING and (compensates or reduces(exposure, side, quantity)):
         return None
     reason = f" reason={block.reason}" if block.reason else ""
     return Denied(code=_BLOCK_CODES[state], detail=f"scope={block.scope}{reason}")
@@ -65,16 +86,18 @@ def check_overshoot(used: Decimal, quantity: Decimal, parent_quantity: Decimal) 
 
 
 def check_child(
-    proposal: Proposal, exposure: Exposure, block: Block, limits: Limits
+    proposal: Proposal,
+    exposure: Exposure,
+    block: Block,
+    limits: Limits,
+    compensation: Compensation | None = None,
 ) -> Denied | None:
     """All checks of one child but the parent cap; the first refusal counts."""
-    with exact():
-        return (
-            check_block(block, exposure, proposal.side, proposal.quantity)
-            or check_collar(proposal, limits)
-            or check_order_value(proposal, limits)
-            or check_position(proposal, limits, exposure)
-        )
+    side, quantity = proposal.side, proposal.quantity
+    compensates = compensation is not None and compensation.is_reduced_by(side, quantity)
+    return check_block(block, exposure, side, quantity, compensates=compensates) or _check_limits(
+        proposal, exposure, limits, is_whole=True, compensates=compensates
+    )
 
 
 def check_parent(
@@ -85,16 +108,27 @@ def check_parent(
     *,
     order_type: OrderType,
     account_ready: bool,
+    compensation: Compensation | None = None,
 ) -> Denied | None:
     """All checks of a parent. Order value only where its single child is the whole order."""
-    blocked = check_block(block, exposure, proposal.side, proposal.quantity)
+    side, quantity = proposal.side, proposal.quantity
+    compensates = compensation is not None and compensation.is_reduced_by(side, quantity)
+    blocked = check_block(block, exposure, side, quantity, compensates=compensates)
     if blocked is None and not account_ready:
         blocked = Denied(code=DenialCode.RECONCILING, detail="account=reconciling")
-    if blocked is not None:
-        return blocked
+    is_whole = order_type in _SENT_WHOLE
+    return blocked or _check_limits(
+        proposal, exposure, limits, is_whole=is_whole, compensates=compensates
+    )
+
+
+def _check_limits(
+    proposal: Proposal, exposure: Exposure, limits: Limits, *, is_whole: bool, compensates: bool
+) -> Denied | None:
+    """What reduces a residual skips the limits on value and position; the collar stays."""
     with exact():
-        return (
-            check_collar(proposal, limits)
-            or (check_order_value(proposal, limits) if order_type in _SENT_WHOLE else None)
-            or check_position(proposal, limits, exposure)
-        )
+        denied = check_collar(proposal, limits)
+        if denied is not None or compensates:
+            return denied
+        value = check_order_value(proposal, limits) if is_whole else None
+        return value or check_position(proposal, limits, exposure)

@@ -6,44 +6,12 @@ else. Statements are built from these classes; nothing here runs one.
 """
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    ForeignKey,
-    Index,
-    Numeric,
-    Text,
-    UniqueConstraint,
-    func,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-Money = Annotated[Decimal, mapped_column(Numeric)]
-Key = Annotated[str, mapped_column(Text, primary_key=True)]
-Created = Annotated[datetime, mapped_column(server_default=func.now())]
-
-
-class Base(DeclarativeBase):
-    """What all tables share: how Python types are stored."""
-
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration style
-        str: Text,
-        Decimal: Numeric,
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-    }
-
-
-def _finite(column: str, *, positive: bool = False) -> CheckConstraint:
-    """No NaN and no infinity: NUMERIC would hold both, and NaN compares above everything."""
-    low = f"{column} > 0" if positive else f"{column} > '-Infinity'"
-    return CheckConstraint(f"{low} AND {column} < 'Infinity'", name=f"{column}_is_finite")
+from activities.ledger.model_base import Base, Created, Key, Money, finite
 
 
 class LedgerMeta(Base):
@@ -57,8 +25,55 @@ class LedgerMeta(Base):
     __table_args__ = (CheckConstraint("singleton", name="one_row"),)
 
 
+class ExecutionRow(Base):
+    """Several orders under one id that the user chose: an arbitrage, a rebalancing.
+
+    `run_chain` registered it; `adopted_by` is the chain that took it over since, and `failures`
+    how often one was begun after a workflow that failed.
+    """
+
+    __tablename__ = "executions"
+
+    execution_id: Mapped[Key]
+    kind: Mapped[str]
+    run_chain: Mapped[str]
+    adopted_by: Mapped[str | None]
+    failures: Mapped[int] = mapped_column(server_default=text("0"))
+    body_hash: Mapped[str]
+    strategy_id: Mapped[str]
+    account: Mapped[str]
+    venues: Mapped[list[str]]
+    plan: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    snapshot: Mapped[dict[str, Any] | None]
+    code: Mapped[str | None]
+    field: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(server_default=text("''"))
+    created_at: Mapped[Created]
+    accepted_at: Mapped[datetime | None]
+    updated_at: Mapped[Created]
+    finished_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]
+    """When somebody last asked whether its workflow runs."""
+
+    __table_args__ = (
+        Index("executions_newest", "kind", "created_at", "execution_id"),
+        Index("executions_open", "created_at", postgresql_where=text("finished_at IS NULL")),
+    )
+
+
+class ExecutionLock(Base):
+    """What one execution holds alone until it ends."""
+
+    __tablename__ = "execution_locks"
+
+    key: Mapped[Key]
+    execution_id: Mapped[str] = mapped_column(ForeignKey("executions.execution_id"), index=True)
+    taken_at: Mapped[Created]
+
+
 class ParentOrder(Base):
-    """What the user asked for, under the id that the user chose."""
+    """What the user asked for, under the id that the user chose; or a leg of an execution."""
 
     __tablename__ = "parent_orders"
 
@@ -81,13 +96,19 @@ class ParentOrder(Base):
     field: Mapped[str | None]
     reason: Mapped[str] = mapped_column(server_default=text("''"))
     snapshot: Mapped[dict[str, Any] | None]
+    execution_id: Mapped[str | None] = mapped_column(ForeignKey("executions.execution_id"))
     created_at: Mapped[Created]
     accepted_at: Mapped[datetime | None]
     updated_at: Mapped[Created]
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
-        _finite("quantity", positive=True),
+        finite("quantity", positive=True),
+        Index(
+            "parent_orders_of_execution",
+            "execution_id",
+            postgresql_where=text("execution_id IS NOT NULL"),
+        ),
         Index("parent_orders_newest", "created_at", "order_id"),
         Index("parent_orders_of_strategy", "strategy_id", "created_at", "order_id"),
         Index("parent_orders_by_status", "status", "created_at", "order_id"),
@@ -123,12 +144,14 @@ class ChildOrder(Base):
     executed_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
     filled_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
     reason: Mapped[str] = mapped_column(server_default=text("''"))
+    compensates: Mapped[str | None] = mapped_column(ForeignKey("executions.execution_id"))
+    """The execution whose residual it was to reduce."""
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 
     __table_args__ = (
-        _finite("quantity", positive=True),
-        _finite("executed_quantity"),
+        finite("quantity", positive=True),
+        finite("executed_quantity"),
         UniqueConstraint("order_id", "child_index", "generation", name="child_orders_place"),
         Index(
             "child_orders_at_venue",
@@ -165,14 +188,17 @@ class Attempt(Base):
 
 
 class RiskCheck(Base):
-    """The answer of one check; append-only. `kind` tells whose id `subject` is."""
+    """The answer of one check; append-only. `kind` tells whose id `subject` is.
+
+    `execution`: all legs of one request, their ids joined by a space.
+    """
 
     __tablename__ = "risk_checks"
 
     kind: Mapped[Key]
     subject: Mapped[Key]
     attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    """0 for a parent."""
+    """0 for a parent; for an execution the number of the leg that was denied, 0 for all."""
     verdict: Mapped[str]
     code: Mapped[str | None]
     field: Mapped[str | None]
@@ -180,7 +206,7 @@ class RiskCheck(Base):
     checked_at: Mapped[Created]
 
     __table_args__ = (
-        CheckConstraint("kind IN ('parent', 'child')", name="risk_check_kind"),
+        CheckConstraint("kind IN ('parent', 'child', 'execution')", name="risk_check_kind"),
         CheckConstraint("verdict IN ('approved', 'denied')", name="risk_check_verdict"),
     )
 
@@ -226,7 +252,7 @@ class Position(Base):
     symbol: Mapped[Key]
     quantity: Mapped[Money] = mapped_column(server_default=text("0"))
 
-    __table_args__ = (_finite("quantity"),)
+    __table_args__ = (finite("quantity"),)
 
 
 class FillRow(Base):
@@ -252,9 +278,9 @@ class FillRow(Base):
     booked_at: Mapped[Created]
 
     __table_args__ = (
-        _finite("price", positive=True),
-        _finite("quantity", positive=True),
-        _finite("fee"),
+        finite("price", positive=True),
+        finite("quantity", positive=True),
+        finite("fee"),
         # with the side: both sides of a trade with oneself bear one trade id
         UniqueConstraint("exchange", "account", "symbol", "trade_id", "side", name="fills_once"),
         Index("fills_of_child", "client_order_id"),
@@ -272,7 +298,7 @@ class PostingRow(Base):
     asset: Mapped[str]
     amount: Mapped[Money]
 
-    __table_args__ = (_finite("amount"),)
+    __table_args__ = (finite("amount"),)
 
 
 class TradingStateRow(Base):
@@ -331,7 +357,7 @@ class OpeningBalance(Base):
     amount: Mapped[Money]
     taken_at: Mapped[Created]
 
-    __table_args__ = (_finite("amount"),)
+    __table_args__ = (finite("amount"),)
 
 
 class Alarm(Base):

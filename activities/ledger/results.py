@@ -2,6 +2,7 @@
 
     LedgerError
       UnknownChildError     a report for a child that the ledger does not hold
+      UnknownExecutionError a step of an execution that the ledger does not hold
       ChildClosedError      a reservation was asked for a child that has ended
       ChildMayBeLiveError   an attempt may have been sent, or differs from what was checked
 
@@ -17,10 +18,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from workflows.domain.executions import ExecutionKind
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport, VenueStatus
 from workflows.messages import OrderSnapshot
+from workflows.ports import KnownLeg, OpenExecutionKind
 
 EXTERNAL = "EXTERNAL"
 """The strategy of positions that come from orders that are not ours."""
@@ -32,6 +35,10 @@ class LedgerError(Exception):
 
 class UnknownChildError(LedgerError):
     """The ledger holds no such child order."""
+
+
+class UnknownExecutionError(LedgerError):
+    """The ledger holds no such execution."""
 
 
 class ChildClosedError(LedgerError):
@@ -98,6 +105,31 @@ class ClaimCode(StrEnum):
     TRADING_HALTED = "TRADING_HALTED"
     TRADING_REDUCING = "TRADING_REDUCING"
     RECONCILING = "RECONCILING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredExecution:
+    """What registering an execution came to.
+
+    `stored` (JSON text) exactly when FINISHED, `detail` says why it is DENIED; `legs` and the
+    ledger's epoch when ADOPTED.
+    """
+
+    kind: OpenExecutionKind
+    stored: str | None = None
+    detail: str = ""
+    legs: tuple[KnownLeg, ...] = ()
+    epoch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostExecution:
+    """An execution that has not ended, and what is needed to run it again. `plan`: JSON text."""
+
+    execution_id: str
+    kind: ExecutionKind
+    plan: str
+    failures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

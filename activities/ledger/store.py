@@ -1,4 +1,6 @@
-"""The only writer of the ledger. Each method is one transaction; the rules are in `store_*`.
+"""The ledger's writer. Each method is one transaction; the rules are in `store_*`.
+
+Executions of several orders are written by `execution_store`, which holds to the same rule.
 
 Rule: every method may be called again with the same arguments, and changes nothing then. Errors
 of the database propagate (SQLAlchemyError, OSError): nothing was written, unless a COMMIT was
@@ -10,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger import (
@@ -20,6 +22,7 @@ from activities.ledger import (
     store_orders,
     store_reserve,
 )
+from activities.ledger.child_rows import stored_child
 from activities.ledger.fill_rows import Owner
 from activities.ledger.models import AccountReadiness, ChildOrder
 from activities.ledger.results import (
@@ -31,10 +34,11 @@ from activities.ledger.results import (
     TradingState,
 )
 from activities.ledger.statements import alarm
+from activities.ledger.store_compensation import compensation_of, lock_execution
 from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import ChildIntent, ChildType, Side, TimeInForce
-from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueStatus
+from workflows.domain.orders import ChildIntent, Side
+from workflows.domain.reports import ChildReport, ExecutionReport, Fill
 from workflows.domain.risk import Limits
 from workflows.messages import OrderRequest, OrderSnapshot
 
@@ -114,17 +118,25 @@ class LedgerStore:
         attempt: int,
         reference_price: Decimal,
         parent_quantity: Decimal,
+        compensates: str | None = None,
     ) -> tuple[str, Denied | None]:
         """Check one attempt (`checks.check_child`, parent cap) and book its reservation.
 
+        What reduces the residual of the execution that it `compensates` is checked for less.
         Answers the ledger's epoch, and None when approved. The same (child, attempt) again gets
         the stored answer. Raises ChildMayBeLiveError while another attempt may be live, the child
         is at the venue, or the stored approval was for something else; ChildClosedError for a
-        child that was given up or has seen a later attempt.
+        child that was given up or has seen a later attempt; UnknownExecutionError.
         """
         async with self._engine.begin() as connection:
+            held = None
+            if compensates is not None:
+                await lock_execution(connection, compensates)
+                held = await compensation_of(
+                    connection, compensates, intent.symbol, intent.client_order_id
+                )
             return await store_reserve.reserve(
-                connection, intent, attempt, reference_price, parent_quantity, self._limits
+                connection, intent, attempt, reference_price, parent_quantity, self._limits, held
             )
 
     async def claim(
@@ -257,7 +269,7 @@ class LedgerStore:
         )
         async with self._reader.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _stored_child(row)
+        return None if row is None else stored_child(row)
 
     async def working_children(
         self, exchange: str, account: str, *, older_than_s: Decimal
@@ -274,13 +286,13 @@ class LedgerStore:
             .order_by(ChildOrder.created_at)
         )
         async with self._reader.connect() as connection:
-            return [_stored_child(row) for row in await connection.execute(query)]
+            return [stored_child(row) for row in await connection.execute(query)]
 
     async def ended_children_of_open_orders(self, exchange: str, account: str) -> list[StoredChild]:
         """The newest child of each order that is under way, if the venue ended it unfilled."""
         query = store_feed.ended_children_of_open_orders(exchange, account)
         async with self._reader.connect() as connection:
-            return [_stored_child(row) for row in await connection.execute(query)]
+            return [stored_child(row) for row in await connection.execute(query)]
 
     async def symbols_with_intents(self, exchange: str, account: str) -> list[str]:
         """Symbols in which we ever meant to trade there."""
@@ -346,29 +358,3 @@ class LedgerStore:
         """
         async with self._engine.begin() as connection:
             await store_feed.set_trading_state(connection, scope, state, reason)
-
-
-def _stored_child(row: Row[Any]) -> StoredChild:
-    intent = ChildIntent(
-        client_order_id=row.client_order_id,
-        order_id=row.order_id,
-        child_index=row.child_index,
-        generation=row.generation,
-        strategy_id=row.strategy_id,
-        account=row.account,
-        venue=row.exchange,
-        symbol=row.symbol,
-        side=Side(row.side),
-        child_type=ChildType(row.child_type),
-        quantity=row.quantity,
-        price=row.price,
-        time_in_force=TimeInForce(row.time_in_force),
-        post_only=row.post_only,
-    )
-    return StoredChild(
-        intent=intent,
-        status=ChildStatus(row.status),
-        venue_order_id=row.venue_order_id,
-        venue_status=None if row.venue_status is None else VenueStatus(row.venue_status),
-        filled_quantity=row.filled_quantity,
-    )

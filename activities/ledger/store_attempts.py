@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import reduces
+from activities.ledger.checks import Compensation, reduces
 from activities.ledger.models import (
     AccountReadiness,
     Attempt,
@@ -55,6 +55,7 @@ from activities.ledger.statements import (
     strictest_state,
     working,
 )
+from activities.ledger.store_compensation import compensation_of
 from activities.ledger.store_fills import report_of
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import Side
@@ -162,7 +163,7 @@ async def claim(
         return None
     everything = {**names, **key._asdict(), "client_order_id": client_order_id}
     gate = (await connection.execute(_GATE, everything)).one()
-    refused = _refusal(gate, child)
+    refused = _refusal(gate, child, await _compensation(connection, child))
     if (
         refused is None
         and (await connection.execute(_CLAIM, {**names, "may_reduce": True})).first()
@@ -171,13 +172,23 @@ async def claim(
     return refused or ClaimRefused(code=ClaimCode.RECONCILING, detail="account=reconciling")
 
 
-def _refusal(gate: Row[Any], child: Row[Any]) -> ClaimRefused | None:
+async def _compensation(connection: AsyncConnection, child: Row[Any]) -> Compensation | None:
+    if child.compensates is None:
+        return None
+    return await compensation_of(connection, child.compensates, child.symbol, child.client_order_id)
+
+
+def _refusal(
+    gate: Row[Any], child: Row[Any], compensation: Compensation | None
+) -> ClaimRefused | None:
     if gate.state is not None:
         exposure = Exposure(
             position=gate.position, working_buy=gate.working_buy, working_sell=gate.working_sell
         )
-        state = TradingState(gate.state)
-        may_pass = reduces(exposure, Side(child.side), child.quantity)
+        state, side = TradingState(gate.state), Side(child.side)
+        may_pass = reduces(exposure, side, child.quantity) or (
+            compensation is not None and compensation.is_reduced_by(side, child.quantity)
+        )
         if state is TradingState.HALTED or not may_pass:
             code = ClaimCode[f"TRADING_{state.name}"]
             return ClaimRefused(code=code, detail=f"scope={gate.scope} reason={gate.reason}")

@@ -3,12 +3,18 @@
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, exists, func, select, true, update
+from sqlalchemy import Row, Select, and_, bindparam, exists, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import Block, check_parent
-from activities.ledger.models import AccountReadiness, ParentOrder, Position, RiskCheck
+from activities.ledger.checks import Block, Compensation, check_parent
+from activities.ledger.models import (
+    AccountReadiness,
+    ExecutionRow,
+    ParentOrder,
+    Position,
+    RiskCheck,
+)
 from activities.ledger.results import OpenParent, ParentKind, PositionKey
 from activities.ledger.statements import alarm, in_one_trip, strictest_state, working
 from activities.ledger.store_attempts import release_unsent
@@ -25,23 +31,38 @@ _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
 
 
 async def open_parent(
-    connection: AsyncConnection, order_id: str, run_chain: str, request: OrderRequest
+    connection: AsyncConnection,
+    order_id: str,
+    run_chain: str,
+    request: OrderRequest,
+    *,
+    execution_id: str | None = None,
 ) -> OpenParent:
-    """See LedgerStore.open_parent."""
+    """See LedgerStore.open_parent; with `execution_id` the order is a leg of that execution."""
     body_hash = request.body_hash()
+    values = {
+        "run_chain": run_chain,
+        "body_hash": body_hash,
+        "execution_id": execution_id,
+        **_columns(order_id, request),
+    }
+    table = ParentOrder.__table__
+    # an id belongs to one order or to one execution
+    is_free = ~exists().where(ExecutionRow.execution_id == order_id)
+    row = select(*(literal(value, table.c[name].type) for name, value in values.items()))
     new = (
         insert(ParentOrder)
-        .values(run_chain=run_chain, body_hash=body_hash, **_columns(order_id, request))
+        .from_select(list(values), row.where(is_free))
         .on_conflict_do_nothing()
         .returning(ParentOrder.order_id)
     )
     if (await connection.execute(new)).first():
         return OpenParent(kind=ParentKind.NEW)
-    stored = (
-        await connection.execute(
-            select(*ParentOrder.__table__.columns).where(ParentOrder.order_id == order_id)
-        )
-    ).one()
+    found = await connection.execute(select(*table.columns).where(ParentOrder.order_id == order_id))
+    stored = found.one_or_none()
+    if stored is None:
+        detail = f"order_id={order_id} is an execution"
+        return OpenParent(kind=ParentKind.CONFLICT, detail=detail)
     return _compare(stored, run_chain, body_hash)
 
 
@@ -149,8 +170,9 @@ async def accept_parent(
     request: OrderRequest,
     reference_price: Decimal,
     limits: Limits,
+    compensation: Compensation | None = None,
 ) -> Denied | None:
-    """See LedgerStore.accept_parent."""
+    """See LedgerStore.accept_parent; `compensation` was read with the execution held."""
     key = PositionKey(request.strategy_id, request.account, request.exchange, request.symbol)
     names = {"order_id": order_id, "client_order_id": "", "scopes": key.scopes, **key._asdict()}
     facts = (await connection.execute(_ACCEPT_FACTS, names)).one()
@@ -158,13 +180,17 @@ async def accept_parent(
         return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.reason)
     if facts.status != OrderStatus.PENDING:
         return None
-    denied = _judge(facts, request, reference_price, limits)
+    denied = _judge(facts, request, reference_price, limits, compensation)
     await connection.execute(_verdict(order_id, denied))
     return denied
 
 
 def _judge(
-    facts: Row[Any], request: OrderRequest, reference_price: Decimal, limits: Limits
+    facts: Row[Any],
+    request: OrderRequest,
+    reference_price: Decimal,
+    limits: Limits,
+    compensation: Compensation | None,
 ) -> Denied | None:
     proposal = Proposal(
         side=request.side,
@@ -185,6 +211,7 @@ def _judge(
         limits,
         order_type=request.order_type,
         account_ready=facts.account_ready,
+        compensation=compensation,
     )
 
 

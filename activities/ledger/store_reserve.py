@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import Block, check_child, check_overshoot
+from activities.ledger.checks import Block, Compensation, check_child, check_overshoot
 from activities.ledger.models import (
     Attempt,
     ChildOrder,
@@ -133,8 +133,9 @@ async def reserve(
     reference_price: Decimal,
     parent_quantity: Decimal,
     limits: Limits,
+    compensation: Compensation | None = None,
 ) -> tuple[str, Denied | None]:
-    """See LedgerStore.reserve."""
+    """See LedgerStore.reserve; `compensation` was read with the execution held."""
     key = PositionKey.of(intent)
     position = await lock_position(connection, key)
     if attempt > 1:  # a late worker may be claiming the attempt before
@@ -146,11 +147,12 @@ async def reserve(
     _refuse_reopening(intent, attempt, facts, is_over=ended is not None)
     denied = (
         ended
-        or _judge(intent, position, facts, reference_price, limits)
+        or _judge(intent, position, facts, reference_price, limits, compensation)
         or check_overshoot(facts.used, intent.quantity, parent_quantity)
     )
     writes = _writes(approved=denied is None, first=attempt == 1)
-    await connection.execute(writes, _values(intent, attempt, denied))
+    values = _values(intent, attempt, denied, compensation)
+    await connection.execute(writes, values)
     return facts.epoch, denied
 
 
@@ -210,6 +212,7 @@ def _judge(
     facts: Row[Any],
     reference_price: Decimal,
     limits: Limits,
+    compensation: Compensation | None,
 ) -> Denied | None:
     proposal = Proposal(
         side=intent.side,
@@ -221,7 +224,7 @@ def _judge(
         position=position, working_buy=facts.working_buy, working_sell=facts.working_sell
     )
     block = Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)
-    return check_child(proposal, exposure, block, limits)
+    return check_child(proposal, exposure, block, limits, compensation)
 
 
 # --- writes -------------------------------------------------------------------------------------
@@ -229,12 +232,15 @@ def _judge(
 _NAMES = ("client_order_id", "order_id", "child_index", "generation")
 _PLACE = ("strategy_id", "account", "exchange", "symbol", "side")
 _PRICED_ANEW = ("child_type", "time_in_force", "post_only", "quantity", "price")
-_CHILD = (*_NAMES, *_PLACE, *_PRICED_ANEW, "status", "reason")
+_ANEW = (*_PRICED_ANEW, "compensates", "status", "reason")
+_CHILD = (*_NAMES, *_PLACE, *_ANEW)
 _RESERVATION = ("client_order_id", *_PLACE)
 _CHECK = ("verdict", "code", "field", "detail")
 
 
-def _values(intent: ChildIntent, attempt: int, denied: Denied | None) -> dict[str, Any]:
+def _values(
+    intent: ChildIntent, attempt: int, denied: Denied | None, compensation: Compensation | None
+) -> dict[str, Any]:
     """The binds of `_writes`; prefixed, since a bind named like a column would become a value."""
     values = {
         "client_order_id": intent.client_order_id,
@@ -251,6 +257,7 @@ def _values(intent: ChildIntent, attempt: int, denied: Denied | None) -> dict[st
         "post_only": intent.post_only,
         "quantity": intent.quantity,
         "price": intent.price,
+        "compensates": None if compensation is None else compensation.execution_id,
         "status": (ChildStatus.READY if denied is None else ChildStatus.DENIED).value,
         "reason": "" if denied is None else str(denied),
         "attempt": attempt,
@@ -280,7 +287,7 @@ def _writes(*, approved: bool, first: bool) -> Select[Any]:
 def _child() -> Insert:
     """The child as this attempt would send it: a later attempt may be priced anew."""
     new = insert(ChildOrder).values(**_binds(*_CHILD))
-    again = {name: new.excluded[name] for name in (*_PRICED_ANEW, "status", "reason")}
+    again = {name: new.excluded[name] for name in _ANEW}
     return new.on_conflict_do_update(
         index_elements=[ChildOrder.client_order_id], set_={**again, "updated_at": func.now()}
     )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillView:
@@ -42,6 +44,56 @@ class DurationHistogram:
 
     order_type: str
     exchange: str
+    counts: tuple[int, ...]
+    total_s: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionView:
+    """An execution as stored. `plan` and `snapshot` are JSON text.
+
+    `venues` of an arbitrage are where it buys and where it sells, in this order. `snapshot` is
+    what its workflow told last, None before that.
+    """
+
+    execution_id: str
+    kind: ExecutionKind
+    status: ExecutionStatus
+    strategy_id: str
+    account: str
+    venues: tuple[str, ...]
+    plan: str
+    snapshot: str | None
+    code: str | None
+    field: str | None
+    reason: str
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """True until it has ended."""
+        return not self.status.is_terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionCount:
+    """How many executions of a kind are in a status; `has_fills`: something was traded."""
+
+    kind: ExecutionKind
+    venues: tuple[str, ...]
+    status: ExecutionStatus
+    has_fills: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionDurations:
+    """Seconds from registration to end, as in DurationHistogram."""
+
+    kind: ExecutionKind
+    venues: tuple[str, ...]
     counts: tuple[int, ...]
     total_s: Decimal
 

@@ -1,4 +1,4 @@
-"""The only reader of the ledger for those who ask: orders, fills, alarms, and figures for metrics.
+"""The only reader of the ledger for those who ask: orders, executions, fills, alarms, figures.
 
 Rule: nothing here writes or locks. Amounts are exact; an average price is rounded as workflows
 round it.
@@ -21,15 +21,27 @@ from activities.ledger.models import (
     ParentOrder,
     PostingRow,
 )
+from activities.ledger.view_executions import (
+    counts,
+    durations,
+    execution_query,
+    executions_query,
+    legs_of,
+    view_of,
+)
 from activities.ledger.view_models import (
     AccountView,
     AlarmView,
     DurationHistogram,
+    ExecutionCount,
+    ExecutionDurations,
+    ExecutionView,
     FillView,
     OrderCount,
 )
 from activities.ledger.view_orders import children_of, overlay, totals_of
 from workflows.domain.exact import exact
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.postings import Account
 from workflows.messages import OrderSnapshot
 
@@ -83,6 +95,48 @@ class LedgerViews:
         more = len(rows) > limit
         return shown, encode_cursor(page[-1].created_at, page[-1].order_id) if more else None
 
+    async def execution(self, execution_id: str) -> ExecutionView | None:
+        """One execution, or None."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(execution_query(execution_id))).one_or_none()
+        return None if row is None else view_of(row)
+
+    async def executions(
+        self,
+        kind: ExecutionKind | None = None,
+        *,
+        strategy_id: str | None = None,
+        status: ExecutionStatus | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[ExecutionView], str | None]:
+        """A page of executions, newest first; and the cursor of the next page.
+
+        `limit` is 1 to MAX_PAGE. Raises InvalidCursorError for a cursor that is not ours.
+        """
+        assert 1 <= limit <= MAX_PAGE, f"limit {limit}"
+        query = executions_query(kind, strategy_id, status, cursor).limit(limit + 1)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        page = [view_of(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return page, encode_cursor(page[-1].created_at, page[-1].execution_id) if more else None
+
+    async def execution_legs(self, execution_id: str) -> tuple[OrderSnapshot, ...]:
+        """The orders of an execution with their children, oldest first."""
+        async with self._engine.connect() as connection:
+            return await legs_of(connection, execution_id)
+
+    async def execution_counts(self) -> list[ExecutionCount]:
+        """Every execution ever registered, by kind, venues, status, and whether it has fills."""
+        async with self._engine.connect() as connection:
+            return await counts(connection)
+
+    async def execution_durations(self, bounds_s: Sequence[Decimal]) -> list[ExecutionDurations]:
+        """How long ended executions took, by kind and venues. `bounds_s`: seconds, ascending."""
+        async with self._engine.connect() as connection:
+            return await durations(connection, bounds_s)
+
     async def fills(self, order_id: str) -> list[FillView]:
         """Fills of an order, oldest first (at most MAX_FILLS)."""
         names = FillView.__dataclass_fields__
@@ -97,19 +151,30 @@ class LedgerViews:
             return [FillView(**row._mapping) for row in await connection.execute(query)]
 
     async def order_counts(self) -> list[OrderCount]:
-        """Every order ever registered, by type, exchange, status, and whether it has fills."""
+        """Every order ever registered, by type, exchange, status, and whether it has fills.
+
+        Without the legs of executions, whose outcome is their execution's.
+        """
         group = (
             ParentOrder.order_type,
             ParentOrder.exchange,
             ParentOrder.status,
             (ParentOrder.filled_quantity > 0).label("has_fills"),
         )
-        query = select(*group, func.count().label("count")).group_by(*group).order_by(*group)
+        query = (
+            select(*group, func.count().label("count"))
+            .where(ParentOrder.execution_id.is_(None))
+            .group_by(*group)
+            .order_by(*group)
+        )
         async with self._engine.connect() as connection:
             return [OrderCount(**row._mapping) for row in await connection.execute(query)]
 
     async def order_durations(self, bounds_s: Sequence[Decimal]) -> list[DurationHistogram]:
-        """How long finished orders took, by type and exchange. `bounds_s` in seconds, ascending."""
+        """How long finished orders took, by type and exchange; legs of executions aside.
+
+        `bounds_s` in seconds, ascending.
+        """
         async with self._engine.connect() as connection:
             rows = await connection.execute(_DURATIONS, {"bounds": list(bounds_s)})
             return _histograms(rows.all(), len(bounds_s))
@@ -196,7 +261,11 @@ def _durations() -> Select[Any]:
     return (
         select(*columns)
         # a denied order was never executed
-        .where(ParentOrder.finished_at.is_not(None), ParentOrder.accepted_at.is_not(None))
+        .where(
+            ParentOrder.finished_at.is_not(None),
+            ParentOrder.accepted_at.is_not(None),
+            ParentOrder.execution_id.is_(None),
+        )
         .group_by(*group, "bucket")
         .order_by(*group, "bucket")
     )

@@ -121,6 +121,7 @@ class PrivateStreamClient(PinnedClock):
     late_closing: "asyncio.Future[None] | None" = None
     on_lost: Callable[[str], None]
     on_watched: Callable[[str], None]
+    on_message: Callable[[object], None]
     ignored_events: frozenset[str]
     ending_events: frozenset[str]
 
@@ -133,6 +134,7 @@ class PrivateStreamClient(PinnedClock):
 
     def handle_message(self, client: Any, message: Any) -> None:
         """ccxt's entry for each message."""
+        self.on_message(message)
         kind = _event_kind(message)
         if kind in self.ignored_events:
             return

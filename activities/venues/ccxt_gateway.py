@@ -23,7 +23,7 @@ from activities.venues.ccxt_link import CcxtLink, VenueConfig
 from activities.venues.ccxt_session import GuardedSession, LazySession
 from activities.venues.ccxt_stream import private_stream
 from activities.venues.ccxt_trades import newest_cursor, trades_since
-from activities.venues.dialects import dialect_of
+from activities.venues.dialects import TradesByTime, dialect_of
 from activities.venues.gateway import (
     OutcomeUnknownError,
     StreamEvent,
@@ -36,14 +36,18 @@ from activities.venues.gateway import (
     VenueTrade,
     VenueUnavailableError,
 )
+from activities.venues.refreshed import Refreshed
 from activities.venues.rewriting_session import RewritingSession
+from workflows.domain.books import Book
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent, ChildType, Side
 from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
+from workflows.ports.views import Fees
 
 __all__ = ["CcxtGateway", "VenueConfig", "open_gateway"]
 
-BOOK_LEVELS = 5
+TOUCH_LEVELS = 5
+FEES_MAX_AGE_S = 30 * 60
 
 
 class CcxtGateway(VenueGateway):
@@ -55,6 +59,7 @@ class CcxtGateway(VenueGateway):
         self._link = link
         self._client = link.client
         self._dialect = link.dialect
+        self._fees: dict[str, Refreshed[Fees]] = {}
 
     async def instrument(self, symbol: str) -> Instrument:
         """See VenueGateway."""
@@ -66,13 +71,28 @@ class CcxtGateway(VenueGateway):
 
     async def quote(self, symbol: str) -> Quote:
         """See VenueGateway. `read_at_ms` is this machine's clock."""
-        await self._link.market(symbol)
+        book = await self.book(symbol, TOUCH_LEVELS)
+        bid, ask = book.bids[0].price, book.asks[0].price
+        return Quote(bid=bid, ask=ask, read_at_ms=book.read_at_ms)
 
-        async def ask() -> Quote:
-            book = await self._client.fetch_order_book(symbol, BOOK_LEVELS)
-            return reports.quote(book, reports.now_ms())
+    async def book(self, symbol: str, depth: int) -> Book:
+        """See VenueGateway. `read_at_ms` is this machine's clock."""
+        await self._link.market(symbol)
+        sizes = self._dialect.book_sizes or (depth,)
+        size = next((size for size in sizes if size >= depth), sizes[-1])
+
+        async def ask() -> Book:
+            book = await self._client.fetch_order_book(symbol, size)
+            return reports.book(book, depth, reports.now_ms())
 
         return await self._link.ask(ask)
+
+    async def fees(self, symbol: str) -> Fees:
+        """See VenueGateway. The account's own rates, not the venue's list."""
+        await self._link.market(symbol)
+        if symbol not in self._fees:
+            self._fees[symbol] = Refreshed(lambda: self._ask_fees(symbol), max_age_s=FEES_MAX_AGE_S)
+        return await self._fees[symbol].get()
 
     async def venue_time_ms(self) -> int:
         """See VenueGateway."""
@@ -156,11 +176,11 @@ class CcxtGateway(VenueGateway):
     async def balances(self) -> dict[str, Decimal]:
         """See VenueGateway."""
 
-        async def ask() -> dict[str, Decimal]:
-            return reports.balances(await self._client.fetch_balance())
+        return await self._ask_balances(reports.balances)
 
-        await self._link.need_markets()
-        return await self._link.ask_signed(ask, expected=self._dialect.is_balances)
+    async def free_balances(self) -> dict[str, Decimal]:
+        """See VenueGateway."""
+        return await self._ask_balances(reports.free_balances)
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[StreamEvent]]:
@@ -181,6 +201,8 @@ class CcxtGateway(VenueGateway):
 
     async def close(self) -> None:
         """See VenueGateway. Streams are closed by whoever entered them."""
+        for fees in self._fees.values():
+            await fees.aclose()
         await self._link.close()
 
     # Submitting
@@ -251,6 +273,22 @@ class CcxtGateway(VenueGateway):
             raise OutcomeUnknownError("the venue's answer contradicts itself")
         return report
 
+    # The account
+
+    async def _ask_fees(self, symbol: str) -> Fees:
+        async def ask() -> Fees:
+            told = await self._dialect.fees(self._client, symbol)
+            return reports.fees(told, buys_pay_base=self._dialect.buys_pay_base)
+
+        return await self._link.ask_signed(ask)
+
+    async def _ask_balances(self, read: Callable[[Any], dict[str, Decimal]]) -> dict[str, Decimal]:
+        async def ask() -> dict[str, Decimal]:
+            return read(await self._client.fetch_balance())
+
+        await self._link.need_markets()
+        return await self._link.ask_signed(ask, expected=self._dialect.is_balances)
+
     # Orders and trades
 
     def _venue_order(self, order: Any, symbol: str, fills: tuple[Fill, ...] = ()) -> VenueOrder:
@@ -292,9 +330,16 @@ class CcxtGateway(VenueGateway):
     def _stream_order(self, order: Any) -> StreamEvent:
         return StreamOrder(order=self._venue_order(order, reports.symbol(order)))
 
-    def _stream_trade(self, trade: Any) -> StreamEvent:
-        symbol = reports.symbol(trade)
-        return StreamTrade(trade=reports.venue_trade(trade, symbol, symbol.partition("/")[2]))
+    def _stream_trade(self, trade: Any) -> StreamEvent | None:
+        amended = self._dialect.amend_pushed_trade(trade)
+        if amended is None:
+            return None
+        symbol = reports.symbol(amended)
+        is_read_by_time = isinstance(self._dialect.trades, TradesByTime)
+        fee_asset = symbol.partition("/")[2]
+        return StreamTrade(
+            trade=reports.venue_trade(amended, symbol, fee_asset, is_read_by_time=is_read_by_time)
+        )
 
 
 def _distinct_fills(trades: list[VenueTrade]) -> tuple[Fill, ...]:

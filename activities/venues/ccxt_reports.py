@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from activities.venues.gateway import VenueOrder, VenueTrade
-from workflows.domain.instruments import Instrument, Quote
+from workflows.domain.books import Book, Level
+from workflows.domain.instruments import Instrument
 from workflows.domain.orders import Side
 from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
+from workflows.ports.views import Fees
 
 # ccxt's unified words; a venue's word that ccxt does not know comes through as it is.
 _STATUS: Mapping[str, VenueStatus] = MappingProxyType(
@@ -166,26 +168,38 @@ def instrument(venue: str, market: Any) -> Instrument:
     )
 
 
-def quote(book: Any, read_at_ms: int) -> Quote:
-    """The touch of a ccxt order book; an empty, broken or crossed one is unreadable.
+def book(answer: Any, depth: int, read_at_ms: int) -> Book:
+    """The best `depth` levels of a ccxt order book; an empty, broken or crossed one is unreadable.
 
-    ccxt sorts the levels as text when numbers are text, so the best is searched for.
+    ccxt sorts the levels as text when numbers are text, so they are sorted again.
     """
-    fields = _mapping(book)
-    bids, asks = _prices(fields.get("bids")), _prices(fields.get("asks"))
+    fields = _mapping(answer)
+    bids, asks = _levels(fields.get("bids")), _levels(fields.get("asks"))
     if not bids or not asks:
         raise UnreadableAnswerError("empty order book")
-    bid, ask = max(bids), min(asks)
+    bids.sort(key=lambda level: -level.price)
+    asks.sort(key=lambda level: level.price)
+    bid, ask = bids[0].price, asks[0].price
     if bid >= ask:
         raise UnreadableAnswerError(f"crossed order book: bid {bid}, ask {ask}")
-    return Quote(bid=bid, ask=ask, read_at_ms=read_at_ms)
+    return Book(bids=tuple(bids[:depth]), asks=tuple(asks[:depth]), read_at_ms=read_at_ms)
+
+
+def fees(answer: Any, *, buys_pay_base: bool) -> Fees:
+    """The rates of a ccxt fee structure; none is as high as the whole trade."""
+    fields = _mapping(answer)
+    maker, taker = _rate(fields, "maker"), _rate(fields, "taker")
+    return Fees(maker=maker, taker=taker, buys_pay_base=buys_pay_base)
 
 
 def balances(answer: Any) -> dict[str, Decimal]:
     """Total by asset of a ccxt balance, zeros left out."""
-    totals = _mapping(_mapping(answer).get("total"))
-    amounts = {str(asset): _number(totals, asset, at_least=Decimal(0)) for asset in totals}
-    return {asset: amount for asset, amount in amounts.items() if amount != 0}
+    return _amounts(_mapping(answer).get("total"))
+
+
+def free_balances(answer: Any) -> dict[str, Decimal]:
+    """What no order has locked, by asset of a ccxt balance, zeros left out."""
+    return _amounts(_mapping(answer).get("free"))
 
 
 def symbol(entry: Any) -> str:
@@ -274,10 +288,28 @@ def _order_time_ms(fields: Mapping[str, Any]) -> int:
     return now_ms()  # some venues acknowledge without a time
 
 
-def _prices(levels: Any) -> list[Decimal]:
+def _amounts(by_asset: Any) -> dict[str, Decimal]:
+    told = _mapping(by_asset)
+    amounts = {str(asset): _number(told, asset, at_least=Decimal(0)) for asset in told}
+    return {asset: amount for asset, amount in amounts.items() if amount != 0}
+
+
+def _rate(fields: Mapping[str, Any], name: str) -> Decimal:
+    rate = _number(fields, name)
+    if abs(rate) >= 1:
+        raise UnreadableAnswerError(f"a {name} fee of {rate}")
+    return rate + 0  # never -0, which ccxt makes of a zero whose sign it turns
+
+
+def _levels(levels: Any) -> list[Level]:
     if not isinstance(levels, Sequence) or isinstance(levels, str):
         raise UnreadableAnswerError("no order book side")
-    prices = [_decimal(level[0]) for level in levels if isinstance(level, Sequence) and level]
-    if len(prices) != len(levels) or not all(price is not None and price > 0 for price in prices):
-        raise UnreadableAnswerError("unreadable price level")
-    return [price for price in prices if price is not None]
+    return [_level(level) for level in levels]
+
+
+def _level(level: Any) -> Level:
+    if isinstance(level, Sequence) and not isinstance(level, str) and len(level) >= 2:
+        price, quantity = _decimal(level[0]), _decimal(level[1])
+        if price is not None and quantity is not None and price > 0 and quantity > 0:
+            return Level(price=price, quantity=quantity)
+    raise UnreadableAnswerError("unreadable price level")

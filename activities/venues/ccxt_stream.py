@@ -18,7 +18,7 @@ from activities.venues.gateway import StreamEvent, VenueUnavailableError
 
 MAX_QUEUED_EVENTS = 10_000
 
-ParseEvent = Callable[[Any], StreamEvent]
+ParseEvent = Callable[[Any], StreamEvent | None]
 
 
 class _Events:
@@ -56,16 +56,26 @@ class _Events:
 
 
 class _Readiness:
-    """Set when ccxt waits for every topic, which it does once the venue has agreed."""
+    """Set when ccxt waits for every topic and the venue has agreed to the subscription."""
 
-    def __init__(self, topics: frozenset[str]) -> None:
-        self._missing = set(topics)
+    def __init__(self, dialect: Dialect) -> None:
+        self._missing = set(dialect.stream_topics)
+        self._agreed = dialect.stream_agreed
         self.ready = asyncio.Event()
 
     def watched(self, topic: str) -> None:
         """ccxt waits for `topic` now."""
         self._missing.discard(topic)
-        if not self._missing:
+        self._look()
+
+    def told(self, message: object) -> None:
+        """The venue sent this message."""
+        if self._agreed is not None and self._agreed(message):
+            self._agreed = None
+            self._look()
+
+    def _look(self) -> None:
+        if not self._missing and self._agreed is None:
             self.ready.set()
 
 
@@ -83,7 +93,7 @@ async def private_stream(
 
     VenueUnavailableError when the subscription is not live within `open_deadline_s`.
     """
-    events, readiness = _Events(), _Readiness(dialect.stream_topics)
+    events, readiness = _Events(), _Readiness(dialect)
     _attach(client, dialect, events, readiness)
     watchers = [
         asyncio.create_task(_watch(client.watch_orders, parse_order, events, redactor)),
@@ -101,6 +111,7 @@ def _attach(
 ) -> None:
     client.on_lost = events.fail
     client.on_watched = readiness.watched
+    client.on_message = readiness.told
     client.ignored_events = dialect.stream_ignored
     client.ending_events = dialect.stream_ended
 
@@ -133,7 +144,9 @@ async def _watch(
     try:
         while not events.failed.is_set():
             for item in await receive():
-                events.put(parse(item))
+                event = parse(item)
+                if event is not None:
+                    events.put(event)
     except ANSWER_ERRORS as error:
         events.fail(redactor.describe(error))
 

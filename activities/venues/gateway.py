@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from workflows.domain.books import Book
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
+from workflows.ports.views import Fees
 
 
 class VenueError(Exception):
@@ -114,6 +116,20 @@ class VenueGateway(Protocol):
         """The touch. VenueUnavailableError; also for an empty or crossed book."""
         ...
 
+    async def book(self, symbol: str, depth: int) -> Book:
+        """The best `depth` levels of each side, fewer where the venue has no more.
+
+        VenueUnavailableError; also for an empty or crossed book.
+        """
+        ...
+
+    async def fees(self, symbol: str) -> Fees:
+        """What the account pays in this symbol, cached for at most 30 min.
+
+        SymbolUnknownError, VenueUnavailableError.
+        """
+        ...
+
     async def venue_time_ms(self) -> int:
         """The venue's clock, read now. VenueUnavailableError."""
         ...
@@ -168,6 +184,10 @@ class VenueGateway(Protocol):
 
     async def balances(self) -> dict[str, Decimal]:
         """Total (free plus locked) by asset, zero balances left out. VenueUnavailableError."""
+        ...
+
+    async def free_balances(self) -> dict[str, Decimal]:
+        """What no order has locked, by asset, zeros left out. VenueUnavailableError."""
         ...
 
     def stream(self) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:

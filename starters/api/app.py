@@ -1,7 +1,7 @@
 """The HTTP application: `create_app(settings)` puts the pieces together.
 
 Rule: it starts while Temporal and PostgreSQL are away and answers 503 until they are there. No
-route decides anything about an order; there is no authentication yet, so it listens on loopback
+route decides what is traded; there is no authentication yet, so it listens on loopback
 unless the settings say otherwise.
 """
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from starters.api import health, metrics, orders
+from starters.api import arbitrage, health, metrics, orders, rebalance
 from starters.api.documentation import openapi_of
 from starters.api.errors import install_handlers
 from starters.api.frame import RequestFrame
@@ -24,6 +24,8 @@ RFC 3339. Errors have one body: `code` (for programs), `message`, `field`, `requ
 """
 TAGS = [
     {"name": "orders", "description": "Start, follow and cancel orders."},
+    {"name": "arbitrage", "description": "Buy at one exchange and sell at another."},
+    {"name": "rebalance", "description": "Trade holdings towards target weights."},
     {"name": "health", "description": "Is it alive, can it take an order."},
     {"name": "metrics", "description": "For Prometheus."},
 ]
@@ -52,7 +54,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Fa
     app.state.settings = settings
     app.state.connections = shared
     install_handlers(app)
-    for routes in (orders, health, metrics):
+    for routes in (orders, arbitrage, rebalance, health, metrics):
         app.include_router(routes.router)
     app.add_middleware(RequestFrame)
     app.openapi = openapi_of(app)  # type: ignore[method-assign] # FastAPI's documented way

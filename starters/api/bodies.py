@@ -1,22 +1,24 @@
-"""Reading an order from a request by hand: bounded, exact, and refused before any effect.
+"""Reading an order or a plan from a request: bounded, exact, and refused before any effect.
 
 Rule: only `application/json`, at most 64 KB counted while it arrives, read within 10 s, parsed by
-the engine's own strict loader. It must not know what is done with the order.
+the engine's own strict loader. It must not know what is done with it.
 """
 
 import asyncio
 import hashlib
 import re
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 from fastapi import Header, Request
 
 from starters.api.errors import ApiCode, ApiError
 from workflows.domain.denials import DenialCode, Denied
+from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import MAX_BODY_BYTES, OrderRequest, validate_order
 from workflows.payloads import InvalidJsonError, strict_loads
+from workflows.plans import validate_plan
 
 READ_WAIT_S = 10.0
 DRAIN_BYTES = 32 * 1024 * 1024
@@ -25,6 +27,8 @@ MAX_KEY_CHARACTERS = 255
 KEY_HEADER = "Idempotency-Key"
 _JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+
+PlanT = TypeVar("PlanT", ArbitragePlan, RebalancePlan)
 
 
 def refuse(denied: Denied, headers: dict[str, str] | None = None) -> ApiError:
@@ -122,7 +126,7 @@ async def idempotency_key(
 
 
 def id_of_key(key: str) -> str:
-    """The order id that a key stands for: a pure function of the key."""
+    """The id that a key stands for: a pure function of the key."""
     return f"k-{hashlib.sha256(key.encode('ascii')).hexdigest()[:32]}"
 
 
@@ -131,13 +135,24 @@ async def read_order(request: Request, key: str | None) -> OrderRequest:
     order = validate_order(await read_json(request))
     if isinstance(order, Denied):
         raise refuse(order)
-    if order.order_id is None:
-        order_id = uuid4().hex if key is None else id_of_key(key)
-        return order.model_copy(update={"order_id": order_id})
-    if key is not None and order.order_id not in (key, id_of_key(key)):
+    return order.model_copy(update={"order_id": _id_of(order.order_id, key, "order_id")})
+
+
+async def read_plan(request: Request, key: str | None, kind: type[PlanT]) -> PlanT:
+    """The plan in the body, with its id: its own, else the key's, else a new one."""
+    plan = validate_plan(await read_json(request), kind)
+    if isinstance(plan, Denied):
+        raise refuse(plan)
+    return plan.model_copy(update={"id": _id_of(plan.id, key, "id")})
+
+
+def _id_of(own: str | None, key: str | None, field: str) -> str:
+    if own is None:
+        return uuid4().hex if key is None else id_of_key(key)
+    if key is not None and own not in (key, id_of_key(key)):
         raise ApiError(
             DenialCode.FIELD_NOT_ALLOWED,
-            f"order_id and {KEY_HEADER} name different orders",
-            field="order_id",
+            f"{field} and {KEY_HEADER} have different ids",
+            field=field,
         )
-    return order
+    return own

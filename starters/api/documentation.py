@@ -1,6 +1,6 @@
-"""What OpenAPI says beyond what FastAPI finds by itself: the order body, examples, error codes.
+"""What OpenAPI says beyond what FastAPI finds by itself: the bodies, examples, error codes.
 
-The order's body is read by hand, so its schema is added here from the model itself, and the table
+Bodies are read by hand, so their schemas are added here from the models themselves, and the table
 of error answers is made from the codes' own statuses: neither can differ from the code.
 """
 
@@ -10,9 +10,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from starters.api.errors import ApiCode, Code, ErrorBody, status_of
 from workflows.domain.denials import DenialCode
+from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import OrderRequest
 
 REF = "#/components/schemas/{model}"
@@ -37,17 +39,42 @@ ORDER_EXAMPLES = {
         },
     },
 }
-ORDER_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": REF.format(model="OrderRequest")},
-                "examples": ORDER_EXAMPLES,
-            }
+ARBITRAGE_EXAMPLES = {
+    "concurrent": {
+        "summary": "both legs at once",
+        "value": {
+            "symbol": "BTC/USDT",
+            "buy_exchange": "binance",
+            "sell_exchange": "okx",
+            "buy_price": "50000",
+            "sell_price": "50300",
+            "amount": "0.1",
+            "timeout": 30,
         },
     }
 }
+REBALANCE_EXAMPLES = {
+    "two venues": {
+        "summary": "half in BTC, a third in ETH, the rest in cash; only planned",
+        "value": {
+            "exchanges": ["binance", "okx"],
+            "targets": {"BTC": "0.5", "ETH": "0.3", "USDT": "0.2"},
+            "preview": True,
+        },
+    }
+}
+
+
+def _body(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
+    schema = {"$ref": REF.format(model=model.__name__)}
+    media = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"required": True, "content": media}}
+
+
+ORDER_BODY = _body(OrderRequest, ORDER_EXAMPLES)
+ARBITRAGE_BODY = _body(ArbitragePlan, ARBITRAGE_EXAMPLES)
+REBALANCE_BODY = _body(RebalancePlan, REBALANCE_EXAMPLES)
+_HAND_READ: tuple[type[BaseModel], ...] = (OrderRequest, ArbitragePlan, RebalancePlan)
 PATH_CODES: tuple[Code, ...] = (DenialCode.ILLEGAL_CHARS, DenialCode.TOO_LONG)
 QUERY_CODES: tuple[Code, ...] = (DenialCode.UNKNOWN_FIELD, DenialCode.DUPLICATE_FIELD)
 BODY_CODES: tuple[Code, ...] = (
@@ -56,7 +83,7 @@ BODY_CODES: tuple[Code, ...] = (
     ApiCode.BODY_TOO_LARGE,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
     ApiCode.OUTCOME_UNKNOWN,
-    # a new order may meet every denial but the two that only other calls give
+    # what is new may meet every denial but the two that only other calls give
     *(
         code
         for code in DenialCode
@@ -86,7 +113,7 @@ def _answer(status: int, codes: list[Code]) -> dict[str, Any]:
 
 
 def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The app's OpenAPI document, made once, with the schemas of the hand-read body."""
+    """The app's OpenAPI document, made once, with the schemas of the hand-read bodies."""
 
     def make() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -97,10 +124,11 @@ def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            order = OrderRequest.model_json_schema(ref_template=REF)
             schemas = document["components"]["schemas"]
-            schemas.update(order.pop("$defs", {}))
-            schemas["OrderRequest"] = order
+            for model in _HAND_READ:
+                schema = model.model_json_schema(ref_template=REF)
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -18,10 +18,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from starters.client import OrderNotFound, Unavailable
+from starters.errors import ExecutionNotFound, NotFound, PartOfExecution, Unavailable
 from workflows.domain.denials import DenialCode, http_status
 
 ORDER_ID_HEADER = "X-Order-Id"
+EXECUTION_ID_HEADER = "X-Execution-Id"
 RETRY_AFTER_S = 1
 
 
@@ -32,6 +33,7 @@ class ApiCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     NOT_A_TWAP = "NOT_A_TWAP"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    PART_OF_EXECUTION = "PART_OF_EXECUTION"
     TIMEOUT = "TIMEOUT"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
@@ -46,6 +48,7 @@ _STATUS: dict[ApiCode, HTTPStatus] = {
     ApiCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ApiCode.NOT_A_TWAP: HTTPStatus.NOT_FOUND,
     ApiCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    ApiCode.PART_OF_EXECUTION: HTTPStatus.CONFLICT,
     ApiCode.TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
     ApiCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ApiCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -109,10 +112,10 @@ def error_response(request_id: str, error: ApiError) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
-def no_verdict(order_id: str, error: Exception, headers: Mapping[str, str]) -> ApiError:
-    """A submit that got no verdict: nothing was started, or nobody knows yet."""
+def no_verdict(what: str, error: Exception, headers: Mapping[str, str]) -> ApiError:
+    """`what`, such as an order and its id, got no verdict: it was not started, or nobody knows."""
     if isinstance(error, Unavailable):
-        message = f"order {order_id} was not started: {error}"
+        message = f"{what} was not started: {error}"
         return ApiError(DenialCode.UNAVAILABLE, message, headers=headers)
     return ApiError(ApiCode.OUTCOME_UNKNOWN, str(error), headers=headers)
 
@@ -146,10 +149,16 @@ def install_handlers(app: FastAPI) -> None:
         away = ApiError(DenialCode.UNAVAILABLE, str(error))
         return error_response(request.state.request_id, away)
 
-    @app.exception_handler(OrderNotFound)
-    async def _absent(request: Request, error: OrderNotFound) -> JSONResponse:
-        absent = ApiError(ApiCode.NOT_FOUND, str(error), field="order_id")
+    @app.exception_handler(NotFound)
+    async def _absent(request: Request, error: NotFound) -> JSONResponse:
+        field = "execution_id" if isinstance(error, ExecutionNotFound) else "order_id"
+        absent = ApiError(ApiCode.NOT_FOUND, str(error), field=field)
         return error_response(request.state.request_id, absent)
+
+    @app.exception_handler(PartOfExecution)
+    async def _a_leg(request: Request, error: PartOfExecution) -> JSONResponse:
+        a_leg = ApiError(ApiCode.PART_OF_EXECUTION, str(error), field="order_id")
+        return error_response(request.state.request_id, a_leg)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,22 +1,26 @@
-"""What the HTTP API answers: an order with its links, a page of them, a TWAP's report."""
+"""What the HTTP API answers: an order or execution with its links, pages, a TWAP's report."""
 
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
 from workers.settings import Settings
+from workflows import names
 from workflows.domain.lifecycle import OrderStatus
+from workflows.execution_messages import ArbitrageSnapshot, RebalanceSnapshot
 from workflows.fields import Amount
 from workflows.messages import OrderSnapshot, TwapProgress
 
 ORDERS_PATH = "/api/v1/orders"
+ARBITRAGE_PATH = "/api/v1/arbitrage"
+REBALANCE_PATH = "/api/v1/rebalance"
 
 
 class Links(BaseModel):
     """Where to look further."""
 
     self: str
-    temporal_ui: str = Field(description="the order's history in Temporal's pages")
+    temporal_ui: str = Field(description="its history in Temporal's pages")
 
 
 class Order(OrderSnapshot):
@@ -32,6 +36,25 @@ class OrderPage(BaseModel):
     next_cursor: str | None = Field(description="give it as `cursor` for the next page")
 
 
+class Arbitrage(ArbitrageSnapshot):
+    """One arbitrage: both legs, what compensated, the profit, and links."""
+
+    links: Links
+
+
+class ArbitragePage(BaseModel):
+    """Arbitrages, newest first."""
+
+    arbitrages: list[Arbitrage]
+    next_cursor: str | None = Field(description="give it as `cursor` for the next page")
+
+
+class Rebalance(RebalanceSnapshot):
+    """One rebalancing: what is planned, what was sent, what is left out, and links."""
+
+    links: Links
+
+
 class TwapReport(TwapProgress):
     """Where a TWAP is in its schedule, and what it has filled. Base and quote units."""
 
@@ -44,13 +67,30 @@ class TwapReport(TwapProgress):
 
 def order_view(snapshot: OrderSnapshot, settings: Settings) -> Order:
     """The order as the API shows it."""
-    base, namespace = settings.temporal_ui.rstrip("/"), quote(settings.temporal_namespace, safe="")
-    links = Links(
-        self=order_path(snapshot.order_id),
-        temporal_ui=f"{base}/namespaces/{namespace}/workflows/{snapshot.order_id}",
-    )
     fields = {name: getattr(snapshot, name) for name in OrderSnapshot.model_fields}
-    return Order(**fields, links=links)
+    path, owner = order_path(snapshot.order_id), names.owner_of(snapshot.order_id)
+    return Order(**fields, links=_links(path, owner, settings))
+
+
+def arbitrage_view(snapshot: ArbitrageSnapshot, settings: Settings) -> Arbitrage:
+    """The arbitrage as the API shows it."""
+    fields = {name: getattr(snapshot, name) for name in ArbitrageSnapshot.model_fields}
+    execution_id = snapshot.execution_id
+    path = f"{ARBITRAGE_PATH}/{execution_id}"
+    return Arbitrage(**fields, links=_links(path, execution_id, settings))
+
+
+def rebalance_view(snapshot: RebalanceSnapshot, settings: Settings) -> Rebalance:
+    """The rebalancing as the API shows it."""
+    fields = {name: getattr(snapshot, name) for name in RebalanceSnapshot.model_fields}
+    execution_id = snapshot.execution_id
+    path = f"{REBALANCE_PATH}/{execution_id}"
+    return Rebalance(**fields, links=_links(path, execution_id, settings))
+
+
+def _links(path: str, workflow_id: str, settings: Settings) -> Links:
+    base, namespace = settings.temporal_ui.rstrip("/"), quote(settings.temporal_namespace, safe="")
+    return Links(self=path, temporal_ui=f"{base}/namespaces/{namespace}/workflows/{workflow_id}")
 
 
 def order_path(order_id: str) -> str:

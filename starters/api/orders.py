@@ -34,6 +34,8 @@ from starters.api.models import (
 from starters.api.parameters import (
     DEFAULT_LIMIT,
     DEFAULT_REASON,
+    Configured,
+    Connected,
     Cursor,
     ExchangeFilter,
     Limit,
@@ -44,29 +46,13 @@ from starters.api.parameters import (
     SymbolFilter,
     only,
 )
-from starters.client import AlreadyTerminal, DeltaError, OrderFailed
-from starters.connections import Connections
-from workers.settings import Settings
+from starters.errors import AlreadyTerminal, DeltaError, OrderFailed
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType
 from workflows.messages import OrderSnapshot
 
 router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
-
-
-def _connections(request: Request) -> Connections:
-    connections: Connections = request.app.state.connections
-    return connections
-
-
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-Connected = Annotated[Connections, Depends(_connections)]
-Configured = Annotated[Settings, Depends(_settings)]
 
 
 @router.post(
@@ -95,7 +81,8 @@ async def start_order(
     try:
         snapshot = await (await connections.orders()).submit(order)
     except DeltaError as error:
-        raise no_verdict(order_id, error, headers | retry_after(settings.accept_timeout)) from error
+        late = headers | retry_after(settings.accept_timeout)
+        raise no_verdict(f"order {order_id}", error, late) from error
     if snapshot.status is OrderStatus.DENIED:
         raise _denied(snapshot, headers | retry_after(settings.accept_timeout))
     response.headers.update(headers)
@@ -161,7 +148,7 @@ async def read_one_order(order_id: OrderId, connections: Connected, settings: Co
     "/{order_id}/cancel",
     responses={
         HTTPStatus.ACCEPTED: {"model": Order, "description": "The cancel goes on."},
-        **error_answers(*_ONE_ORDER, DenialCode.ALREADY_TERMINAL),
+        **error_answers(*_ONE_ORDER, DenialCode.ALREADY_TERMINAL, ApiCode.PART_OF_EXECUTION),
     },
     dependencies=[Depends(only("reason"))],
 )
@@ -172,7 +159,10 @@ async def cancel_order(
     settings: Configured,
     reason: Reason = DEFAULT_REASON,
 ) -> Order:
-    """Cancel; waits up to 5 s for the final state, else 202. Cancelling twice is no error."""
+    """Cancel; waits up to 5 s for the final state, else 202. Cancelling twice is no error.
+
+    A leg of an execution is cancelled with its execution only.
+    """
     try:
         snapshot = await lookup.cancel_order(connections, order_id, reason)
     except AlreadyTerminal as error:

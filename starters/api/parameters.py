@@ -4,14 +4,18 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from activities.ledger.views import MAX_PAGE
 from starters.api.errors import ApiError
+from starters.connections import Connections
+from workers.settings import Settings
+from workflows import fields
 from workflows.domain.denials import DenialCode
+from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.fields import Identifier, Text
 from workflows.messages import CancelRequest
@@ -35,22 +39,41 @@ def _symbol(value: Any) -> Any:
     return value.replace("-", "/") if isinstance(value, str) else value
 
 
-OrderId = Annotated[Identifier, Path(description="the order's id")]
-StrategyFilter = Annotated[Identifier | None, Query(description="only this strategy's orders")]
+def _connections(request: Request) -> Connections:
+    connections: Connections = request.app.state.connections
+    return connections
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+Connected = Annotated[Connections, Depends(_connections)]
+Configured = Annotated[Settings, Depends(_settings)]
+
+OrderId = Annotated[
+    fields.OrderId, Path(description="the order's id; of a leg such as arb-1:buy too")
+]
+ExecutionId = Annotated[Identifier, Path(description="the execution's id")]
+StrategyFilter = Annotated[Identifier | None, Query(description="only this strategy's")]
 ExchangeFilter = Annotated[Identifier | None, Query(description="only orders at this exchange")]
 SymbolFilter = Annotated[
     Annotated[Text, BeforeValidator(_symbol)] | None,
     Query(description="only this symbol, as BTC/USDT or BTC-USDT"),
 ]
 StatusFilter = Annotated[OrderStatus | None, Query(description="only orders in this state")]
+ExecutionStatusFilter = Annotated[
+    ExecutionStatus | None, Query(description="only those in this state")
+]
 Limit = Annotated[
     int,
     BeforeValidator(_limit),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
-    Query(description="orders on the page"),
+    Query(description="entries on the page"),
 ]
 Cursor = Annotated[Text | None, Query(description="`next_cursor` of the page before")]
-Reason = Annotated[Text, Query(description="why; kept with the order")]
+Reason = Annotated[Text, Query(description="why; kept with it")]
 DEFAULT_REASON = CancelRequest().reason
 
 

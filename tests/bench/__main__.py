@@ -19,6 +19,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from starters.client import DeltaError
+from tests.bench.arbitrages import arbitrages_per_second, leg_skew, unwind_latency
 from tests.bench.figures import Measure, UnknownMeasureError, chosen
 from tests.bench.fills import fill_to_ledger
 from tests.bench.latency import raw_ccxt, submit_latency
@@ -29,7 +30,7 @@ from tests.bench.twaps import events_per_slice, twap_lateness
 from workers.checker import CheckError, check_settled
 from workers.embedded_postgres import PostgresError
 from workers.local_stack import StackRunningError
-from workers.stack_parts import PortTakenError
+from workers.ports import PortTakenError
 from workers.supervisor import SupervisorError
 from workers.up import STOP_SIGNALS
 
@@ -41,6 +42,9 @@ TAKEN_BY: dict[str, Callable[[Rig], Awaitable[list[Measure]]]] = {
     "events_per_slice": events_per_slice,
     "fill_to_ledger": fill_to_ledger,
     "raw_ccxt": raw_ccxt,
+    "leg_skew": leg_skew,
+    "unwind_latency": unwind_latency,
+    "arbitrages_per_second": arbitrages_per_second,
     "recovery_s": recovery,
 }
 """What takes the measures whose names begin so."""

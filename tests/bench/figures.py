@@ -18,6 +18,10 @@ MEASURES = (
     "fill_to_ledger_p50",
     "fill_to_ledger_p99",
     "raw_ccxt_p50",
+    "leg_skew_p50",
+    "leg_skew_p99",
+    "unwind_latency_p50",
+    "arbitrages_per_second",
     "recovery_s",
 )
 """In the order in which they are measured; the last one kills workers."""

@@ -30,6 +30,7 @@ from temporalio.client import Client
 from activities.ledger.engine import open_engine
 from activities.ledger.models import Attempt
 from activities.ledger.views import LedgerViews
+from activities.venues.simulator.faults.client import ControlClient
 from activities.venues.simulator.judge import VenueLog, read_log
 from starters.client import DeltaClient, OrderNotFound, OutcomeUnknown, Unavailable
 from starters.demo_settings import empty_home, on_free_ports
@@ -43,8 +44,11 @@ from workers.supervisor import Part, Supervisor
 from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderRequest, OrderSnapshot
 
-VENUE, SYMBOL = "binance", "BTC/USDT"
+VENUE, OTHER = "binance", "okx"
+SYMBOL = "BTC/USDT"
+SYMBOLS = (SYMBOL, "ETH/USDT")
 MAIN, HEDGE = "main", "hedge"
+ACCOUNTS = (MAIN, HEDGE)
 INSIDE = Decimal("50000.50")
 """Between the best bid and the best ask: an order here rests, alone at its price."""
 WORKERS = 2
@@ -55,9 +59,19 @@ VERDICT_WITHIN_S = 120.0
 POLL_S = 0.1
 _HEDGE_KEY, _HEDGE_SECRET = "key-of-hedge", "secret-of-hedge"
 _FOLDER = Path(".delta/bench")
+_CONTROL_PORT = 8_191
+_HEDGE_PASSPHRASE = "passphrase-of-hedge"
 _STILL_TAPE = """exchange,symbol,timestamp,local_timestamp,id,side,price,amount
 binance,BTCUSDT,1582329600000000,1582329600000000,1,buy,50000,0.000001
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touch:
+    """The best prices of one symbol at one exchange, which do not move."""
+
+    bid: Decimal
+    ask: Decimal
 
 
 class BenchError(Exception):
@@ -97,6 +111,12 @@ class Rig:
     database: AsyncEngine
     hand: Any
     """Plain ccxt on the account `hedge`."""
+    other_hand: Any
+    """The same at the other exchange."""
+    control: dict[str, ControlClient]
+    """The control port of each exchange."""
+    touch: dict[tuple[str, str], Touch]
+    """By exchange and symbol."""
     console: Console
     made: int = field(default=0)
 
@@ -149,13 +169,17 @@ class Rig:
         if done.status is not OrderStatus.FILLED:
             raise BenchError(f"order {done.order_id} is {done.status}: {done.reason}")
 
-    def log(self) -> VenueLog:
+    def log(self, venue: str = VENUE) -> VenueLog:
         """The exchange's own log, as it is now."""
-        return read_log(self.stack.paper_journal(VENUE))
+        return read_log(self.stack.paper_journal(venue))
 
     def arrivals_ms(self) -> dict[str, int]:
-        """When each order arrived at the exchange, by client order id."""
-        return {order.client_order_id: order.ts_ms for order in self.log().orders.values()}
+        """When each order arrived at its exchange, by client order id."""
+        return {
+            order.client_order_id: order.ts_ms
+            for venue in (VENUE, OTHER)
+            for order in self.log(venue).orders.values()
+        }
 
     async def claims(self, client_order_ids: Iterable[str]) -> dict[str, datetime]:
         """When each child was first claimed, by client order id; those never claimed are left out.
@@ -194,7 +218,7 @@ class Rig:
 
 
 def bench_settings(tape: Path) -> Settings:
-    """Production figures, one venue with two accounts, two workers, free ports.
+    """Production figures, two venues with two accounts each, two workers, free ports.
 
     The tape of trades is written to `tape`.
     """
@@ -202,9 +226,13 @@ def bench_settings(tape: Path) -> Settings:
     settings = load_settings(
         {
             "DELTA_HOME": str(CHECKOUT / _FOLDER),
-            "EXCHANGES": VENUE,
+            "EXCHANGES": f"{VENUE},{OTHER}",
             "EXCHANGE_BINANCE_HEDGE_API_KEY": _HEDGE_KEY,
             "EXCHANGE_BINANCE_HEDGE_SECRET": _HEDGE_SECRET,
+            "EXCHANGE_OKX_HEDGE_API_KEY": _HEDGE_KEY,
+            "EXCHANGE_OKX_HEDGE_SECRET": _HEDGE_SECRET,
+            "EXCHANGE_OKX_HEDGE_PASSPHRASE": _HEDGE_PASSPHRASE,
+            "PAPER_CONTROL_PORT": str(_CONTROL_PORT),
             "REPLAY_TRADES": str(tape),
             "WORKER_COUNT": str(WORKERS),
         }
@@ -228,17 +256,43 @@ async def open_rig(console: Console) -> AsyncIterator[Rig]:
         database = open_engine(settings.dsn())
         opened.push_async_callback(database.dispose)
         temporal = await connect(settings)
-        hand = await open_hand(opened, stack)
-        rig = Rig(stack, bare_workers, DeltaClient(temporal), temporal, database, hand, console)
+        hands = [await open_hand(opened, stack, venue) for venue in (VENUE, OTHER)]
+        control = {venue: await _control_of(opened, settings, venue) for venue in (VENUE, OTHER)}
         await _until_ready(LedgerViews(database))
-        yield rig
+        yield Rig(
+            stack=stack,
+            bare_workers=bare_workers,
+            orders=DeltaClient(temporal),
+            temporal=temporal,
+            database=database,
+            hand=hands[0],
+            other_hand=hands[1],
+            control=control,
+            touch=await _touches(dict(zip((VENUE, OTHER), hands, strict=True))),
+            console=console,
+        )
 
 
-async def open_hand(opened: AsyncExitStack, stack: LocalStack) -> Any:
+async def _control_of(opened: AsyncExitStack, settings: Settings, venue: str) -> ControlClient:
+    port = settings.paper_control_port_of(venue)
+    return await opened.enter_async_context(ControlClient(f"http://127.0.0.1:{port}"))
+
+
+async def _touches(hands: dict[str, Any]) -> dict[tuple[str, str], Touch]:
+    found = {}
+    for venue, hand in hands.items():
+        for symbol in SYMBOLS:
+            book = await hand.fetch_order_book(symbol, 5)
+            bid, ask = (Decimal(str(book[side][0][0])) for side in ("bids", "asks"))
+            found[venue, symbol] = Touch(bid=bid, ask=ask)
+    return found
+
+
+async def open_hand(opened: AsyncExitStack, stack: LocalStack, venue: str = VENUE) -> Any:
     """The raw ccxt.pro class on the account `hedge`, its markets loaded."""
-    url = stack.paper_url(VENUE)
+    url = stack.paper_url(venue)
     assert url is not None, "the stack runs the paper exchange"
-    client, session = ccxt_client(VENUE, url, _HEDGE_KEY, _HEDGE_SECRET)
+    client, session = ccxt_client(venue, url, _HEDGE_KEY, _HEDGE_SECRET, _HEDGE_PASSPHRASE)
     opened.push_async_callback(session.close)
     opened.push_async_callback(client.close)
     await client.load_markets()
@@ -265,9 +319,10 @@ async def _stop(supervisor: Supervisor) -> None:
 
 
 async def _until_ready(views: LedgerViews) -> None:
-    """Wait until both accounts may trade. Raises BenchError."""
+    """Wait until all accounts may trade. Raises BenchError."""
     deadline = time.monotonic() + READY_WITHIN_S
-    while {view.account for view in await views.readiness() if view.ready} != {MAIN, HEDGE}:
+    wanted = {(venue, account) for venue in (VENUE, OTHER) for account in ACCOUNTS}
+    while not wanted <= {(v.exchange, v.account) for v in await views.readiness() if v.ready}:
         if time.monotonic() > deadline:
             raise BenchError(f"the accounts were not ready to trade within {READY_WITHIN_S:g} s")
         await asyncio.sleep(POLL_S)

@@ -39,17 +39,17 @@ async def orders_per_second(rig: Rig) -> list[Measure]:
         "market order": (lambda: rig.trade(rig.request()), []),
     }
     with rig.progress("orders per second: lanes of both kinds in turn", 2 * len(LANES)) as step:
-        idle = await _idle(rig)
+        idle = await idle_cpu_s(rig)
         for lanes in LANES:
             for work, windows in sides.values():
-                windows.append(await _window(rig, work, lanes, idle))
+                windows.append(await window(rig, work, lanes, idle))
                 step()
     rig.console.print(_table({name: windows for name, (_, windows) in sides.items()}))
     bare, ours = (max(window.per_second for window in windows) for _, windows in sides.values())
     return [Measure(name="orders_per_second", value=ours, unit="1/s", baseline=bare)]
 
 
-async def _idle(rig: Rig) -> dict[str, float]:
+async def idle_cpu_s(rig: Rig) -> dict[str, float]:
     """CPU seconds per second that each part spends on nothing."""
     await asyncio.sleep(SETTLE_S)
     before, began = _cpu_s(rig), time.monotonic()
@@ -58,7 +58,7 @@ async def _idle(rig: Rig) -> dict[str, float]:
     return {name: (after[name] - before.get(name, 0.0)) / took for name in after}
 
 
-async def _window(
+async def window(
     rig: Rig, work: Callable[[], Awaitable[object]], lanes: int, idle: dict[str, float]
 ) -> Window:
     """Run lanes for a while, count what ends within the window, then let all of it end."""

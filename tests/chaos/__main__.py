@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --runs 20 --seed 1`: seeded chaos, judged by the exchange's own log.
+"""`python -m tests.chaos --runs 20 --seed 1`: seeded chaos, judged by the exchanges' own logs.
 
 One JSON line per run and a last one with the sums on stdout, progress on stderr. Exit codes: 0
 clean, 1 something was sent twice, lost, unfinished or differs (the seed that shows it is named), or
@@ -20,9 +20,9 @@ from rich.console import Console
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
-from tests.chaos.plan import ORDERS_PER_RUN
+from tests.chaos.plan import ARBITRAGES_PER_RUN, ORDERS_PER_RUN
 from tests.chaos.run import Options, Totals, run_all
-from workers.stack_parts import PortTakenError
+from workers.ports import PortTakenError
 from workers.supervisor import SupervisorError
 from workers.up import STOP_SIGNALS
 
@@ -44,9 +44,14 @@ def options_of(arguments: list[str]) -> Options:
     parser = _OneLine(prog="python -m tests.chaos")
     parser.add_argument("--runs", type=_between(1, MOST_RUNS), default=20)
     parser.add_argument("--seed", type=_between(0, 2**63 - 1), default=secrets.randbits(32))
-    parser.add_argument("--orders", type=_between(1, MOST_ORDERS), default=ORDERS_PER_RUN)
+    parser.add_argument("--orders", type=_between(0, MOST_ORDERS), default=ORDERS_PER_RUN)
+    parser.add_argument("--arbitrages", type=_between(0, MOST_ORDERS), default=ARBITRAGES_PER_RUN)
     given = parser.parse_args(arguments)
-    return Options(runs=given.runs, seed=given.seed, orders=given.orders)
+    if not given.orders and not given.arbitrages:
+        parser.error("there is nothing to do without orders and arbitrages")
+    return Options(
+        runs=given.runs, seed=given.seed, orders=given.orders, arbitrages=given.arbitrages
+    )
 
 
 class _between:  # noqa: N801 - used like a function, named in no message
@@ -96,7 +101,8 @@ def main(arguments: list[str]) -> int:
     # a server that is away is what we came for: the client's own warnings about it say nothing
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))))
     screen, totals = Console(stderr=True, highlight=False), Totals()
-    screen.print(f"chaos: {options.runs} runs of {options.orders} orders, seed {options.seed}")
+    what = f"{options.orders} orders and {options.arbitrages} arbitrages"
+    screen.print(f"chaos: {options.runs} runs of {what}, seed {options.seed}")
     try:
         is_complete = asyncio.run(_until_stopped(options, screen, totals))
     except (SupervisorError, PortTakenError, AssertionError, RPCError, OSError) as error:

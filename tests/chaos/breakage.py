@@ -2,20 +2,20 @@
 
 Rule: every frozen process is woken again, whatever happens. A rule lives in the memory of the
 paper exchange, so it is set again each time the exchange comes back. A part that is being started
-is killed too: that is when it is most vulnerable.
+is killed too: that is when it is most vulnerable. Each venue has its own rules.
 """
 
 import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from activities.venues.simulator.faults.client import ControlClient, ControlError
 from tests.chaos.fault_plan import PlannedFault
-from tests.chaos.plan import Plan, PlannedKill
+from tests.chaos.planned import Plan, PlannedKill
 from workers.local_stack import LocalStack
 
 LOOK_EVERY_S = 0.25
@@ -34,29 +34,36 @@ class Broken:
 class Breaker:
     """Breaks the parts of one stack by one plan."""
 
-    def __init__(self, stack: LocalStack, control: ControlClient, plan: Plan) -> None:
+    def __init__(
+        self, stack: LocalStack, controls: Mapping[str, ControlClient], plan: Plan
+    ) -> None:
         self._stack = stack
-        self._control = control
         self._plan = plan
         self._draw = random.Random(f"parts {plan.seed}")
-        self._standing = [each for each in plan.faults if not each.is_action and each.at_s == 0]
-        self._hits: dict[int, int] = {}
         self.broken = Broken()
+        self._sites = [
+            _Site(control, plan, venue, self.broken) for venue, control in controls.items()
+        ]
 
-    async def work(self) -> None:
-        """Break until the plan is over; then everything is whole again, though maybe starting."""
+    async def work(self, traded: asyncio.Event) -> None:
+        """Break until the plan is over and all callers are answered (`traded`).
+
+        Then everything is whole again, though maybe starting.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
-                standing = tasks.create_task(self._keep_rules())
+                standing = [tasks.create_task(site.keep_rules()) for site in self._sites]
                 for kill in self._plan.kills:
                     tasks.create_task(self._strike(kill))
-                for fault in self._plan.faults:
-                    if fault.is_action:
-                        tasks.create_task(self._act(fault))
+                for site in self._sites:
+                    for fault in site.actions:
+                        tasks.create_task(site.act(fault))
                 await asyncio.sleep(self._plan.duration_s)
-                standing.cancel()
+                await traded.wait()
+                for task in standing:
+                    task.cancel()
         finally:
-            await self._mend()
+            await asyncio.gather(*(site.mend() for site in self._sites))
 
     # --- processes ------------------------------------------------------------------------------
 
@@ -66,9 +73,9 @@ class Breaker:
         if kill.freeze_s:
             await self._freeze(name, kill.freeze_s)
             return
-        if kill.part == "paper":
-            await self._count()
-            self._hits.clear()
+        for site in self._sites:
+            if name == f"paper-{site.venue}":
+                await site.forget()
         with suppress(ProcessLookupError):  # dead already, and about to be started
             await self._stack.kill(name)
             self.broken.kills += 1
@@ -86,11 +93,22 @@ class Breaker:
         names = [name for name in self._stack.parts if name.split("-")[0] == kind]
         return self._draw.choice(names)
 
-    # --- faults ---------------------------------------------------------------------------------
 
-    async def _keep_rules(self) -> None:
+class _Site:
+    """The faults of one venue, and how often they were met."""
+
+    def __init__(self, control: ControlClient, plan: Plan, venue: str, broken: Broken) -> None:
+        own = [each for each in plan.all_faults if each.venue == venue]
+        self.venue = venue
+        self.actions = [each for each in own if each.is_action]
+        self._standing = [each for each in own if not each.is_action]
+        self._control, self._seed, self._broken = control, plan.seed, broken
+        self._hits: dict[int, int] = {}
+
+    async def keep_rules(self) -> None:
         """Set the plan's rules, and again whenever the exchange has forgotten them."""
-        await self._control_seed()
+        with suppress(ControlError):
+            await self._control.seed(self._seed)
         while True:
             with suppress(ControlError):
                 if not await self._control.rules():
@@ -99,25 +117,20 @@ class Breaker:
             await self._count()
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _control_seed(self) -> None:
-        with suppress(ControlError):
-            await self._control.seed(self._plan.seed)
+    async def forget(self) -> None:
+        """The exchange is about to die, and its rules with it."""
+        await self._count()
+        self._hits.clear()
 
-    async def _count(self) -> None:
-        """Add what the rules have hit since the last look."""
-        with suppress(ControlError):
-            for rule in await self._control.rules():
-                fresh = rule.hit - self._hits.get(rule.id, 0)
-                self.broken.faults += max(fresh, 0)
-                self._hits[rule.id] = rule.hit
-
-    async def _act(self, fault: PlannedFault) -> None:
+    async def act(self, fault: PlannedFault) -> None:
+        """Do something at its time."""
         await asyncio.sleep(fault.at_s)
         with suppress(ControlError):
             await self._control.act(fault.name, **fault.options)
-            self.broken.faults += 1
+            self._broken.faults += 1
 
-    async def _mend(self) -> None:
+    async def mend(self) -> None:
+        """No faults any more; waits for an exchange that is being started."""
         await self._count()
         async with asyncio.timeout(CLEAR_WITHIN_S):
             while True:
@@ -127,6 +140,14 @@ class Breaker:
                     await asyncio.sleep(LOOK_EVERY_S)
                 else:
                     return
+
+    async def _count(self) -> None:
+        """Add what the rules have hit since the last look."""
+        with suppress(ControlError):
+            for rule in await self._control.rules():
+                fresh = rule.hit - self._hits.get(rule.id, 0)
+                self._broken.faults += max(fresh, 0)
+                self._hits[rule.id] = rule.hit
 
 
 @contextmanager

@@ -1,11 +1,13 @@
-"""Submits and cancels the orders of a plan, as patient callers do: by every route, again and again.
+"""Submits and cancels what a plan has, as patient callers do: by every route, again and again.
 
 Rule: a caller repeats a submission under the same id until it has a verdict, and gives up after a
-bound. What each caller was told is kept, for the judge. It must not look at the exchange.
+bound. What each caller was told is kept, for the judge. Arbitrages that wait for each other do so
+lane by lane. It must not look at the exchange.
 """
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,22 +20,20 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from starters.api.bodies import KEY_HEADER
-from starters.api.models import ORDERS_PATH, order_path
-from starters.client import (
-    WORKFLOW_TYPES,
-    AlreadyTerminal,
-    OrderFailed,
-    OrderNotFound,
-    OutcomeUnknown,
-    Unavailable,
-)
-from tests.chaos.plan import PlannedOrder, Route, Stop
+from starters.api.models import ORDERS_PATH
+from starters.errors import Ended, NotFound, OutcomeUnknown, Unavailable, WorkflowBroke
+from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
+from tests.chaos.planned import Planned, PlannedArbitrage, Route, Stop
 from tests.e2e.world import World
 from workflows import names
+from workflows.domain.executions import ExecutionKind
 from workflows.domain.orders import OrderType
+from workflows.execution_messages import ArbitragePlan
 from workflows.messages import OrderRequest
 
+ARBITRAGE_PATH = "/api/v1/arbitrage"
 PATIENCE_S = 25.0
+LANE_PATIENCE_S = 20.0
 ASK_AGAIN_S = 0.3
 RPC_WAIT = timedelta(seconds=2)
 HTTP_WAIT_S = 8.0
@@ -48,7 +48,7 @@ class Told:
     `denied ...` has its code; `started` is the plain start's answer, which is no verdict.
     """
 
-    order: PlannedOrder
+    order: Planned
     verdicts: list[tuple[Route, str]] = field(default_factory=list)
 
     @property
@@ -69,25 +69,35 @@ class Desk:
         self._http = httpx.AsyncClient(
             trust_env=False, base_url=world.stack.api_url, timeout=HTTP_WAIT_S
         )
-        self._submitters: dict[Route, Callable[[PlannedOrder], Awaitable[str | None]]] = {
+        self._submitters: dict[Route, Callable[[Planned], Awaitable[str | None]]] = {
             Route.CLIENT: self._by_client,
             Route.HTTP: self._by_http,
             Route.HTTP_KEY: self._by_key,
             Route.PLAIN: self._by_plain_start,
         }
-        self._stoppers: dict[Stop, Callable[[str], Awaitable[None]]] = {
+        self._stoppers: dict[Stop, Callable[[Planned], Awaitable[None]]] = {
             Stop.CLIENT: self._stop_by_client,
             Stop.HTTP: self._stop_by_http,
             Stop.SIGNAL: self._stop_by_signal,
             Stop.TEMPORAL: self._stop_by_temporal,
         }
 
+        self._lanes: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
     async def close(self) -> None:
         """Give the connections back."""
         await self._http.aclose()
 
-    async def work(self, order: PlannedOrder) -> Told:
+    async def work(self, order: Planned) -> Told:
         """Submit by all routes, cancel if planned; returns once every caller is answered."""
+        if not (isinstance(order, PlannedArbitrage) and order.waits):
+            return await self._work(order)
+        async with self._lanes[order.lane]:
+            told = await self._work(order)
+            await self._until_over(order)
+            return told
+
+    async def _work(self, order: Planned) -> Told:
         told = Told(order)
         stop = [self._stop(order)] if order.stop is not None else []
         submissions = [
@@ -107,27 +117,48 @@ class Desk:
                 return
             await asyncio.sleep(ASK_AGAIN_S)
 
+    async def _until_over(self, order: PlannedArbitrage) -> None:
+        """Wait for its end, so that the lane is free; not for ever."""
+        try:
+            async with asyncio.timeout(LANE_PATIENCE_S):
+                while True:
+                    try:
+                        await self._world.orders.arbitrage_result(order.order_id)
+                    except Unavailable:
+                        await asyncio.sleep(ASK_AGAIN_S)
+                    else:
+                        return
+        except (TimeoutError, NotFound, WorkflowBroke):
+            return
+
     # --- ways in --------------------------------------------------------------------------------
 
-    async def _by_client(self, order: PlannedOrder) -> str | None:
-        request = OrderRequest.model_validate({**order.body, "order_id": order.order_id})
+    async def _by_client(self, order: Planned) -> str | None:
+        client, body = self._world.orders, body_of(order)
         try:
-            snapshot = await self._world.orders.submit(request)
-        except (OutcomeUnknown, Unavailable, OrderNotFound):
+            if isinstance(order, PlannedArbitrage):
+                arbitrage = await client.execute_arbitrage(ArbitragePlan.model_validate(body))
+                status, code = str(arbitrage.status), arbitrage.code
+            else:
+                told = await client.submit(OrderRequest.model_validate(body))
+                status, code = str(told.status), told.code
+        except (OutcomeUnknown, Unavailable, NotFound):
             return None
-        except OrderFailed:
+        except WorkflowBroke:
             return "failed"
-        return f"{DENIED} {snapshot.code}" if snapshot.status == DENIED else str(snapshot.status)
+        return f"{DENIED} {code}" if status == DENIED else status
 
-    async def _by_http(self, order: PlannedOrder) -> str | None:
-        return await self._post({**order.body, "order_id": order.order_id}, {})
+    async def _by_http(self, order: Planned) -> str | None:
+        return await self._post(order, body_of(order), {})
 
-    async def _by_key(self, order: PlannedOrder) -> str | None:
-        return await self._post(dict(order.body), {KEY_HEADER: order.key})
+    async def _by_key(self, order: Planned) -> str | None:
+        return await self._post(order, dict(order.body), {KEY_HEADER: order.key})
 
-    async def _post(self, body: dict[str, object], headers: dict[str, str]) -> str | None:
+    async def _post(
+        self, order: Planned, body: dict[str, object], headers: dict[str, str]
+    ) -> str | None:
         try:
-            answer = await self._http.post(ORDERS_PATH, json=body, headers=headers)
+            answer = await self._http.post(_path_of(order), json=body, headers=headers)
         except httpx.HTTPError:
             return None
         told = answer.json()
@@ -139,12 +170,11 @@ class Desk:
         is_open = told["code"] in ("OUTCOME_UNKNOWN", "UNAVAILABLE")
         return None if is_open else f"{DENIED} {told['code']}"
 
-    async def _by_plain_start(self, order: PlannedOrder) -> str | None:
-        kind = OrderType(str(order.body["order_type"]))
+    async def _by_plain_start(self, order: Planned) -> str | None:
         try:
             await self._world.temporal.start_workflow(
-                WORKFLOW_TYPES[kind],
-                {**order.body, "order_id": order.order_id},
+                workflow_type_of(order),
+                body_of(order),
                 id=order.order_id,
                 task_queue=names.ORDERS_QUEUE,
                 rpc_timeout=RPC_WAIT,
@@ -157,36 +187,58 @@ class Desk:
 
     # --- ways out -------------------------------------------------------------------------------
 
-    async def _stop(self, order: PlannedOrder) -> None:
+    async def _stop(self, order: Planned) -> None:
         assert order.stop is not None
         await asyncio.sleep(order.stop.after_s)
         give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             try:
-                await self._stoppers[order.stop.by](order.order_id)
-            except (Unavailable, OrderNotFound, httpx.HTTPError, RPCError):
+                await self._stoppers[order.stop.by](order)
+            except (Unavailable, NotFound, httpx.HTTPError, RPCError):
                 await asyncio.sleep(ASK_AGAIN_S)
-            except (AlreadyTerminal, OrderFailed):
+            except (Ended, WorkflowBroke):
                 return
             else:
                 return
 
-    async def _stop_by_client(self, order_id: str) -> None:
-        await self._world.orders.cancel(order_id)
+    async def _stop_by_client(self, order: Planned) -> None:
+        client, order_id = self._world.orders, order.order_id
+        if isinstance(order, PlannedArbitrage):
+            await client.cancel_arbitrage(order_id)
+        else:
+            await client.cancel(order_id)
 
-    async def _stop_by_http(self, order_id: str) -> None:
-        answer = await self._http.post(f"{order_path(order_id)}/cancel")
+    async def _stop_by_http(self, order: Planned) -> None:
+        answer = await self._http.post(f"{_path_of(order)}/{order.order_id}/cancel")
         if answer.status_code in (*_NO_VERDICT, HTTPStatus.NOT_FOUND):
             raise Unavailable(answer.text)
 
-    async def _stop_by_signal(self, order_id: str) -> None:
-        await _unless_ended(self._handle(order_id).signal(names.CANCEL, rpc_timeout=RPC_WAIT))
+    async def _stop_by_signal(self, order: Planned) -> None:
+        handle = self._handle(order.order_id)
+        await _unless_ended(handle.signal(names.CANCEL, rpc_timeout=RPC_WAIT))
 
-    async def _stop_by_temporal(self, order_id: str) -> None:
-        await _unless_ended(self._handle(order_id).cancel(rpc_timeout=RPC_WAIT))
+    async def _stop_by_temporal(self, order: Planned) -> None:
+        await _unless_ended(self._handle(order.order_id).cancel(rpc_timeout=RPC_WAIT))
 
     def _handle(self, order_id: str) -> WorkflowHandle[Any, Any]:
         return self._world.temporal.get_workflow_handle(order_id)
+
+
+def body_of(order: Planned) -> dict[str, object]:
+    """Its body with its id, as it is submitted."""
+    name = "id" if isinstance(order, PlannedArbitrage) else "order_id"
+    return {**order.body, name: order.order_id}
+
+
+def workflow_type_of(order: Planned) -> str:
+    """The workflow that works it."""
+    if isinstance(order, PlannedArbitrage):
+        return EXECUTION_TYPES[ExecutionKind.ARBITRAGE]
+    return WORKFLOW_TYPES[OrderType(str(order.body["order_type"]))]
+
+
+def _path_of(order: Planned) -> str:
+    return ARBITRAGE_PATH if isinstance(order, PlannedArbitrage) else ORDERS_PATH
 
 
 async def _unless_ended(call: Awaitable[None]) -> None:

@@ -2,45 +2,113 @@
 
 Rule: pure, drawn from a seed. Only what a venue may do without breaking its own promises: orders
 become visible within the read lag, late requests are refused by the window, trades are listed
-sooner or later. The delays fit the protocol's figures at a tenth of their size.
+sooner or later. The delays fit the protocol's figures at a tenth of their size. A rule says what it
+meets by purpose, so that it holds in every dialect; codes and field names are the venue's.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.e2e.world import HEDGE, MAIN, MOVING, STILL
+from activities.venues.simulator.faults.dialect import Purpose
+from tests.e2e.world import HEDGE, MAIN, MOVING, STILL, VENUE
 
 Options = dict[str, object]
 RULES_PER_RUN = (4, 8)
 ACTS_PER_RUN = (1, 4)
-ORDERS_ONLY: Options = {"method": "POST", "path": "/order"}
-CANCELS_ONLY: Options = {"method": "DELETE", "path": "/order"}
+ORDERS_ONLY: Options = {"purpose": Purpose.SUBMIT.value}
+CANCELS_ONLY: Options = {"purpose": Purpose.CANCEL.value}
+AIMED = (
+    "drop_before",
+    "drop_after",
+    "hang_before",
+    "hang_after",
+    "accept_then_timeout",
+    "accept_then_reset",
+    "accept_then_5xx",
+    "reject_then_timeout",
+    "refuse",
+    "late",
+    "answer_late",
+    "rate_limited",
+    "firewall",
+    "server_error",
+    "maintenance",
+    "unknown_code",
+    "html",
+    "empty",
+    "truncated",
+    "not_found",
+    "event_lost",
+    "event_late",
+    "event_duplicate",
+)
+"""Faults of one order; `refuse` is a leg that its venue does not want."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What differs between the venues' dialects: codes of unknown outcomes, the id's field."""
+
+    unknown_codes: tuple[int, ...]
+    id_field: str
+
+
+_WORDS: Mapping[str, Words] = {
+    "binance": Words(unknown_codes=(-1006, -1007), id_field="orderId"),
+    "okx": Words(unknown_codes=(50004, 50013), id_field="ordId"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFault:
-    """A rule that holds from `at_s` on, or one action at that moment."""
+    """A rule that holds at a venue from `at_s` on, or one action at that moment."""
 
+    venue: str = VENUE
     at_s: float
     name: str
     options: Mapping[str, object]
     is_action: bool = False
 
 
-def faults_of(draw: random.Random, duration_s: float) -> Iterator[PlannedFault]:
-    """Some rules from the start on, and some actions in between."""
-    for name in draw.sample(sorted(_RULES), draw.randint(*RULES_PER_RUN)):
-        options = _RULES[name](draw)
+def faults_of(draw: random.Random, duration_s: float, venue: str = VENUE) -> Iterator[PlannedFault]:
+    """Some rules at a venue from the start on, and some actions in between."""
+    rules = _rules_of(_WORDS[venue])
+    for name in draw.sample(sorted(rules), draw.randint(*RULES_PER_RUN)):
+        options = rules[name](draw)
         chance = round(draw.uniform(0.1, 0.5), 3)
-        if not {"path", "method"} & set(options) and not name.startswith("event_"):
+        if not {"purpose", "method"} & set(options) and not name.startswith("event_"):
             chance = round(chance / 4, 4)  # it hits reads too, which are many
-        yield PlannedFault(at_s=0, name=name, options={"probability": chance, "times": 0} | options)
+        options = {"probability": chance, "times": 0} | options
+        yield PlannedFault(venue=venue, at_s=0, name=name, options=options)
     for _ in range(draw.randint(*ACTS_PER_RUN)):
         name = draw.choice(sorted(_ACTS))
         at_s = round(draw.uniform(0, duration_s * 0.8), 3)
         for after_s, action, options in _ACTS[name](draw):
-            yield PlannedFault(at_s=at_s + after_s, name=action, options=options, is_action=True)
+            yield PlannedFault(
+                venue=venue, at_s=at_s + after_s, name=action, options=options, is_action=True
+            )
+
+
+def aimed_fault(draw: random.Random, venue: str, client_order_id: str) -> PlannedFault:
+    """One fault of the order that will bear this id."""
+    name = draw.choice(AIMED)
+    own = _AIMED_OPTIONS.get(name, {})
+    options = {"client_order_id": client_order_id} | own
+    if name not in ("not_found", *_EVENTS):
+        options |= ORDERS_ONLY
+    return PlannedFault(venue=venue, at_s=0, name=name, options=options)
+
+
+_EVENTS = ("event_lost", "event_late", "event_duplicate")
+_AIMED_OPTIONS: Mapping[str, Options] = {
+    "reject_then_timeout": {"delay_s": 2.0},
+    "late": {"delay_s": 0.3},
+    "answer_late": {"delay_s": 0.4},
+    "not_found": {"for_s": 0.8},
+    "event_late": {"delay_s": 0.5},
+    "unknown_code": {"executed": True},
+}
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -63,61 +131,66 @@ def _cancels(**options: object) -> Callable[[random.Random], Options]:
     return lambda _draw: options | CANCELS_ONLY
 
 
-def _reads(**options: object) -> Callable[[random.Random], Options]:
-    return lambda _draw: options | {"method": "GET"}
-
-
 def _events(**options: object) -> Callable[[random.Random], Options]:
     return lambda _draw: dict(options)
 
 
-def _unknown_code(draw: random.Random) -> Options:
-    code, executed = draw.choice((-1006, -1007)), draw.random() < 0.5
-    return {"code": code, "executed": executed} | ORDERS_ONLY
+def _for(purpose: Purpose, **options: object) -> Callable[[random.Random], Options]:
+    return lambda _draw: options | {"purpose": purpose.value}
+
+
+def _unknown_code(codes: tuple[int, ...]) -> Callable[[random.Random], Options]:
+    def drawn(draw: random.Random) -> Options:
+        code, executed = draw.choice(codes), draw.random() < 0.5
+        return {"code": code, "executed": executed} | ORDERS_ONLY
+
+    return drawn
 
 
 def _rate_limited(draw: random.Random) -> Options:
     return _anywhere(retry_after_s=draw.choice((None, 1)))(draw)
 
 
-_RULES: Mapping[str, Callable[[random.Random], Options]] = {
-    "drop_before": _anywhere(),
-    "drop_after": _anywhere(),
-    "hang_before": _anywhere(),
-    "hang_after": _anywhere(),
-    "accept_then_timeout": _orders(),
-    "accept_then_reset": _anywhere(),
-    "accept_then_5xx": _orders(status=503),
-    "reject_then_timeout": _orders(delay_s=2.0),
-    "late": _delayed(0.05, 1.0),
-    "answer_late": _delayed(0.05, 1.0),
-    "answer_twice": _anywhere(),
-    "rate_limited": _rate_limited,
-    "banned": lambda _draw: {"retry_after_s": 1, "for_s": 1.0, "times": 1},
-    "firewall": _anywhere(),
-    "server_error": _anywhere(status=502),
-    "maintenance": _anywhere(),
-    "unknown_code": _unknown_code,
-    "bad_timestamp": _orders(),
-    "html": _anywhere(),
-    "empty": _anywhere(),
-    "truncated": _anywhere(),
-    "not_utf8": _anywhere(),
-    "nan": _anywhere(),
-    "extra_fields": _anywhere(),
-    "missing_fields": _orders(field="orderId"),
-    "not_found": _reads(path="/order", for_s=0.8),
-    "page_gap": _reads(path="/myTrades", skip=1),
-    "page_overlap": _reads(path="/myTrades", repeat=2),
-    "fill_first": _cancels(),
-    "cancel_unacked": _cancels(),
-    "event_duplicate": _events(copies=2),
-    "event_late": _events(delay_s=0.5),
-    "event_lost": _events(),
-    "event_reorder": _events(depth=2),
-    "event_before_ack": _events(),
-    "event_after_cancel_ack": _events(),
-}
+def _rules_of(words: Words) -> Mapping[str, Callable[[random.Random], Options]]:
+    return {
+        "drop_before": _anywhere(),
+        "drop_after": _anywhere(),
+        "hang_before": _anywhere(),
+        "hang_after": _anywhere(),
+        "accept_then_timeout": _orders(),
+        "accept_then_reset": _anywhere(),
+        "accept_then_5xx": _orders(status=503),
+        "reject_then_timeout": _orders(delay_s=2.0),
+        "late": _delayed(0.05, 1.0),
+        "answer_late": _delayed(0.05, 1.0),
+        "answer_twice": _anywhere(),
+        "rate_limited": _rate_limited,
+        "banned": lambda _draw: {"retry_after_s": 1, "for_s": 1.0, "times": 1},
+        "firewall": _anywhere(),
+        "server_error": _anywhere(status=502),
+        "maintenance": _anywhere(),
+        "unknown_code": _unknown_code(words.unknown_codes),
+        "bad_timestamp": _orders(),
+        "html": _anywhere(),
+        "empty": _anywhere(),
+        "truncated": _anywhere(),
+        "not_utf8": _anywhere(),
+        "nan": _anywhere(),
+        "extra_fields": _anywhere(),
+        "missing_fields": _orders(field=words.id_field),
+        "not_found": _for(Purpose.LOOK_UP, for_s=0.8),
+        "page_gap": _for(Purpose.OWN_TRADES, skip=1),
+        "page_overlap": _for(Purpose.OWN_TRADES, repeat=2),
+        "fill_first": _cancels(),
+        "cancel_unacked": _cancels(),
+        "event_duplicate": _events(copies=2),
+        "event_late": _events(delay_s=0.5),
+        "event_lost": _events(),
+        "event_reorder": _events(depth=2),
+        "event_before_ack": _events(),
+        "event_after_cancel_ack": _events(),
+    }
+
 
 # --- actions --------------------------------------------------------------------------------------
 

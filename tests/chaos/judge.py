@@ -19,15 +19,18 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 
-from starters.client import WORKFLOW_TYPES
+from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
 from tests.chaos.desk import Told
+from tests.chaos.planned import PlannedArbitrage
 from tests.e2e.proof import HARMLESS_CAUSES
 from tests.e2e.world import World
 from workers.checker import SETTLE_WITHIN_S, check_settled
 from workers.checker_rules import Invariant, Violation
 from workers.settings import Settings
 from workers.workflow_code import WORKFLOWS, sandbox
+from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
+from workflows.execution_messages import ArbitrageSnapshot
 from workflows.messages import OrderSnapshot
 from workflows.payloads import DATA_CONVERTER
 
@@ -39,8 +42,9 @@ NEVER_TOLD = re.compile("denied (IDEMPOTENCY_CONFLICT|INTERNAL)")
 """Each order has one body, and a part that is away is no error of the API."""
 NOT_BOOKED = "0 times in the ledger"
 _RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ({})".format(
-    ", ".join(f"'{name}'" for name in WORKFLOW_TYPES.values())
+    ", ".join(f"'{name}'" for name in (*WORKFLOW_TYPES.values(), *EXECUTION_TYPES.values()))
 )
+Snapshot = OrderSnapshot | ArbitrageSnapshot
 
 
 @dataclass(slots=True)
@@ -70,8 +74,10 @@ class Verdict:
         match violation.invariant:
             case Invariant.NO_DUPLICATE:
                 found = self.duplicates
-            case Invariant.NONE_LOST:
+            case Invariant.NONE_LOST | Invariant.ENDED:
                 found = self.unfinished
+            case Invariant.NO_NAKED_LEG:
+                found = self.lost
             case Invariant.FILLS_ONCE if violation.detail == NOT_BOOKED:
                 found = self.lost
             case _:
@@ -126,26 +132,37 @@ async def compare_with_told(
             verdict.statuses["unfinished"] += 1
             continue
         try:
-            ended = await _end_of(world, each.order_id, verdict, histories)
+            ended = await _end_of(world, each, verdict, histories)
         except RPCError as error:
             verdict.unfinished[each.order_id] = f"asked for its end: {error.message}"
             continue
-        stored = await world.views.order(each.order_id)
-        verdict.statuses[_told_end(ended)] += 1
-        _compare(each, ended, stored, verdict)
+        verdict.statuses[_told_end(each, ended)] += 1
+        _compare(each, ended, await _stored(world, each), verdict)
     # the longest have seen most
     histories.sort(key=lambda history: len(history.events), reverse=True)
     await replay(histories[:REPLAYED_PER_RUN], verdict)
 
 
-def _told_end(ended: OrderSnapshot | None) -> str:
+async def _stored(world: World, told: Told) -> Snapshot | None:
+    if isinstance(told.order, PlannedArbitrage):
+        found = await world.views.execution(told.order_id)
+        if found is None or found.snapshot is None:
+            return None
+        return ArbitrageSnapshot.model_validate_json(found.snapshot)
+    return await world.views.order(told.order_id)
+
+
+def _told_end(told: Told, ended: Snapshot | str | None) -> str:
+    kind = "arbitrage " if isinstance(told.order, PlannedArbitrage) else ""
     if ended is None:
-        return "never started"
-    return f"denied {ended.code}" if ended.code is not None else str(ended.status)
+        return f"{kind}never started"
+    if isinstance(ended, str):
+        return f"{kind}broke"
+    return f"{kind}denied {ended.code}" if ended.code is not None else f"{kind}{ended.status}"
 
 
 def _compare(
-    told: Told, ended: OrderSnapshot | None, stored: OrderSnapshot | None, verdict: Verdict
+    told: Told, ended: Snapshot | str | None, stored: Snapshot | None, verdict: Verdict
 ) -> None:
     order_id, heard = told.order_id, sorted({text for _, text in told.verdicts})
     if any(NEVER_TOLD.match(text) for text in heard):
@@ -153,31 +170,46 @@ def _compare(
     if ended is None:
         if told.is_promised:
             verdict.lost[order_id] = f"told {heard}, and Temporal has no end of it"
+    elif isinstance(ended, str):
+        verdict.lost[order_id] = f"its workflow broke: {ended}"
     elif ended.status is OrderStatus.FAILED:
+        assert isinstance(ended, OrderSnapshot), "an arbitrage has statuses of its own"
         verdict.lost[order_id] = f"failed: {ended.reason}"
     elif stored is None:
         # what is denied before it was registered is not in the ledger
-        if ended.status is not OrderStatus.DENIED:
+        if ended.status not in (OrderStatus.DENIED, ExecutionStatus.DENIED):
             verdict.lost[order_id] = f"{ended.status}, and not in the ledger"
-    elif (stored.status, stored.filled_quantity) != (ended.status, ended.filled_quantity):
+    elif _figures(stored) != _figures(ended):
         verdict.ledger_differences[order_id] = (
-            f"ledger {stored.status} {stored.filled_quantity}, "
-            f"workflow {ended.status} {ended.filled_quantity}"
+            f"ledger {_figures(stored)}, workflow {_figures(ended)}"
         )
 
 
+def _figures(snapshot: Snapshot) -> tuple[object, ...]:
+    """What must be the same in the workflow's result and in the ledger."""
+    if isinstance(snapshot, OrderSnapshot):
+        return str(snapshot.status), snapshot.filled_quantity
+    filled = {leg.order_id: leg.filled_amount for leg in snapshot.orders}
+    return str(snapshot.status), snapshot.actual_profit, snapshot.residual_quantity, filled
+
+
 async def _end_of(
-    world: World, order_id: str, verdict: Verdict, histories: list[WorkflowHistory]
-) -> OrderSnapshot | None:
-    """The workflow's result, after a look at its history; None when there is no such workflow."""
-    handle = world.temporal.get_workflow_handle(order_id, result_type=OrderSnapshot)
+    world: World, told: Told, verdict: Verdict, histories: list[WorkflowHistory]
+) -> Snapshot | str | None:
+    """The workflow's result, after a look at its history; None when there is no such workflow.
+
+    A text when it broke: why.
+    """
+    is_arbitrage = isinstance(told.order, PlannedArbitrage)
+    kind: type[Snapshot] = ArbitrageSnapshot if is_arbitrage else OrderSnapshot
+    handle = world.temporal.get_workflow_handle(told.order_id, result_type=kind)
     try:
         histories.append(await handle.fetch_history(rpc_timeout=READ_WAIT))
         for cause in _failed_tasks(histories[-1]):
-            verdict.unfinished[order_id] = f"a workflow task failed: {cause}"
-        ended: OrderSnapshot = await handle.result(rpc_timeout=READ_WAIT)
+            verdict.unfinished[told.order_id] = f"a workflow task failed: {cause}"
+        ended: Snapshot = await handle.result(rpc_timeout=READ_WAIT)
     except WorkflowFailureError as error:
-        return OrderSnapshot(order_id=order_id, status=OrderStatus.FAILED, reason=str(error.cause))
+        return str(error.cause)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return None

@@ -1,4 +1,4 @@
-"""What a chaos run will do: orders, kills, freezes and faults, all drawn from one seed.
+"""What a chaos run will do: orders, arbitrages, kills and faults, all drawn from one seed.
 
 Rule: pure. The same seed gives the same plan, to the digit; only when things happen on a real
 machine differs from run to run. Orders of both accounts meet each other and their own: a trade with
@@ -7,89 +7,24 @@ oneself is a trade too. It must not know how a plan is carried out.
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from decimal import Decimal
-from enum import StrEnum
 
-from starters.api.bodies import id_of_key
-from tests.chaos.fault_plan import PlannedFault, faults_of
-from tests.e2e.world import HEDGE, MAIN, MOVING, STILL, VENUE
+from tests.chaos.arbitrage_plan import VENUES, Arbitrages
+from tests.chaos.fault_plan import faults_of
+from tests.chaos.planned import Plan, PlannedKill, PlannedOrder, PlannedStop, Route, Stop
+from tests.e2e.world import HEDGE, MAIN, MOVING, OKX, STILL, VENUE
 
 DURATION_S = 8.0
-ORDERS_PER_RUN = 60
+ORDERS_PER_RUN, ARBITRAGES_PER_RUN = 45, 15
+ARBITRAGE_TAKES_S = 0.3
+"""Arbitrages wait for each other: a plan with many of them is longer."""
 SHORTEST_GAP_S, LONGEST_GAPS_S = 0.5, (1.0, 2.5, 5.0)
 FREEZE_CHANCE, FREEZE_LONGEST_S = 0.25, 2.0
 TWICE_CHANCE, STOP_CHANCE = 0.25, 0.4
 PARTS = ("worker", "worker", "temporal", "postgres", "paper", "api")
 """Kinds of parts to be killed; a worker twice as often."""
 FREEZABLE = ("worker", "worker", "paper", "api", "temporal")
-
-
-class Route(StrEnum):
-    """How an order is submitted."""
-
-    CLIENT = "client"
-    HTTP = "http"
-    HTTP_KEY = "http, Idempotency-Key"
-    PLAIN = "plain workflow start"
-
-
-class Stop(StrEnum):
-    """How an order is cancelled."""
-
-    CLIENT = "client"
-    HTTP = "http"
-    SIGNAL = "signal"
-    TEMPORAL = "Temporal's own cancel"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStop:
-    """A cancel, `after_s` seconds after the submission began."""
-
-    by: Stop
-    after_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedOrder:
-    """One order: when, its body without an id, by which routes, and whether it is cancelled.
-
-    Each route after the first submits the same order again, `again_after_s` seconds later.
-    """
-
-    at_s: float
-    key: str
-    body: Mapping[str, object]
-    routes: tuple[Route, ...]
-    again_after_s: float
-    stop: PlannedStop | None
-
-    @property
-    def order_id(self) -> str:
-        """The id that all routes agree on."""
-        return id_of_key(self.key) if Route.HTTP_KEY in self.routes else self.key
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedKill:
-    """SIGKILL of a part of this kind; with `freeze_s` SIGSTOP for that long instead."""
-
-    at_s: float
-    part: str
-    freeze_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All of one run; times in seconds from its start."""
-
-    seed: int
-    duration_s: float
-    orders: tuple[PlannedOrder, ...]
-    kills: tuple[PlannedKill, ...]
-    faults: tuple[PlannedFault, ...]
 
 
 def seed_of_run(seed: int, run: int) -> int:
@@ -100,18 +35,30 @@ def seed_of_run(seed: int, run: int) -> int:
 
 
 def plan_of(
-    seed: int, *, orders: int = ORDERS_PER_RUN, duration_s: float = DURATION_S, name: str = "chaos"
+    seed: int,
+    *,
+    orders: int = ORDERS_PER_RUN,
+    arbitrages: int = ARBITRAGES_PER_RUN,
+    duration_s: float = DURATION_S,
+    name: str = "chaos",
 ) -> Plan:
-    """The plan of a seed; `name` begins the orders' ids."""
+    """The plan of a seed; `name` begins the ids. Many arbitrages make it last longer."""
+    lasts_s = max(duration_s, arbitrages * ARBITRAGE_TAKES_S)
     draw = random.Random(f"orders {seed}")
     maker = _Orders(draw, f"{name}-{seed}")
-    times = sorted(round(draw.uniform(0, duration_s), 3) for _ in range(orders))
+    times = sorted(round(draw.uniform(0, lasts_s), 3) for _ in range(orders))
+    pairs = Arbitrages(random.Random(f"arbitrages {seed}"), f"{name}-{seed}")
     return Plan(
         seed=seed,
-        duration_s=duration_s,
+        duration_s=lasts_s,
         orders=tuple(maker.order(at_s, number) for number, at_s in enumerate(times)),
-        kills=tuple(_kills(random.Random(f"kills {seed}"), duration_s)),
-        faults=tuple(faults_of(random.Random(f"faults {seed}"), duration_s)),
+        arbitrages=tuple(pairs.several(arbitrages, lasts_s)),
+        kills=tuple(_kills(random.Random(f"kills {seed}"), lasts_s)),
+        faults=tuple(
+            fault
+            for venue in VENUES
+            for fault in faults_of(random.Random(f"faults {seed} {venue}"), lasts_s, venue)
+        ),
     )
 
 
@@ -134,7 +81,7 @@ _ANCHOR = {STILL: Decimal("50000.50"), MOVING: Decimal(2500)}
 _LOT = {STILL: Decimal("0.00001"), MOVING: Decimal("0.0001")}
 _VALUES = (50, 1_500)
 """Least and most value of an order, in quote currency."""
-_TICK = Decimal("0.01")
+_TICK = {VENUE: Decimal("0.01"), OKX: Decimal("0.1")}
 
 
 class _Orders:
@@ -143,6 +90,7 @@ class _Orders:
     def __init__(self, draw: random.Random, name: str) -> None:
         self._draw = draw
         self._name = name
+        self._tick = _TICK[VENUE]
         self._kinds = {
             self._market: 25,
             self._ioc: 12,
@@ -156,10 +104,11 @@ class _Orders:
         draw = self._draw
         symbol, side = draw.choice((STILL, MOVING)), draw.choice(("buy", "sell"))
         value = Decimal(draw.randint(*_VALUES))
+        self._tick = _TICK[exchange := draw.choice((VENUE, VENUE, OKX))]
         body: dict[str, object] = {
             "strategy_id": f"{self._name}-{draw.randint(1, 4)}",
             "account": draw.choice((MAIN, HEDGE)),
-            "exchange": VENUE,
+            "exchange": exchange,
             "symbol": symbol,
             "side": side,
             "quantity": str((value / _ANCHOR[symbol]).quantize(_LOT[symbol])),
@@ -188,7 +137,7 @@ class _Orders:
         """A limit price; the fraction counts from the anchor into the market, below 0 away."""
         into = Decimal(repr(round(self._draw.uniform(least, most), 6)))
         sign = 1 if side == "buy" else -1
-        return str((_ANCHOR[symbol] * (1 + sign * into)).quantize(_TICK))
+        return str((_ANCHOR[symbol] * (1 + sign * into)).quantize(self._tick))
 
     def _market(self, _symbol: str, _side: str) -> dict[str, object]:
         body: dict[str, object] = {"order_type": "market"}
@@ -212,7 +161,7 @@ class _Orders:
         # exactly at the anchor half of the time: in the still market both sides meet there
         price = self._price(symbol, side, -0.001, 0.0005)
         if self._draw.random() < 0.5:
-            price = str(_ANCHOR[symbol].quantize(_TICK))
+            price = str(_ANCHOR[symbol].quantize(self._tick))
         return {"order_type": "limit", "price": price} | self._timeout()
 
     def _timeout(self) -> dict[str, object]:

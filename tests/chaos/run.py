@@ -9,25 +9,35 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from temporalio.service import RPCError
 
+from tests.chaos.arbitrage_plan import VENUES
 from tests.chaos.breakage import Breaker, Broken
 from tests.chaos.desk import Desk, Told
 from tests.chaos.judge import Judge, Verdict, all_ended, compare_with_told
-from tests.chaos.plan import DURATION_S, ORDERS_PER_RUN, Plan, PlannedOrder, plan_of, seed_of_run
-from tests.e2e.world import VENUE, World, all_ready, open_world, until
+from tests.chaos.plan import (
+    ARBITRAGES_PER_RUN,
+    DURATION_S,
+    ORDERS_PER_RUN,
+    plan_of,
+    seed_of_run,
+)
+from tests.chaos.planned import Plan, Planned, PlannedArbitrage
+from tests.e2e.world import World, all_ready, open_world, until
 from workers.local_stack import LocalStack
 from workers.supervisor import RestartBound
+from workflows import names
 from workflows.domain.orders import client_order_id
 
 OFTEN = RestartBound(deaths=60, first_deaths=10, pause_most_s=0.5)
 HEALTHY_WITHIN_S = 60.0
 MOST_CHILDREN = 20
+LEGS = ("buy", "sell", *(f"{what}-{n}" for what in ("complete", "unwind") for n in range(1, 6)))
 COUNTED = ("duplicates", "lost", "unfinished", "ledger_differences")
 
 
@@ -38,6 +48,7 @@ class Options:
     runs: int
     seed: int
     orders: int = ORDERS_PER_RUN
+    arbitrages: int = ARBITRAGES_PER_RUN
     duration_s: float = DURATION_S
 
 
@@ -55,6 +66,7 @@ class Outcome:
         """The run as a line of JSON."""
         counts = {name: len(getattr(self.verdict, name)) for name in COUNTED}
         line = {"run": self.run, "seed": self.plan.seed, "orders": len(self.plan.orders)}
+        line |= {"arbitrages": len(self.plan.arbitrages)}
         line |= {"kills": self.broken.kills, "freezes": self.broken.freezes}
         wrong = {"wrong": self.verdict.sentences()} if not self.verdict.is_clean else {}
         ended = {"ended": dict(self.verdict.statuses)}
@@ -70,8 +82,8 @@ class Totals:
     def line(self) -> dict[str, int]:
         """The last line of JSON: sums over all runs."""
         lines = [each.line() for each in self.outcomes]
-        names = ("orders", "kills", "faults", *COUNTED)
-        sums = {name: sum(int(str(line[name])) for line in lines) for name in names}
+        summed = ("orders", "arbitrages", "kills", "faults", *COUNTED)
+        sums = {name: sum(int(str(line[name])) for line in lines) for name in summed}
         return {"runs": len(lines), **sums}
 
     @property
@@ -86,11 +98,12 @@ async def run_all(
     """Run on one stack under `folder`. Raises SupervisorError when it cannot be kept alive."""
     judge = Judge()
     tell("starting the stack")
-    async with open_world(folder, bound=OFTEN) as world:
+    async with open_world(folder, bound=OFTEN, venues=VENUES) as world:
         for number in range(options.runs):
             plan = plan_of(
                 seed_of_run(options.seed, number),
                 orders=options.orders,
+                arbitrages=options.arbitrages,
                 duration_s=options.duration_s,
             )
             outcome = await run_one(world, judge, number, plan, tell)
@@ -110,8 +123,8 @@ async def _run(
     world: World, judge: Judge, number: int, plan: Plan, tell: Callable[[str], None]
 ) -> Outcome:
     since, name = time.monotonic(), f"run {number}, seed {plan.seed}"
-    tell(f"{name}: {len(plan.orders)} orders, {len(plan.kills)} kills")
-    desk, breaker = Desk(world), Breaker(world.stack, world.faults, plan)
+    tell(f"{name}: {len(plan.entries)} orders and arbitrages, {len(plan.kills)} kills")
+    desk, breaker = Desk(world), Breaker(world.stack, world.controls, plan)
     try:
         told = await _trade(desk, breaker, plan)
     finally:
@@ -132,14 +145,17 @@ async def _run(
 
 async def _trade(desk: Desk, breaker: Breaker, plan: Plan) -> list[Told]:
     """Orders and breakage together; returns when all callers are answered and all is mended."""
+    traded = asyncio.Event()
 
-    async def at_its_time(order: PlannedOrder) -> Told:
-        await asyncio.sleep(order.at_s)
-        return await desk.work(order)
+    async def at_its_time(entry: Planned) -> Told:
+        await asyncio.sleep(entry.at_s)
+        return await desk.work(entry)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(breaker.work())
-        working = [tasks.create_task(at_its_time(order)) for order in plan.orders]
+        tasks.create_task(breaker.work(traded))
+        working = [tasks.create_task(at_its_time(entry)) for entry in plan.entries]
+        await asyncio.wait(working)
+        traded.set()
     return [each.result() for each in working]
 
 
@@ -164,19 +180,28 @@ async def _unless_broken(stack: LocalStack, running: Coroutine[None, None, Outco
 
 
 async def _keep_evidence(world: World, outcome: Outcome, folder: Path) -> None:
-    """The exchange's log, the parts' logs, and the histories of orders that the verdict names."""
+    """The exchanges' logs, the parts' logs, and the histories of orders that the verdict names."""
     await asyncio.to_thread(_copy_files, world, outcome, folder)
     sentences = " ".join(outcome.verdict.sentences())
-    for order in outcome.plan.orders:
-        children = (client_order_id(order.order_id, index) for index in range(MOST_CHILDREN))
-        if order.order_id in sentences or any(child in sentences for child in children):
+    for entry in outcome.plan.entries:
+        if entry.order_id in sentences or any(child in sentences for child in _children(entry)):
             with suppress(RPCError):
-                history = await world.history(order.order_id)
-                (folder / f"{order.order_id}.json").write_text(history.to_json())
+                history = await world.history(entry.order_id)
+                (folder / f"{entry.order_id}.json").write_text(history.to_json())
+
+
+def _children(entry: Planned) -> Iterator[str]:
+    if isinstance(entry, PlannedArbitrage):
+        for leg in LEGS:
+            yield client_order_id(names.leg_order_id(entry.order_id, leg), 0)
+    else:
+        for index in range(MOST_CHILDREN):
+            yield client_order_id(entry.order_id, index)
 
 
 def _copy_files(world: World, outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(world.stack.paper_journal(VENUE), folder)
+    for venue in VENUES:
+        shutil.copy(world.stack.paper_journal(venue), folder / f"{venue}.jsonl")
     shutil.copytree(world.stack.home.logs, folder / "logs", dirs_exist_ok=True)
     (folder / "outcome.json").write_text(json.dumps(outcome.line(), indent=2))

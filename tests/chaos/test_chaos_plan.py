@@ -11,10 +11,18 @@ import pytest
 from activities.venues.simulator.faults.box import FaultBox
 from activities.venues.simulator.runtime import PaperExchange
 from tests.chaos.__main__ import BAD_USAGE, options_of
-from tests.chaos.plan import Plan, Route, Stop, plan_of, seed_of_run
+from tests.chaos.arbitrage_plan import VENUES
+from tests.chaos.desk import body_of
+from tests.chaos.fault_plan import AIMED
+from tests.chaos.plan import plan_of, seed_of_run
+from tests.chaos.planned import Plan, PlannedArbitrage, Route, Stop
 from tests.contract.paper_venue import PaperAccount, config
 from tests.e2e.world import HEDGE, MAIN
+from workflows import names
+from workflows.domain.orders import client_order_id
+from workflows.execution_messages import ArbitragePlan
 from workflows.messages import OrderRequest, parse_order
+from workflows.plans import parse_plan
 
 SEEDS = range(60)
 
@@ -84,24 +92,80 @@ def test_every_kind_of_part_is_killed_and_frozen_within_the_gaps(plans):
         assert all(0.499 <= gap <= 5.001 for gap in gaps)
 
 
-def test_the_exchange_knows_every_planned_fault(plans, tmp_path: Path):
-    keys = {name: PaperAccount(api_key=name, secret=name) for name in (MAIN, HEDGE)}
-    exchange = PaperExchange(config("binance", tmp_path, accounts=keys))
-    box, names = FaultBox(exchange), set()
-    for fault in (fault for plan in plans for fault in plan.faults):
+@pytest.mark.parametrize("venue", VENUES)
+def test_the_exchange_knows_every_planned_fault(plans, tmp_path: Path, venue: str):
+    keys = {
+        name: PaperAccount(api_key=name, secret=name, passphrase=name) for name in (MAIN, HEDGE)
+    }
+    exchange = PaperExchange(config(venue, tmp_path, dialect=venue, accounts=keys))
+    box, met = FaultBox(exchange), set()
+    for fault in (fault for plan in plans for fault in plan.all_faults if fault.venue == venue):
         options = {name: value for name, value in fault.options.items() if value is not None}
         if fault.is_action:
             box.act(fault.name, options)
         else:
             box.add(fault.name, options)
-        names.add(fault.name)
+        met.add(fault.name)
     exchange.close()
-    assert len(names) > 30
+    assert len(met) > 30
+
+
+def arbitrages_of(plans: list[Plan]) -> list[PlannedArbitrage]:
+    return [each for plan in plans for each in plan.arbitrages]
+
+
+def test_every_arbitrage_is_one_that_the_engine_reads(plans):
+    for each in arbitrages_of(plans):
+        raw = json.dumps(body_of(each)).encode()
+        assert isinstance(parse_plan(raw, ArbitragePlan), ArbitragePlan), each.body
+
+
+def test_arbitrages_go_both_ways_in_every_mode_and_are_a_quarter_of_all(plans):
+    drawn = arbitrages_of(plans)
+    seen = {
+        (each.body["buy_exchange"], each.body["mode"], each.body["leg_time_in_force"])
+        for each in drawn
+    }
+    assert len(seen) == 8
+    assert {each.body["account"] for each in drawn} == {MAIN, HEDGE}
+    assert any(each.stop for each in drawn)
+    assert any(len(each.routes) > 1 for each in drawn)
+    assert 0.2 < len(drawn) / sum(len(plan.entries) for plan in plans) < 0.3
+
+
+def test_a_fifth_of_the_arbitrages_has_a_fault_that_is_aimed_at_one_of_its_legs(plans):
+    drawn = arbitrages_of(plans)
+    with_fault = [each for each in drawn if each.faults]
+    assert 0.15 < len(with_fault) / len(drawn) < 0.25
+    assert {fault.name for each in with_fault for fault in each.faults} == set(AIMED)
+    for each in with_fault:
+        legs = (names.leg_order_id(each.order_id, leg) for leg in ("buy", "sell"))
+        ids = {client_order_id(leg, 0) for leg in legs}
+        [fault] = each.faults
+        at = {str(each.body["buy_exchange"]), str(each.body["sell_exchange"])}
+        assert fault.venue in at
+        if fault.options["client_order_id"] in ids:
+            side = "buy" if fault.venue == each.body["buy_exchange"] else "sell"
+            ours = client_order_id(names.leg_order_id(each.order_id, side), 0)
+            assert fault.options["client_order_id"] == ours
+
+
+def test_arbitrages_of_one_pair_wait_for_each_other_but_some_do_not(plans):
+    drawn = arbitrages_of(plans)
+    assert 0.75 < sum(each.waits for each in drawn) / len(drawn) < 0.95
+    assert len({each.lane for each in drawn}) == 4
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--runs", "0"], ["--runs", "-1"], ["--seed", "x"], ["--seed", ""], ["--orders", "1e3"]],
+    [
+        ["--runs", "0"],
+        ["--runs", "-1"],
+        ["--seed", "x"],
+        ["--seed", ""],
+        ["--orders", "1e3"],
+        ["--orders", "0", "--arbitrages", "0"],
+    ],
 )
 def test_wrong_arguments_are_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from activities.venues.ccxt_gateway import VenueConfig, open_gateway
+from activities.venues.dialects import dialect_of
 from activities.venues.gateway import VenueGateway
 from activities.venues.simulator.config import PaperAccount, PaperExchangeConfig
 from activities.venues.simulator.server import RunningExchange, running
+from workers.paper_dialects import PAPER_DIALECTS
 from workflows.domain.orders import ChildIntent, ChildType, Side, client_order_id
 from workflows.domain.reports import ExecutionReport, VenueStatus
 
-VENUES = ("binance", "binanceus")
+VENUES = ("binance", "binanceus", "okx")
 SYMBOL = "BTC/USDT"
 
 
@@ -55,8 +57,12 @@ class Venue:
         return self.intent(child_type=ChildType.MARKET, price=None, **changes)
 
     async def submit(self, intent: ChildIntent) -> ExecutionReport:
-        """Submit, signed with the venue's time now."""
-        return await self.gateway.submit(intent, signed_at_ms=await self.gateway.venue_time_ms())
+        """Submit, signed with the venue's time now; what a mere acknowledgement leaves out is
+        looked up."""
+        report = await self.gateway.submit(intent, signed_at_ms=await self.gateway.venue_time_ms())
+        if dialect_of(self.gateway.venue).ack_fields:
+            return await self.gateway.find(SYMBOL, intent.client_order_id, since_ms=0)
+        return report
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """The journal's records of one kind."""
@@ -76,6 +82,7 @@ def access(name: str, account: str, base_url: str, secret: str | None = None) ->
         account=account,
         api_key=f"key-{account}",
         secret=secret or f"secret-{account}",
+        passphrase=f"words-of-{account}",
         paper_url=base_url,
     )
 
@@ -83,10 +90,20 @@ def access(name: str, account: str, base_url: str, secret: str | None = None) ->
 def paper_config(name: str, folder: Path) -> PaperExchangeConfig:
     """A paper exchange with two accounts and a market that stands still."""
     accounts = {
-        account: PaperAccount(api_key=f"key-{account}", secret=f"secret-{account}")
+        account: PaperAccount(
+            api_key=f"key-{account}",
+            secret=f"secret-{account}",
+            passphrase=f"words-of-{account}",
+        )
         for account in ("main", "other")
     }
-    return PaperExchangeConfig(name=name, data_dir=folder, accounts=accounts, live_market=False)
+    return PaperExchangeConfig(
+        name=name,
+        dialect=PAPER_DIALECTS[name].name,
+        data_dir=folder,
+        accounts=accounts,
+        live_market=False,
+    )
 
 
 @asynccontextmanager

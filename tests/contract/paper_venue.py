@@ -21,7 +21,12 @@ from activities.venues.simulator.server import (
 
 KEY, SECRET = "test-key-of-main", "test-secret-of-main"
 OTHER_KEY, OTHER_SECRET = "test-key-of-other", "test-secret-of-other"
+PASSPHRASE = "test-passphrase"
 PAIR = "BTC/USDT"
+_HOSTS = (
+    *("api.binance.com", "ws-api.binance.com", "api.binance.us"),
+    *("www.okx.com", "ws.okx.com"),
+)
 _OPTIONS = {
     "fetchMarkets": {"types": ["spot"]},
     "fetchMargins": False,
@@ -44,10 +49,12 @@ class Venue:
     def journal(self) -> Path:
         return self.served.exchange.journal.path
 
-    def another_client(self, key: str = KEY, secret: str = SECRET) -> Any:
+    def another_client(
+        self, key: str = KEY, secret: str = SECRET, passphrase: str = PASSPHRASE
+    ) -> Any:
         """A further client, closed with the venue."""
         name = self.served.exchange.config.name
-        made, session = ccxt_client(name, self.served.base_url, key, secret)
+        made, session = ccxt_client(name, self.served.base_url, key, secret, passphrase)
         self.clients.append(made)
         self.sessions.append(session)
         return made
@@ -64,23 +71,34 @@ class Venue:
 
 
 def config(name: str, data_dir: Path, **changes: Any) -> PaperExchangeConfig:
-    """Two accounts, a market that stands still."""
+    """Two accounts, a market that stands still, in the dialect of the venue that is meant."""
     accounts = {
-        "main": PaperAccount(api_key=KEY, secret=SECRET),
-        "other": PaperAccount(api_key=OTHER_KEY, secret=OTHER_SECRET),
+        "main": PaperAccount(api_key=KEY, secret=SECRET, passphrase=PASSPHRASE),
+        "other": PaperAccount(api_key=OTHER_KEY, secret=OTHER_SECRET, passphrase=PASSPHRASE),
     }
-    defaults = {"name": name, "data_dir": data_dir, "accounts": accounts, "live_market": False}
+    defaults = {
+        "name": name,
+        "dialect": "okx" if name == "okx" else "binance",
+        "data_dir": data_dir,
+        "accounts": accounts,
+        "live_market": False,
+    }
     return PaperExchangeConfig(**(defaults | changes))
 
 
 def ccxt_client(
-    name: str, base_url: str, key: str = KEY, secret: str = SECRET
+    name: str,
+    base_url: str,
+    key: str = KEY,
+    secret: str = SECRET,
+    passphrase: str = PASSPHRASE,
 ) -> tuple[Any, RewritingSession]:
     """The real ccxt.pro class, its hosts mapped to the paper exchange."""
-    hosts = ("api.binance.com", "ws-api.binance.com", "api.binance.us")
-    session = RewritingSession(dict.fromkeys(hosts, base_url))
+    session = RewritingSession(dict.fromkeys(_HOSTS, base_url))
     settings = {"apiKey": key, "secret": secret, "session": session, "enableRateLimit": False}
-    client = getattr(ccxt.pro, name)(settings | {"options": dict(_OPTIONS)})
+    settings |= {"password": passphrase, "options": dict(_OPTIONS)}
+    client = getattr(ccxt.pro, name)(settings)
+    client.has["fetchCurrencies"] = False  # okx looks at this, the others at the option
     client.number = str
     return client, session
 

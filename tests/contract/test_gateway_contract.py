@@ -34,6 +34,9 @@ from workflows.domain.reports import RejectionFamily, VenueStatus
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_to_the_event_loop")
 
+in_binances_words = pytest.mark.parametrize("venue", ["binance", "binanceus"], indirect=True)
+"""For tests of what is on the wire, or of a rule that other venues have in another form."""
+
 
 @pytest.fixture(params=VENUES)
 async def venue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Venue]:
@@ -41,6 +44,7 @@ async def venue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield venue
 
 
+@in_binances_words
 async def test_an_instrument_carries_the_venues_grid_exactly(venue: Venue) -> None:
     rules = await venue.gateway.instrument(SYMBOL)
     spec = next(spec for spec in venue.exchange.exchange.config.specs() if spec.name == SYMBOL)
@@ -85,6 +89,7 @@ async def test_a_market_order_answers_with_fills_and_exact_fees(venue: Venue) ->
         assert (fill.fee, fill.fee_asset) == (Decimal(trade["fee"]), trade["fee_asset"])
 
 
+@in_binances_words
 async def test_a_market_order_is_one_post_without_time_in_force(venue: Venue) -> None:
     intent = venue.market()
     signed_at_ms = await venue.gateway.venue_time_ms()
@@ -98,6 +103,7 @@ async def test_a_market_order_is_one_post_without_time_in_force(venue: Venue) ->
     assert sent["newOrderRespType"] == "FULL"
 
 
+@in_binances_words
 @pytest.mark.parametrize("time_in_force", list(TimeInForce))
 async def test_a_limit_order_carries_its_time_in_force(
     venue: Venue, time_in_force: TimeInForce
@@ -110,6 +116,7 @@ async def test_a_limit_order_carries_its_time_in_force(
     assert report.executed_quantity == 0
 
 
+@in_binances_words
 async def test_a_post_only_order_that_would_take_is_rejected_for_its_price(venue: Venue) -> None:
     quote = await venue.gateway.quote(SYMBOL)
     resting = await venue.submit(venue.intent(post_only=True))
@@ -120,6 +127,7 @@ async def test_a_post_only_order_that_would_take_is_rejected_for_its_price(venue
     assert {post["params"]["type"] for post in venue.posts()} == {"LIMIT_MAKER"}
 
 
+@in_binances_words
 async def test_fifty_submissions_at_once_are_each_signed_with_their_own_time(venue: Venue) -> None:
     base_ms = await venue.gateway.venue_time_ms()
     intents = [venue.intent() for _ in range(50)]
@@ -147,6 +155,7 @@ async def test_off_grid_values_are_refused_before_anything_is_sent(venue: Venue)
     assert venue.posts() == []
 
 
+@in_binances_words
 @pytest.mark.parametrize(
     ("changes", "code", "family"),
     [
@@ -173,6 +182,7 @@ async def test_an_id_that_exists_is_no_rejection(venue: Venue) -> None:
     assert (await venue.gateway.find(SYMBOL, intent.client_order_id, since_ms=0)).fills == ()
 
 
+@in_binances_words
 async def test_a_stale_timestamp_is_a_clock_error(venue: Venue) -> None:
     stale_ms = await venue.gateway.venue_time_ms() - 60_000
     with pytest.raises(VenueClockError) as refused:
@@ -225,6 +235,7 @@ async def test_a_cancel_is_a_request_and_the_order_tells_the_result(venue: Venue
         await venue.gateway.cancel(SYMBOL, report.venue_order_id)
 
 
+@in_binances_words
 async def test_trades_after_a_cursor_are_exactly_the_later_ones(venue: Venue) -> None:
     assert await venue.gateway.last_trade_id(SYMBOL) is None
     assert await venue.gateway.trades_after(SYMBOL, None) == []

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from activities.venues.simulator.binance import stream
+from activities.venues.simulator import stream_session
 from tests.contract.paper_venue import (
     KEY,
     OTHER_KEY,
@@ -132,7 +132,7 @@ async def test_a_wrong_signature_is_refused_and_hears_nothing(venue: Venue) -> N
 async def test_a_client_that_does_not_keep_up_is_cut_off(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "MAX_QUEUED_MESSAGES", 3)
+    monkeypatch.setattr(stream_session, "MAX_QUEUED_MESSAGES", 3)
     async with aiohttp.ClientSession() as session, session.ws_connect(ws_url(venue)) as socket:
         await socket.send_json(subscription(venue))
         assert (await socket.receive_json(timeout=WAIT_S))["status"] == 200

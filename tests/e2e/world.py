@@ -11,7 +11,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -32,10 +32,12 @@ from workers.local_stack import LocalStack, delete_data
 from workers.settings import Settings, load_settings
 from workers.stack_parts import ALL_KINDS
 from workers.supervisor import RestartBound
+from workers.venue_settings import PASSPHRASE_VENUES
 from workflows.messages import OrderRequest, OrderSnapshot
 
 VENUE, MAIN, HEDGE = "binance", "main", "hedge"
-HEDGE_KEY, HEDGE_SECRET = "key-of-hedge", "secret-of-hedge"
+OKX = "okx"
+HEDGE_KEY, HEDGE_SECRET, HEDGE_PASSPHRASE = "key-of-hedge", "secret-of-hedge", "phrase-of-hedge"
 STILL = "BTC/USDT"
 MOVING = "ETH/USDT"
 BEST_BID, BEST_ASK = Decimal(50_000), Decimal(50_001)
@@ -73,16 +75,18 @@ class World:
     other: Any
     """Plain ccxt on the account `hedge`: the other side of our orders."""
     faults: ControlClient
-    """The exchange's control port: what shall go wrong there."""
+    """The first exchange's control port: what shall go wrong there."""
     made: int = field(default=0)
+    controls: Mapping[str, ControlClient] = field(default_factory=dict)
+    """The control port of each exchange."""
 
     @property
     def views(self) -> LedgerViews:
         return LedgerViews(self.database)
 
-    def log(self) -> VenueLog:
+    def log(self, venue: str = VENUE) -> VenueLog:
         """The exchange's own log, as it is now."""
-        return read_log(self.stack.paper_journal(VENUE))
+        return read_log(self.stack.paper_journal(venue))
 
     def request(self, **fields: Any) -> OrderRequest:
         """A market buy of 0.01 BTC by a strategy of its own, unless changed."""
@@ -168,24 +172,32 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def settings_in(folder: Path) -> Settings:
-    """One venue with two accounts, two workers, free ports, everything under `folder`."""
+def settings_in(folder: Path, venues: Sequence[str] = (VENUE,)) -> Settings:
+    """Venues with two accounts each, two workers, free ports, everything under `folder`."""
     tape = folder / "still.csv"
     tape.write_text(_STILL_TAPE)
-    base = free_ports(7 + _WORKERS)
-    names = ("POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT", "PAPER_PORT")
-    names += ("PAPER_CONTROL_PORT",)
-    ports = {name: str(base + n) for n, name in enumerate(names)}
+    several = len(venues)
+    names = ["POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT"]
+    widths = {"PAPER_PORT": several, "PAPER_CONTROL_PORT": several, "METRICS_PORT": _WORKERS}
+    port = free_ports(len(names) + sum(widths.values()))
+    ports = {}
+    for name in (*names, *widths):
+        ports[name] = str(port)
+        port += widths.get(name, 1)
+    hedge: dict[str, str] = {}
+    for venue in venues:
+        prefix = f"EXCHANGE_{venue.upper()}_{HEDGE.upper()}"
+        hedge |= {f"{prefix}_API_KEY": HEDGE_KEY, f"{prefix}_SECRET": HEDGE_SECRET}
+        if venue in PASSPHRASE_VENUES:
+            hedge[f"{prefix}_PASSPHRASE"] = HEDGE_PASSPHRASE
     return load_settings(
         {
             "DELTA_HOME": str(folder / "delta"),
-            "EXCHANGES": VENUE,
-            "EXCHANGE_BINANCE_HEDGE_API_KEY": HEDGE_KEY,
-            "EXCHANGE_BINANCE_HEDGE_SECRET": HEDGE_SECRET,
+            "EXCHANGES": ",".join(venues),
             "REPLAY_TRADES": str(tape),
             "WORKER_COUNT": str(_WORKERS),
-            "METRICS_PORT": str(base + len(names)),
             "EXEC_FAILPOINTS": f"@{folder / FAILPOINTS}",
+            **hedge,
             **ports,
             **FIGURES,
         }
@@ -194,13 +206,17 @@ def settings_in(folder: Path) -> Settings:
 
 @asynccontextmanager
 async def open_world(
-    folder: Path, *, kinds: Collection[str] = ALL_KINDS, bound: RestartBound | None = None
+    folder: Path,
+    *,
+    kinds: Collection[str] = ALL_KINDS,
+    bound: RestartBound | None = None,
+    venues: Sequence[str] = (VENUE,),
 ) -> AsyncIterator[World]:
-    """Start everything, wait until both accounts may trade, and leave nothing behind.
+    """Start everything, wait until all accounts may trade, and leave nothing behind.
 
     Without workers among `kinds` it is the caller who waits. `bound`: how often a part may die.
     """
-    settings = settings_in(folder)
+    settings = settings_in(folder, venues)
     try:
         async with AsyncExitStack() as opened:
             stack = await opened.enter_async_context(LocalStack(settings, kinds=kinds, bound=bound))
@@ -211,15 +227,21 @@ async def open_world(
             hand = await _trader(opened, stack, *(key.get_secret_value() for key in keys))
             other = await _trader(opened, stack, HEDGE_KEY, HEDGE_SECRET)
             temporal = await connect(settings)
-            control_port = settings.paper_control_port_of(VENUE)
-            faults = ControlClient(f"http://127.0.0.1:{control_port}")
-            opened.push_async_callback(faults.aclose)
+            controls = {venue: _control(opened, settings, venue) for venue in venues}
+            faults = controls[VENUE]
             world = World(stack, DeltaClient(temporal), temporal, database, hand, other, faults)
+            world.controls = controls
             if "worker" in kinds:
                 await until(lambda: all_ready(world), within_s=30)
             yield world
     finally:
         delete_data(settings)
+
+
+def _control(opened: AsyncExitStack, settings: Settings, venue: str) -> ControlClient:
+    client = ControlClient(f"http://127.0.0.1:{settings.paper_control_port_of(venue)}")
+    opened.push_async_callback(client.aclose)
+    return client
 
 
 async def _trader(opened: AsyncExitStack, stack: LocalStack, key: str, secret: str) -> Any:
@@ -233,6 +255,6 @@ async def _trader(opened: AsyncExitStack, stack: LocalStack, key: str, secret: s
 
 
 async def all_ready(world: World) -> bool:
-    """True once the ledger has both accounts ready to trade."""
-    ready = {view.account for view in await world.views.readiness() if view.ready}
-    return ready == {MAIN, HEDGE}
+    """True once the ledger has all accounts ready to trade."""
+    ready = {(view.exchange, view.account) for view in await world.views.readiness() if view.ready}
+    return ready == {(venue, name) for venue in world.controls for name in (MAIN, HEDGE)}

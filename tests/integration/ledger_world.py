@@ -10,6 +10,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger.engine import open_engine
+from activities.ledger.execution_store import ExecutionStore
 from activities.ledger.store import LedgerStore
 from activities.ledger.views import LedgerViews
 from workflows.domain.orders import ChildIntent, ChildType, Side, client_order_id
@@ -29,6 +30,7 @@ class World:
     engine: AsyncEngine
     store: LedgerStore
     views: LedgerViews
+    executions: ExecutionStore
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:
         """Straight from the database, past the code under test."""
@@ -97,7 +99,8 @@ class World:
 @asynccontextmanager
 async def open_world(url: str, limits: Limits = LIMITS) -> AsyncIterator[World]:
     engine = open_engine(url, pool_size=12)
-    world = World(url, engine, LedgerStore(engine, limits), LedgerViews(engine))
+    store, executions = LedgerStore(engine, limits), ExecutionStore(engine, limits)
+    world = World(url, engine, store, LedgerViews(engine), executions)
     await world.store.set_readiness(EXCHANGE, ACCOUNT, True, Decimal(60), "test")
     try:
         yield world

@@ -96,9 +96,9 @@ async def start_cli(environ: dict[str, str], *arguments: str) -> asyncio.subproc
     )
 
 
-def sent(stack: LocalStack) -> int:
+def sent(stack: LocalStack, venue: str = "binance") -> int:
     """How many order requests the exchange has received, by its own log."""
-    requests = read_log(stack.paper_journal("binance")).requests
+    requests = read_log(stack.paper_journal(venue)).requests
     return sum(each.method == "POST" and each.path.endswith("/order") for each in requests)
 
 

@@ -16,9 +16,15 @@ from workers.settings import load_settings
 
 
 @pytest.fixture(scope="module")
-def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def exchanges() -> str:
+    """EXCHANGES of the stack; a module that needs more overrides it."""
+    return "binance"
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory, exchanges: str) -> Iterator[dict[str, str]]:
     home = tmp_path_factory.mktemp("stack") / "home"
-    values = {"DELTA_HOME": str(home), "EXCHANGES": "binance", "WORKER_COUNT": "1"}
+    values = {"DELTA_HOME": str(home), "EXCHANGES": exchanges, "WORKER_COUNT": "1"}
     values |= {"LOG_FORMAT": "json", **free_ports(PORTS)}
     yield values
     delete_data(load_settings(values))

@@ -1,16 +1,13 @@
 """The typed client on a real Temporal server with the real workflows; only the world is fake."""
 
 import asyncio
-import sys
 import uuid
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
+from starters import calls as calls_module
 from starters import client as client_module
 from starters.client import (
     AlreadyTerminal,
@@ -22,28 +19,13 @@ from starters.client import (
 )
 from tests.workflows.conftest import engine_on
 from tests.workflows.fakes import FakeWorld, rests
-from workers.embedded_temporal import tuning_arguments
 from workers.settings import load_settings
-from workflows import names
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.messages import OrderRequest, validate_order
-from workflows.payloads import DATA_CONVERTER
 
+pytest_plugins = ["tests.integration.client_server_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[WorkflowEnvironment]:
-    environment = await WorkflowEnvironment.start_local(
-        data_converter=DATA_CONVERTER,
-        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-        dev_server_log_level="error",
-        search_attributes=names.SEARCH_ATTRIBUTES,
-        dev_server_extra_args=list(tuning_arguments()),
-    )
-    async with environment:
-        yield environment
 
 
 @pytest.fixture
@@ -174,11 +156,11 @@ async def test_an_unknown_id_is_not_found(server: WorkflowEnvironment, orders: D
 async def test_without_a_worker_the_outcome_is_unknown_until_one_is_there(
     server: WorkflowEnvironment, orders: DeltaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "ACCEPT_WAIT_S", 0.5)
+    monkeypatch.setattr(calls_module, "ACCEPT_WAIT_S", 0.5)
     request = an_order()
     with pytest.raises(OutcomeUnknown) as unknown:
         await orders.submit(request)
-    assert unknown.value.order_id == request.order_id
+    assert unknown.value.id == request.order_id
     monkeypatch.undo()
     async with engine_on(server.client, FakeWorld()):
         accepted = await orders.submit(request)
@@ -193,7 +175,7 @@ async def test_a_cancel_without_a_worker_is_kept_and_obeyed_later(
     async with engine_on(server.client, world):
         await orders.submit(request)
         await until_resting(orders, request)
-    monkeypatch.setattr(client_module, "CANCEL_WAIT", client_module.READ_WAIT / 4)
+    monkeypatch.setattr(calls_module, "CANCEL_WAIT", calls_module.READ_WAIT / 4)
     answer = await orders.cancel(request.order_id or "", "while away")
     assert answer.status is OrderStatus.CANCELLING
     async with engine_on(server.client, world):

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL and Temporal: real servers, killed and started again on the same data."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -13,9 +14,10 @@ import pytest
 from temporalio.client import Client
 
 from workers import embedded_postgres, embedded_temporal, search_attributes
+from workers.embedded_postgres import PostgresError
 from workers.local_stack import LocalStack, StackRunningError, delete_data
+from workers.ports import PortTakenError
 from workers.settings import Settings, SettingsError, load_settings
-from workers.stack_parts import PortTakenError
 
 SERVERS = ("postgres", "temporal")
 
@@ -200,6 +202,29 @@ async def test_a_taken_port_is_refused_in_a_line_with_port_setting_and_part(sett
         with pytest.raises(PortTakenError, match=line):
             async with LocalStack(settings, kinds=SERVERS):
                 pass
+
+
+async def test_of_two_stacks_that_want_the_same_ports_at_one_moment_one_runs(settings, tmp_path):
+    other, third = (
+        settings.model_copy(update={"delta_home": tmp_path / name}) for name in ("other", "third")
+    )
+    stacks = [LocalStack(each, kinds=["postgres"]) for each in (settings, other)]
+    try:
+        entered = await asyncio.gather(
+            *(stack.__aenter__() for stack in stacks), return_exceptions=True
+        )
+        assert sorted(type(each).__name__ for each in entered) == ["LocalStack", "PortTakenError"]
+        (running,) = [each for each in entered if isinstance(each, LocalStack)]
+        connection = await connect(running.settings)
+        await connection.close()
+        stranger = embedded_postgres.cluster(make(third).home, third.postgres_port)
+        with pytest.raises(PostgresError, match=f"port {settings.postgres_port} is another"):
+            await stranger.ready()
+    finally:
+        for stack in stacks:
+            await stack.__aexit__(None, None, None)
+        delete_data(other)
+        delete_data(third)
 
 
 async def test_two_parts_on_one_port_are_refused(settings):

@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 
 from activities.ledger.engine import open_single
 from activities.ledger.migrate import newest_revision, upgrade
-from activities.ledger.models import Base
+from activities.ledger.models import LedgerMeta
 
 
 async def test_the_migrated_schema_is_the_one_of_the_models(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
+        return list(compare_metadata(MigrationContext.configure(connection), LedgerMeta.metadata))
 
     engine = open_single(database_url)
     async with engine.connect() as connection:

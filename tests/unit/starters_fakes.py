@@ -3,18 +3,30 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
+from activities.ledger.view_models import ExecutionView
 from activities.ledger.views import InvalidCursorError
 from starters.api.app import create_app
 from starters.client import OrderNotFound, Unavailable
 from starters.connections import Connections
+from starters.kinds import Kind
+from tests.unit.execution_samples import arbitrage, rebalance
 from workers.settings import Settings, load_settings
 from workflows.domain.denials import DenialCode
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType, Side
+from workflows.execution_messages import (
+    ArbitragePlan,
+    ArbitrageSnapshot,
+    RebalancePlan,
+    RebalanceSnapshot,
+)
 from workflows.messages import OrderRequest, OrderSnapshot, TwapProgress
 
 JSON = {"Content-Type": "application/json"}
@@ -62,13 +74,20 @@ def denied(code: DenialCode, field: str | None = None) -> OrderSnapshot:
     return snapshot(status=OrderStatus.DENIED, code=code, field=field, reason="limit=1 asked=2")
 
 
+Told = OrderSnapshot | ArbitrageSnapshot | RebalanceSnapshot
+
+
 class FakeClient:
-    """Answers `submit` and `cancel` with what it was given: a snapshot, or an error to raise."""
+    """Answers each call with what it was given: a snapshot, or an error to raise.
 
-    def __init__(self, answer: OrderSnapshot | Exception | None, asked: list[Any]) -> None:
+    It is its own `calls` of every kind.
+    """
+
+    def __init__(self, answer: Told | Exception | None, asked: list[Any]) -> None:
         self._answer, self._asked = answer, asked
+        self._kind: Kind[Any] | None = None
 
-    def _reply(self) -> OrderSnapshot:
+    def _reply(self) -> Any:
         if isinstance(self._answer, Exception):
             raise self._answer
         assert self._answer is not None
@@ -78,26 +97,56 @@ class FakeClient:
         self._asked.append(request)
         if self._answer is None:
             return snapshot(request.order_id or "", status=OrderStatus.ACCEPTED)
-        return self._reply()
+        reply: OrderSnapshot = self._reply()
+        return reply
 
-    async def cancel(self, order_id: str, reason: str) -> OrderSnapshot:
-        self._asked.append((order_id, reason))
-        return self._reply()
-
-    async def progress(self, order_id: str) -> OrderSnapshot:
+    async def execute_arbitrage(self, plan: ArbitragePlan) -> ArbitrageSnapshot:
+        self._asked.append(plan)
         if self._answer is None:
-            raise OrderNotFound(order_id)
+            return arbitrage(execution_id=plan.id or "")
+        reply: ArbitrageSnapshot = self._reply()
+        return reply
+
+    async def rebalance(self, plan: RebalancePlan) -> RebalanceSnapshot:
+        self._asked.append(plan)
+        if self._answer is None:
+            return rebalance(execution_id=plan.id or "")
+        reply: RebalanceSnapshot = self._reply()
+        return reply
+
+    async def preview_rebalance(self, plan: RebalancePlan) -> RebalanceSnapshot:
+        return await self.rebalance(plan.model_copy(update={"preview": True}))
+
+    def calls(self, kind: Kind[Any]) -> "FakeClient":
+        self._kind = kind
+        return self
+
+    async def cancel(self, id: str, reason: str) -> Any:
+        self._asked.append((id, reason))
         return self._reply()
+
+    async def progress(self, id: str) -> Any:
+        if self._answer is None:
+            raise OrderNotFound(id) if self._kind is None else self._kind.absent(id)
+        return self._reply()
+
+    async def watch(self, id: str, **_waits: float) -> AsyncIterator[Any]:
+        yield self._reply()
 
     async def check(self) -> None:
         return None
 
 
 class FakeLedger:
-    """Holds orders, newest first; knows one cursor. `rows` are answers of other questions."""
+    """Holds orders and executions, newest first. `rows` are answers of other questions."""
 
-    def __init__(self, orders: Sequence[OrderSnapshot], rows: dict[str, Any]) -> None:
-        self._orders, self._rows = orders, rows
+    def __init__(
+        self,
+        orders: Sequence[OrderSnapshot],
+        executions: Sequence[ExecutionView],
+        rows: dict[str, Any],
+    ) -> None:
+        self._orders, self._executions, self._rows = orders, executions, rows
 
     async def order(self, order_id: str) -> OrderSnapshot | None:
         return next((each for each in self._orders if each.order_id == order_id), None)
@@ -105,20 +154,42 @@ class FakeLedger:
     async def orders(
         self, *, limit: int, cursor: str | None, **_filters: object
     ) -> tuple[list[OrderSnapshot], str | None]:
-        start = 0
-        if cursor is not None:
-            if not cursor.isdigit():
-                raise InvalidCursorError
-            start = int(cursor)
-        following = start + limit
-        more = str(following) if following < len(self._orders) else None
-        return list(self._orders[start:following]), more
+        return _page(self._orders, limit, cursor)
+
+    async def execution(self, execution_id: str) -> ExecutionView | None:
+        found = (each for each in self._executions if each.execution_id == execution_id)
+        return next(found, None)
+
+    async def execution_legs(self, execution_id: str) -> list[OrderSnapshot]:
+        return [each for each in self._orders if each.order_id.startswith(f"{execution_id}:")]
+
+    async def executions(
+        self,
+        kind: ExecutionKind,
+        *,
+        status: ExecutionStatus | None,
+        limit: int,
+        cursor: str | None,
+        **_filters: object,
+    ) -> tuple[list[ExecutionView], str | None]:
+        found = [each for each in self._executions if each.kind is kind]
+        return _page([each for each in found if status in (None, each.status)], limit, cursor)
 
     def __getattr__(self, question: str) -> Any:
         async def ask(*_arguments: object) -> Any:
-            return self._rows[question]
+            return self._rows.get(question, [])
 
         return ask
+
+
+def _page(found: Sequence[Any], limit: int, cursor: str | None) -> tuple[list[Any], str | None]:
+    """Cursors are numbers here."""
+    if cursor is not None and not cursor.isdigit():
+        raise InvalidCursorError
+    start = int(cursor or 0)
+    following = start + limit
+    more = str(following) if following < len(found) else None
+    return list(found[start:following]), more
 
 
 class FakeConnections(Connections):
@@ -126,9 +197,10 @@ class FakeConnections(Connections):
 
     def __init__(
         self,
-        answer: OrderSnapshot | Exception | None = None,
+        answer: Told | Exception | None = None,
         *,
         orders: Sequence[OrderSnapshot] = (),
+        executions: Sequence[ExecutionView] = (),
         rows: dict[str, Any] | None = None,
         is_temporal_away: bool = False,
         is_ledger_away: bool = False,
@@ -136,7 +208,7 @@ class FakeConnections(Connections):
         super().__init__(settings_of())
         self.asked: list[Any] = []
         self._client = FakeClient(answer, self.asked)
-        self._fake_ledger = FakeLedger(orders, rows or {})
+        self._fake_ledger = FakeLedger(orders, executions, rows or {})
         self._is_temporal_away, self._is_ledger_away = is_temporal_away, is_ledger_away
 
     async def orders(self) -> Any:
@@ -151,11 +223,25 @@ class FakeConnections(Connections):
         yield self._fake_ledger
 
 
-async def call(connections: Connections, method: str, path: str, **options: Any) -> httpx.Response:
+@cache
+def _app() -> FastAPI:
+    """Made once: that costs more than a call."""
+    return create_app(settings_of())
+
+
+async def call(
+    connections: Connections,
+    method: str,
+    path: str,
+    *,
+    settings: Settings | None = None,
+    **options: Any,
+) -> httpx.Response:
     """One request to the app, without a server; a body is JSON unless headers say otherwise."""
     if "content" in options:
         options.setdefault("headers", JSON)
-    app = create_app(settings_of(), connections)
+    app = _app()
+    app.state.connections, app.state.settings = connections, settings or settings_of()
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://delta") as client:
         return await client.request(method, path, **options)

@@ -4,10 +4,16 @@ from decimal import Decimal
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from activities.ledger.view_models import DurationHistogram, OrderCount
+from activities.ledger.view_models import (
+    DurationHistogram,
+    ExecutionCount,
+    ExecutionDurations,
+    OrderCount,
+)
 from starters.api.metrics import DURATION_BUCKETS_S
-from starters.client import WORKFLOW_TYPES
-from tests.unit.starters_fakes import FakeConnections, call
+from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
+from tests.unit.starters_fakes import FakeConnections, call, settings_of
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.orders import OrderType
 
 
@@ -17,9 +23,29 @@ def count(status: str, number: int, *, has_fills: bool = False) -> OrderCount:
     )
 
 
-async def read(counts: list[OrderCount], durations: list[DurationHistogram]) -> dict:
-    rows = {"order_counts": counts, "order_durations": durations}
-    answer = await call(FakeConnections(rows=rows), "GET", "/metrics")
+def executions(
+    status: ExecutionStatus, number: int, *venues: str, kind: str = "arbitrage"
+) -> ExecutionCount:
+    return ExecutionCount(
+        kind=ExecutionKind(kind), venues=venues, status=status, has_fills=False, count=number
+    )
+
+
+async def read(
+    counts: list[OrderCount],
+    durations: list[DurationHistogram],
+    *executed: ExecutionCount,
+    took: tuple[ExecutionDurations, ...] = (),
+    exchanges: str = "binance",
+) -> dict:
+    rows = {
+        "order_counts": counts,
+        "order_durations": durations,
+        "execution_counts": list(executed),
+        "execution_durations": list(took),
+    }
+    settings = settings_of(EXCHANGES=exchanges)
+    answer = await call(FakeConnections(rows=rows), "GET", "/metrics", settings=settings)
     assert answer.status_code == 200
     samples = {}
     for family in text_string_to_metric_families(answer.text):
@@ -73,5 +99,72 @@ async def test_duration_buckets_are_cumulative_and_end_with_all() -> None:
     assert samples[f"{name}_sum", labels()] == 12.5
 
 
-def test_each_order_type_has_its_workflow() -> None:
+async def test_failed_executions_are_those_that_failed_were_unwound_or_left_a_residual() -> None:
+    pair = ("binance", "okx")
+    samples = await read(
+        [],
+        [],
+        executions(ExecutionStatus.COMPLETED, 1, *pair),
+        executions(ExecutionStatus.FAILED, 2, *pair),
+        executions(ExecutionStatus.UNWOUND, 4, *pair),
+        executions(ExecutionStatus.RESIDUAL_HELD, 8, *pair),
+        executions(ExecutionStatus.PARTIAL, 16, *pair),  # nothing is left over: neither
+        executions(ExecutionStatus.DENIED, 32, *pair),  # our own no: neither
+        executions(ExecutionStatus.CANCELLED, 64, *pair),  # the user's wish: neither
+        executions(ExecutionStatus.RUNNING, 128, *pair),
+    )
+    these = {"workflow_type": "Arbitrage", "exchange": "binance|okx"}
+    assert samples["trade_execution_success_total", labels(**these)] == 1
+    assert samples["trade_execution_failure_total", labels(**these)] == 14
+    assert samples["executions_by_state", labels(**these, state="running")] == 128
+
+
+async def test_an_arbitrage_is_labelled_by_its_way_and_a_rebalancing_by_its_venue_or_multi() -> (
+    None
+):
+    done = ExecutionStatus.COMPLETED
+    samples = await read(
+        [],
+        [],
+        executions(done, 1, "okx", "binance"),
+        executions(done, 2, "okx", kind="rebalance"),
+        executions(done, 4, "binance", "okx", kind="rebalance"),
+        executions(done, 8, "okx", "kraken", kind="rebalance"),
+    )
+    totals = {
+        dict(key)["exchange"]: value
+        for (name, key), value in samples.items()
+        if name == "trade_execution_success_total" and value
+    }
+    assert totals == {"okx|binance": 1, "okx": 2, "multi": 12}
+
+
+async def test_series_of_executions_exist_before_the_first_one() -> None:
+    samples = await read([], [], exchanges="binance,okx")
+    for workflow_type, exchange in (
+        ("Arbitrage", "binance|okx"),
+        ("Arbitrage", "okx|binance"),
+        ("Rebalance", "okx"),
+        ("Rebalance", "multi"),
+    ):
+        these = labels(workflow_type=workflow_type, exchange=exchange)
+        assert samples["trade_execution_failure_total", these] == 0
+
+
+async def test_durations_of_executions_at_several_venues_are_one_series() -> None:
+    counts = (2, *([0] * len(DURATION_BUCKETS_S)))
+    took = tuple(
+        ExecutionDurations(
+            kind=ExecutionKind.REBALANCE, venues=venues, counts=counts, total_s=Decimal("0.1")
+        )
+        for venues in (("binance", "okx"), ("okx", "kraken"))
+    )
+    samples = await read([], [], took=took)
+    these = {"workflow_type": "Rebalance", "exchange": "multi"}
+    assert samples["trade_execution_duration_seconds_count", labels(**these)] == 4
+    assert samples["trade_execution_duration_seconds_sum", labels(**these)] == 0.2
+
+
+def test_each_type_of_order_and_kind_of_execution_has_its_workflow() -> None:
     assert set(WORKFLOW_TYPES) == set(OrderType)
+    assert set(EXECUTION_TYPES) == set(ExecutionKind)

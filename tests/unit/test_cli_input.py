@@ -10,6 +10,8 @@ from starters.cli import main
 BASE = ["--symbol", "BTC/USDT", "--side", "buy"]
 MARKET = ["order", "market", *BASE]
 LIMIT = ["order", "limit", *BASE, "--quantity", "1"]
+ARBITRAGE = ["arbitrage", "run", "--symbol", "BTC/USDT", "--buy-exchange", "binance"]
+ARBITRAGE += ["--sell-exchange", "okx", "--buy-price", "50000", "--sell-price", "50300"]
 TWAP = ["order", "twap", *BASE, "--quantity", "1"]
 
 
@@ -75,6 +77,29 @@ ROWS = [
     ("limit 0", ["orders", "list", "--limit", "0"], "OUT_OF_RANGE", "limit"),
     ("limit 1e3", ["orders", "list", "--limit", "1e3"], "INVALID_TYPE", "limit"),
     ("status", ["orders", "list", "--status", "open"], "UNKNOWN_ENUM", "status"),
+    ("leg id", ["orders", "show", "arb-1:"], "ILLEGAL_CHARS", "order_id"),
+    ("execution id", ["arbitrage", "show", "arb-1:buy"], "ILLEGAL_CHARS", "execution_id"),
+    ("rebalance id", ["rebalance", "cancel", "x" * 65], "TOO_LONG", "execution_id"),
+    ("why", ["arbitrage", "cancel", "a", "--reason", "a\nb"], "ILLEGAL_CHARS", "reason"),
+    ("state", ["arbitrage", "list", "--status", "filled"], "UNKNOWN_ENUM", "status"),
+    ("page", ["arbitrage", "list", "--limit", "501"], "OUT_OF_RANGE", "limit"),
+    *(
+        (f"target {text}", ["rebalance", "run", "--target", text], code, "targets")
+        for text, code in [
+            ("BTC", "INVALID_TYPE"),
+            ("=0.5", "INVALID_TYPE"),
+            ("BTC=", "INVALID_DECIMAL"),
+            ("BTC=half", "INVALID_DECIMAL"),
+        ]
+    ),
+    (
+        "target twice",
+        ["rebalance", "run", "--target", "BTC=0.5", "--target", "BTC=0.4"],
+        "DUPLICATE_FIELD",
+        "targets",
+    ),
+    ("no target", ["rebalance", "preview"], "MISSING_FIELD", "targets"),
+    ("no plan", ["arbitrage", "run", "--plan", "nowhere.json"], "INVALID_INPUT", "plan"),
 ]
 
 
@@ -117,6 +142,8 @@ def test_a_wrong_setting_is_exit_2_in_one_line_that_names_it(
         ["order", "market", "--colour", "red"],
         ["order", "iceberg"],
         ["orders", "show"],
+        ["arbitrage", "show"],
+        ["rebalance", "list"],
         ["nonsense"],
     ],
 )
@@ -133,6 +160,12 @@ def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixtu
         ["orders", "list"],
         ["orders", "show", "a"],
         ["orders", "progress", "a"],
+        [*ARBITRAGE, "--amount", "1"],
+        ["arbitrage", "show", "a"],
+        ["arbitrage", "cancel", "a"],
+        ["arbitrage", "list"],
+        ["rebalance", "run", "--target", "BTC=1"],
+        ["rebalance", "preview", "--target", "BTC=1"],
     ],
 )
 def test_without_a_stack_one_line_says_what_to_do(
@@ -149,12 +182,28 @@ def test_schema_prints_the_schemas_of_the_public_messages(
 ) -> None:
     assert main(["schema"]) == 0
     schemas = json.loads(capsys.readouterr().out)
-    assert set(schemas) == {"OrderRequest", "OrderSnapshot", "CancelRequest"}
+    assert set(schemas) == {
+        "OrderRequest",
+        "OrderSnapshot",
+        "CancelRequest",
+        "ArbitragePlan",
+        "ArbitrageSnapshot",
+        "RebalancePlan",
+        "RebalanceSnapshot",
+    }
     assert "twap_slices" in schemas["OrderRequest"]["properties"]
 
 
 @pytest.mark.parametrize(
-    "command", [["order", "market"], ["order", "limit"], ["order", "twap"], ["orders", "list"]]
+    "command",
+    [
+        ["order", "market"],
+        ["order", "limit"],
+        ["order", "twap"],
+        ["orders", "list"],
+        *(["arbitrage", name] for name in ("run", "show", "cancel", "list")),
+        *(["rebalance", name] for name in ("run", "preview", "show", "cancel")),
+    ],
 )
 def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0

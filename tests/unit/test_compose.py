@@ -22,11 +22,11 @@ KIND_OF_SERVICE = {
     "worker": "worker",
     "api": "api",
     "paper-binance": "paper",
-    "paper-binanceus": "paper",
+    "paper-okx": "paper",
 }
 ONE_SHOT = {"migrate", "temporal-schema", "temporal-namespace"}
 NO_CHECK = {*ONE_SHOT, "temporal-ui"}  # its image has no program that could ask
-SECRET_NAME = re.compile("PASSWORD|PWD|SECRET|API_KEY|DATABASE_URL")
+SECRET_NAME = re.compile("PASSWORD|PWD|SECRET|API_KEY|PASSPHRASE|DATABASE_URL")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_all_commands_of_the_local_stack_are_there():
     assert set(KIND_OF_SERVICE.values()) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("venue", ["binance", "binanceus"])
+@pytest.mark.parametrize("venue", ["binance", "okx"])
 def test_paper_exchanges_get_the_options_of_the_local_stack(services, venue, tmp_path):
     settings = load_settings({"DELTA_HOME": str(tmp_path)})
     settings.home.make()

@@ -12,7 +12,7 @@ def test_the_demo_never_trades_live_and_never_uses_another_engine(tmp_path):
     live = load_settings(
         {
             "DELTA_HOME": str(tmp_path),
-            "EXCHANGES": "binance,binanceus",
+            "EXCHANGES": "binance,okx",
             "EXCHANGE_API_KEY": "live-key",
             "EXCHANGE_SECRET": "live-secret",
             "DATABASE_URL": "postgresql://somebody@db.example/ledger",

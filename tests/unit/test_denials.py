@@ -6,7 +6,13 @@ from workflows.domain.denials import DenialCode, Denied, http_status
 
 STATUSES = {
     400: ["INVALID_JSON", "DUPLICATE_FIELD", "TOO_DEEP"],
-    409: ["IDEMPOTENCY_CONFLICT", "ALREADY_TERMINAL", "TRADING_HALTED", "TRADING_REDUCING", "PAIR_BUSY"],
+    409: [
+        "IDEMPOTENCY_CONFLICT",
+        "ALREADY_TERMINAL",
+        "TRADING_HALTED",
+        "TRADING_REDUCING",
+        "PAIR_BUSY",
+    ],
     422: [
         "INVALID_INPUT",
         "MISSING_FIELD",

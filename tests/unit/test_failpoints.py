@@ -61,7 +61,7 @@ def test_what_is_not_understood_stops_the_start_with_one_line(wrong):
             "EXCHANGE_BINANCE_SECRET": "s",
             "EXCHANGE_BINANCE_SANDBOX": "true",
         },
-        {"EXCHANGE_BINANCEUS_PAPER_URL": "http://exchange.example:8101"},
+        {"EXCHANGE_OKX_PAPER_URL": "http://exchange.example:8101"},
         {"TEMPORAL_ADDRESS": "temporal.example:7233"},
         {"DATABASE_URL": "postgresql://u:p@db.example/x"},
         {"ALLOW_REMOTE": "true"},

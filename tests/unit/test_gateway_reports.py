@@ -142,11 +142,14 @@ def test_fills_inside_an_answer_take_the_orders_time() -> None:
     assert not fill.is_maker
 
 
-def test_the_touch_is_found_although_ccxt_sorts_prices_as_text() -> None:
+def test_levels_come_best_first_although_ccxt_sorts_prices_as_text() -> None:
     # as text, "9999" > "10000"
-    book = {"bids": [["9999", "1"], ["10000", "1"]], "asks": [["10002", "1"], ["10001", "1"]]}
-    touch = reports.quote(book, 5)
-    assert (touch.bid, touch.ask) == (Decimal(10000), Decimal(10001))
+    told = {"bids": [["9999", "1"], ["10000", "2"]], "asks": [["10002", "3"], ["10001", "4"]]}
+    book = reports.book(told, 5, 17)
+    assert [(each.price, each.quantity) for each in book.bids] == [(10000, 2), (9999, 1)]
+    assert [(each.price, each.quantity) for each in book.asks] == [(10001, 4), (10002, 3)]
+    assert book.read_at_ms == 17
+    assert [each.price for each in reports.book(told, 1, 17).asks] == [10001]
 
 
 @pytest.mark.parametrize(
@@ -156,14 +159,25 @@ def test_the_touch_is_found_although_ccxt_sorts_prices_as_text() -> None:
         {"bids": [["2", "1"]], "asks": [["2", "1"]]},
         {"bids": [["NaN", "1"]], "asks": [["2", "1"]]},
         {"bids": [["-1", "1"]], "asks": [["2", "1"]]},
+        {"bids": [["1", "0"]], "asks": [["2", "1"]]},
+        {"bids": [["1", "NaN"]], "asks": [["2", "1"]]},
+        {"bids": [["1"]], "asks": [["2", "1"]]},
         {"bids": [[]], "asks": [["2", "1"]]},
         {"bids": None, "asks": None},
         {},
     ],
 )
-def test_an_empty_crossed_or_broken_book_has_no_touch(book: dict[str, Any]) -> None:
+def test_an_empty_crossed_or_broken_book_is_none(book: dict[str, Any]) -> None:
     with pytest.raises(UnreadableAnswerError):
-        reports.quote(book, 5)
+        reports.book(book, 5, 17)
+
+
+def test_fees_keep_their_sign_and_none_is_as_high_as_the_trade() -> None:
+    told = reports.fees({"maker": "-0.0001", "taker": "-0.0"}, buys_pay_base=True)
+    assert (told.maker, str(told.taker)) == (Decimal("-0.0001"), "0.0")
+    for broken in ({"maker": "0.1"}, {"maker": "0.1", "taker": None}, {"maker": "1", "taker": "1"}):
+        with pytest.raises(UnreadableAnswerError):
+            reports.fees(broken, buys_pay_base=False)
 
 
 def test_broken_rules_block_the_symbol_instead_of_being_guessed() -> None:
@@ -184,6 +198,9 @@ def test_broken_rules_block_the_symbol_instead_of_being_guessed() -> None:
 def test_balances_leave_out_zeros_and_refuse_nonsense() -> None:
     totals = {"BTC": "1.50000000", "ETH": "0.0"}
     assert reports.balances({"total": totals}) == {"BTC": Decimal("1.5")}
+    assert reports.free_balances({"total": totals, "free": {"BTC": "1"}}) == {"BTC": Decimal(1)}
+    with pytest.raises(UnreadableAnswerError):
+        reports.free_balances({"total": totals})
     with pytest.raises(UnreadableAnswerError):
         reports.balances({"total": {"BTC": "-1"}})
     with pytest.raises(UnreadableAnswerError):

@@ -11,6 +11,7 @@ from temporalio import workflow
 from tests.unit.message_strategies import UNDISTURBED, identifiers
 from workers.workflow_code import WORKFLOWS, sandbox
 from workflows import names
+from workflows.domain.executions import ExecutionKind
 from workflows.domain.orders import OrderType
 from workflows.fields import Identifier
 
@@ -76,10 +77,11 @@ def definitions() -> dict[str, workflow._Definition]:
 each_workflow = pytest.mark.parametrize("definition", definitions().values(), ids=definitions())
 
 
-def test_there_is_one_workflow_type_per_order_type_and_the_feed() -> None:
+def test_there_is_one_workflow_type_per_order_type_and_execution_and_the_feed() -> None:
     order_types = {f"{order_type.value.capitalize()}Order" for order_type in OrderType}
     assert {definition.name for definition in definitions().values()} == {
         *order_types,
+        *(kind.value.capitalize() for kind in ExecutionKind),
         "AccountFeed",
     }
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from workers.ports import check_ports
 from workers.settings import Settings, SettingsError, load_settings
-from workers.stack_parts import StackParts, check_ports
+from workers.stack_parts import StackParts
 
 FIRST = 9101
 

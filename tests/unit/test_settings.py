@@ -126,7 +126,7 @@ def test_the_plain_credentials_are_those_of_the_first_venue():
     assert venue.is_live
     assert venue.api_key is not None
     assert venue.api_key.get_secret_value() == "k"
-    assert not settings.venue("binanceus").is_live
+    assert not settings.venue("okx").is_live
 
 
 def test_a_secret_can_be_read_from_a_file(tmp_path):

@@ -1,11 +1,25 @@
 """Which venues the settings take, live and on paper."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from activities.venues.ccxt_gateway import VenueConfig, open_gateway
 from activities.venues.dialects import DIALECTS
+from activities.venues.simulator.config import DIALECTS as DIALECTS_ON_PAPER
+from activities.venues.simulator.config import PaperExchangeConfig
+from workers.paper import paper_accounts
+from workers.paper_dialects import PAPER_DIALECTS
 from workers.settings import SettingsError, load_settings
-from workers.venue_settings import LIVE_VENUES, PAPER_VENUES, PASSPHRASE_VENUES, SANDBOX_VENUES
+from workers.stack_parts import StackParts
+from workers.venue_settings import (
+    LIVE_VENUES,
+    PAPER_VENUES,
+    PASSPHRASE_VENUES,
+    SANDBOX_VENUES,
+    credentials_of,
+)
 
 
 def live(name: str, **more: str) -> dict[str, str]:
@@ -20,6 +34,43 @@ def test_the_settings_know_the_venues_that_have_a_dialect() -> None:
     assert set(PAPER_VENUES) == {name for name, row in DIALECTS.items() if row.is_on_paper}
     assert set(SANDBOX_VENUES) == {name for name, row in DIALECTS.items() if row.sandbox_hosts}
     assert set(PASSPHRASE_VENUES) == {n for n, row in DIALECTS.items() if row.needs_passphrase}
+
+
+def test_every_venue_on_paper_is_played_in_a_dialect_that_the_paper_exchange_speaks() -> None:
+    assert {each.name for each in PAPER_DIALECTS.values()} == set(DIALECTS_ON_PAPER)
+
+
+@pytest.mark.parametrize("name", PAPER_VENUES)
+def test_a_paper_venue_gets_all_credentials_that_its_accounts_need(
+    name: str, tmp_path: Path
+) -> None:
+    settings = load_settings({"DELTA_HOME": str(tmp_path), "EXCHANGES": name})
+    (account,) = paper_accounts(settings, name).values()
+    assert bool(account.passphrase) == (name in PASSPHRASE_VENUES)
+    told = settings.venue(name)
+    assert told.api_key is not None
+    assert told.api_key.get_secret_value() == account.api_key
+    again = load_settings({"DELTA_HOME": str(tmp_path), "EXCHANGES": name})
+    assert paper_accounts(again, name) == {"main": account}
+    (part,) = StackParts(settings, ["paper"]).parts()
+    files = {given for given in part.env if re.fullmatch("EXCHANGE_.*_FILE", given)}
+    assert files == {f"EXCHANGE_{name}_{what}_FILE".upper() for what in credentials_of(name)}
+    PaperExchangeConfig(
+        name=name,
+        data_dir=tmp_path,
+        dialect=PAPER_DIALECTS[name].name,
+        accounts={"main": account},
+    )
+
+
+def test_credentials_of_ones_own_on_paper_need_the_passphrase_too() -> None:
+    own = {"EXCHANGES": "okx", "EXCHANGE_OKX_PAPER_URL": "http://127.0.0.1:9"}
+    own |= {"EXCHANGE_OKX_API_KEY": "k", "EXCHANGE_OKX_SECRET": "s"}
+    with pytest.raises(SettingsError, match="EXCHANGE_OKX_PASSPHRASE: is not set"):
+        load_settings(own)
+    found = load_settings({**own, "EXCHANGE_OKX_PASSPHRASE": "p"}).venue("okx")
+    assert found.passphrase is not None
+    assert not found.is_live
 
 
 @pytest.mark.parametrize("name", LIVE_VENUES)

@@ -5,10 +5,6 @@ hold within the plan's prices, by balances including fees and by the largest ord
 then judged at the prices that are really sent, never at the middle of a book: the expected net by
 walking both books, the worst net with both legs at their limits.
 
-Slippage is a gate, not an addition to the limit: a book that is worse than the plan's price by
-more than the tolerance starts nothing, and only its part within the tolerance counts as depth. A
-market leg has no limit; its worst price is taken to be that of the gate.
-
 It must not know clocks (whoever calls has checked the age of the books), orders or venues.
 Quantities in base units; prices, notionals and profits in quote units; fees are fractions.
 """
@@ -18,52 +14,25 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from workflows.domain.books import Book, Level, depth_within, walk
+from workflows.domain.arbitrage_legs import (
+    EntryTerms,
+    PricedLeg,
+    VenueFacts,
+    check_leg,
+    check_rules,
+    priced_legs,
+)
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.exact import exact, floored, rounded, times
 from workflows.domain.instruments import Instrument
 from workflows.domain.orders import Side
 
+__all__ = ["MINIMUM_BUFFER", "Entry", "EntryTerms", "VenueFacts", "common_lot", "plan_entry"]
+
 MINIMUM_BUFFER = Decimal("1.05")
 """How far above a venue's minimum a leg must be, so that a moving price does not undercut it."""
 _BPS = Decimal(10_000)
 _ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueFacts:
-    """One venue as it is now. `buys_pay_base`: a buy's fee is taken from what it bought."""
-
-    instrument: Instrument
-    book: Book
-    taker_fee: Decimal
-    buys_pay_base: bool
-    free_base: Decimal
-    free_quote: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryTerms:
-    """What the plan asks for. `buy_limit` and `sell_limit` are those of explicit legs, which are
-    sent as they are; None: the plan's price with `limit_tolerance`, to the filling side.
-    `buy_slippage` and `sell_slippage` are explicit legs' own gates. `max_notional` is of one leg.
-    """
-
-    amount: Decimal
-    buy_price: Decimal
-    sell_price: Decimal
-    buy_limit: Decimal | None
-    sell_limit: Decimal | None
-    limit_tolerance: Decimal
-    slippage_tolerance: Decimal
-    buy_slippage: Decimal | None
-    sell_slippage: Decimal | None
-    min_profit: Decimal
-    min_profit_worst: Decimal | None
-    max_loss_bps: Decimal
-    max_notional: Decimal | None
-    buy_is_market: bool
-    sell_is_market: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,139 +62,15 @@ def common_lot(a: Instrument, b: Instrument) -> Decimal:
 def plan_entry(terms: EntryTerms, buy: VenueFacts, sell: VenueFacts) -> Entry | Denied:
     """The legs to send at the books of now, or the first reason why nothing is sent."""
     for facts in (buy, sell):
-        if denied := _check_rules(facts.instrument):
+        if denied := check_rules(facts.instrument):
             return denied
-    buy_leg, sell_leg = _buy_leg(terms, buy), _sell_leg(terms, sell)
+    buy_leg, sell_leg = priced_legs(terms, buy, sell)
     for leg in (buy_leg, sell_leg):
-        if denied := _check_price(leg):
+        if denied := check_leg(leg):
             return denied
     pair = _Pair(buy=buy_leg, sell=sell_leg, lot=common_lot(buy.instrument, sell.instrument))
     quantity = _size(terms, pair)
     return quantity if isinstance(quantity, Denied) else _judge(terms, pair, quantity)
-
-
-# --- one leg: what is sent, and how far it reaches ------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Leg:
-    """One leg before its size is known. `gate` is the worst average price that may start it."""
-
-    side: Side
-    facts: VenueFacts
-    plan_price: Decimal
-    limit: Decimal | None
-    is_explicit: bool
-    gate: Decimal
-
-    @property
-    def levels(self) -> tuple[Level, ...]:
-        return self.facts.book.against(self.side)
-
-    @property
-    def worst(self) -> Decimal:
-        """The worst price at which it may fill."""
-        return self.gate if self.limit is None else self.limit
-
-    @property
-    def reach(self) -> Decimal:
-        """The worst level that counts as depth: within the gate, and within the limit."""
-        tighter = min if self.side is Side.BUY else max
-        return tighter(self.gate, self.worst)
-
-    @property
-    def price_field(self) -> str:
-        return f"{self.side}_price"
-
-    def value(self, quantity: Decimal) -> Decimal:
-        """What the quantity comes to in the book of now; the depth has been checked."""
-        walked = walk(self.levels, quantity)
-        assert walked is not None, "the quantity is capped by the depth"
-        return walked.value
-
-
-def _buy_leg(terms: EntryTerms, facts: VenueFacts) -> _Leg:
-    return _leg(
-        Side.BUY,
-        facts,
-        price=terms.buy_price,
-        explicit=terms.buy_limit,
-        is_market=terms.buy_is_market,
-        limit_tolerance=terms.limit_tolerance,
-        gate_tolerance=_own(terms.buy_slippage, terms.slippage_tolerance),
-    )
-
-
-def _sell_leg(terms: EntryTerms, facts: VenueFacts) -> _Leg:
-    return _leg(
-        Side.SELL,
-        facts,
-        price=terms.sell_price,
-        explicit=terms.sell_limit,
-        is_market=terms.sell_is_market,
-        limit_tolerance=terms.limit_tolerance,
-        gate_tolerance=_own(terms.sell_slippage, terms.slippage_tolerance),
-    )
-
-
-def _own(own: Decimal | None, general: Decimal) -> Decimal:
-    return general if own is None else own
-
-
-def _leg(
-    side: Side,
-    facts: VenueFacts,
-    *,
-    price: Decimal,
-    explicit: Decimal | None,
-    is_market: bool,
-    limit_tolerance: Decimal,
-    gate_tolerance: Decimal,
-) -> _Leg:
-    with exact():
-        gate = price * (1 + side.sign * gate_tolerance)
-        derived = price * (1 + side.sign * limit_tolerance)
-    limit = explicit
-    if is_market:
-        limit = None
-    elif limit is None:
-        limit = facts.instrument.round_price(derived, side)
-    return _Leg(
-        side=side,
-        facts=facts,
-        plan_price=price,
-        limit=limit,
-        is_explicit=explicit is not None,
-        gate=gate,
-    )
-
-
-def _check_rules(rules: Instrument) -> Denied | None:
-    detail = f"symbol={rules.symbol} exchange={rules.venue}"
-    if not rules.has_valid_rules:
-        return Denied(code=DenialCode.SYMBOL_RULES_INVALID, field="symbol", detail=detail)
-    if not rules.is_trading:
-        return Denied(code=DenialCode.SYMBOL_NOT_TRADING, field="symbol", detail=detail)
-    return None
-
-
-def _check_price(leg: _Leg) -> Denied | None:
-    """Its limit can be sent, and the best level of its book is within its gate."""
-    rules, exchange = leg.facts.instrument, f"exchange={leg.facts.instrument.venue}"
-    if leg.limit is not None and leg.limit <= 0:
-        detail = f"limit={leg.limit:f} tick={rules.tick:f} {exchange}"
-        return Denied(code=DenialCode.OUT_OF_RANGE, field=leg.price_field, detail=detail)
-    if leg.limit is not None and leg.is_explicit and not rules.is_on_tick(leg.limit):
-        detail = f"{leg.side} leg price={leg.limit:f} tick={rules.tick:f} {exchange}"
-        return Denied(code=DenialCode.PRECISION, field="orders", detail=detail)
-    if not leg.levels:
-        detail = f"depth=0 {exchange}"
-        return Denied(code=DenialCode.INSUFFICIENT_DEPTH, field="amount", detail=detail)
-    best = leg.levels[0].price
-    if (best - leg.gate) * leg.side.sign > 0:
-        detail = f"best={best:f} plan={leg.plan_price:f} worst={leg.gate:f} {exchange}"
-        return Denied(code=DenialCode.SLIPPAGE, field=leg.price_field, detail=detail)
-    return None
 
 
 # --- the size -------------------------------------------------------------------------------------
@@ -235,8 +80,8 @@ def _check_price(leg: _Leg) -> Denied | None:
 class _Pair:
     """Both legs and the lot that both venues trade."""
 
-    buy: _Leg
-    sell: _Leg
+    buy: PricedLeg
+    sell: PricedLeg
     lot: Decimal
 
     @property
@@ -249,8 +94,8 @@ class _Pair:
     def sell_quantity(self, quantity: Decimal) -> Decimal:
         """What the sell leg sells of a bought quantity: what arrives, on its venue's step.
 
-        Where the fee is taken in base that is less than a step short of what arrives, and this
-        rest stays as a residual: it is too small to be traded.
+        Where the fee is taken in base, what arrives is seldom on the step; the rest, less than
+        one step, then stays as a residual that this venue does not trade.
         """
         step = self.sell.facts.instrument.step
         lots = int(Fraction(quantity) * self.kept / Fraction(step))
@@ -288,7 +133,7 @@ def _check_minimums(pair: _Pair, quantity: Decimal) -> Denied | None:
         detail = f"quantity={sold:f} min={least:f} lot={pair.lot:f}"
         return Denied(code=DenialCode.OUT_OF_RANGE, field="amount", detail=detail)
     for leg, sent in ((pair.buy, quantity), (pair.sell, sold)):
-        price = leg.levels[0].price if leg.limit is None else leg.limit
+        price = leg.touch if leg.limit is None else leg.limit
         with exact():
             notional = sent * price
         if notional < least_notional:
@@ -318,20 +163,18 @@ def _caps(terms: EntryTerms, pair: _Pair) -> list[_Cap]:
             detail = f"max={most:f} exchange={leg.facts.instrument.venue}"
             caps.append(_cap(Fraction(most) / share, DenialCode.OUT_OF_RANGE, detail))
         if terms.max_notional is not None:
-            price = max(leg.worst, leg.facts.book.against(Side.BUY)[0].price)
-            detail = f"max_notional={terms.max_notional:f} price={price:f}"
-            most_by_value = Fraction(terms.max_notional) / Fraction(price) / share
+            detail = f"max_notional={terms.max_notional:f} price={leg.dearest:f}"
+            most_by_value = Fraction(terms.max_notional) / Fraction(leg.dearest) / share
             caps.append(_cap(most_by_value, DenialCode.RISK_MAX_NOTIONAL, detail))
     return caps
 
 
-def _depth_cap(leg: _Leg, share: Fraction) -> _Cap:
-    depth = depth_within(leg.levels, leg.side, leg.reach)
-    detail = f"depth={depth:f} within={leg.reach:f} exchange={leg.facts.instrument.venue}"
-    return _cap(Fraction(depth) / share, DenialCode.INSUFFICIENT_DEPTH, detail)
+def _depth_cap(leg: PricedLeg, share: Fraction) -> _Cap:
+    detail = f"depth={leg.depth:f} within={leg.reach:f} exchange={leg.facts.instrument.venue}"
+    return _cap(Fraction(leg.depth) / share, DenialCode.INSUFFICIENT_DEPTH, detail)
 
 
-def _funds_cap(leg: _Leg, asset: str, free: Decimal, most: Fraction) -> _Cap:
+def _funds_cap(leg: PricedLeg, asset: str, free: Decimal, most: Fraction) -> _Cap:
     detail = f"asset={asset} free={free:f} exchange={leg.facts.instrument.venue}"
     return _cap(most, DenialCode.INSUFFICIENT_FUNDS, detail)
 
@@ -367,7 +210,7 @@ def _judge(terms: EntryTerms, pair: _Pair, quantity: Decimal) -> Entry | Denied:
         sell_limit=sell.limit,
         expected_net=rounded(expected),
         worst_net=rounded(worst),
-        harder=_harder(pair),
+        harder=Side.BUY if buy.depth <= sell.depth else Side.SELL,
     )
 
 
@@ -382,9 +225,3 @@ def _net(pair: _Pair, quantity: Decimal, *, bought_for: Decimal, sold_for: Decim
         cost *= 1 + Fraction(buy.taker_fee)
     matched = Fraction(pair.sell_quantity(quantity)) / arrived
     return Fraction(sold_for) * (1 - Fraction(sell.taker_fee)) - cost * matched
-
-
-def _harder(pair: _Pair) -> Side:
-    """The leg whose book is thinner within its reach; it goes first where they go in turn."""
-    buy, sell = (depth_within(leg.levels, leg.side, leg.reach) for leg in (pair.buy, pair.sell))
-    return Side.BUY if buy <= sell else Side.SELL

@@ -103,7 +103,7 @@ def bound_price(
     max_loss). At or below 0 when no price is within the bound. `fee` must be below 1.
     """
     sign = -1 if is_long else 1
-    loss = abs(Fraction(unit)) * Fraction(max_loss_bps) / 10_000
+    loss = abs(Fraction(unit)) * Fraction(max_loss_bps) / Fraction(_BPS)
     price = (Fraction(unit) + sign * loss) / (1 + sign * Fraction(fee))
     return price_on_tick(price, tick, Side.SELL if is_long else Side.BUY)
 
@@ -171,7 +171,7 @@ class _Hedge:
     ) -> None:
         self._venue, self._unit, self._max_loss_bps = venue, unit, max_loss_bps
         self._is_long = residual > 0
-        self.most = floored(abs(residual), venue.step)
+        self.most = floored(residual.copy_abs(), venue.step)
         """The residual without what is below one lot of this venue."""
         self.limit = bound_price(
             is_long=self._is_long,
@@ -224,7 +224,9 @@ class _Hedge:
             edge=walked.edge,
             net_unit=rounded(Fraction(net) / Fraction(quantity)),
             pnl=rounded(Fraction(pnl)),
-            pnl_bps=rounded(Fraction(pnl) / abs(Fraction(basis)) * 10_000) if basis else None,
+            pnl_bps=rounded(Fraction(pnl) / abs(Fraction(basis)) * Fraction(_BPS))
+            if basis
+            else None,
             is_within_bound=is_within,
         )
 

@@ -97,18 +97,18 @@ class LegFacts:
     is_sent: bool
 
     def __post_init__(self) -> None:
-        if self.is_live is not (self.state in _ALWAYS_LIVE) and self.state not in _EITHER:
+        if self.is_live is not (self.state in _ALWAYS_LIVE) and self.state not in _HAS_FILLED:
             raise ValueError(f"a leg that is {self.state} with is_live={self.is_live}")
 
     @property
     def has_filled(self) -> bool:
         """True when any of it is known to have executed."""
-        return self.state in _EITHER
+        return self.state in _HAS_FILLED
 
 
 _ALWAYS_LIVE = frozenset({LegState.OPEN, LegState.UNKNOWN})
-_EITHER = frozenset({LegState.PARTIAL, LegState.FILLED})
-"""A filled leg is live for as long as its venue has not said that it is over."""
+# Live or not: a filled leg is live for as long as its venue has not said that it is over.
+_HAS_FILLED = frozenset({LegState.PARTIAL, LegState.FILLED})
 
 
 class Verdict(StrEnum):
@@ -161,25 +161,18 @@ def next_step(
     """
     is_over = is_due or is_cancelled
     here = cell(buy.state, sell.state)
-    pairs = {
-        Side.BUY: _Leg(here.buy, buy, sell, can_come=sequential and buy_may_start and not is_over),
-        Side.SELL: _Leg(
-            here.sell, sell, buy, can_come=sequential and sell_may_start and not is_over
-        ),
-    }
-    cancels = {
-        side: leg.must_go(
-            is_over=is_over,
-            is_alone_over=is_one_sided_due,
-            other_can_come=pairs[_OPPOSITE[side]].can_come,
-        )
-        for side, leg in pairs.items()
-    }
-    submit = next((side for side, leg in pairs.items() if leg.is_to_be_submitted), None)
+    may_submit = sequential and not is_over
+    bought = _Leg(here.buy, buy, sell, can_come=may_submit and buy_may_start)
+    sold = _Leg(here.sell, sell, buy, can_come=may_submit and sell_may_start)
+    submit = None
+    if bought.is_to_be_submitted:
+        submit = Side.BUY
+    elif sold.is_to_be_submitted:
+        submit = Side.SELL
     return Step(
         verdict=_verdict(buy, sell, submit),
-        cancel_buy=cancels[Side.BUY],
-        cancel_sell=cancels[Side.SELL],
+        cancel_buy=bought.must_go(is_over, is_one_sided_due, other_can_come=sold.can_come),
+        cancel_sell=sold.must_go(is_over, is_one_sided_due, other_can_come=bought.can_come),
         submit=submit,
     )
 
@@ -200,7 +193,7 @@ class _Leg:
     def is_to_be_submitted(self) -> bool:
         return self.directive is Directive.SUBMIT and self.can_come and not self.other.is_live
 
-    def must_go(self, *, is_over: bool, is_alone_over: bool, other_can_come: bool) -> bool:
+    def must_go(self, is_over: bool, is_one_sided_due: bool, *, other_can_come: bool) -> bool:
         """True when this leg is to be taken off its venue now."""
         if not self.facts.is_live or self.facts.state is LegState.FILLED:
             return False
@@ -212,7 +205,7 @@ class _Leg:
             return False
         if self.other.state is LegState.NONE:
             return not other_can_come  # the other one was denied
-        return is_alone_over and self._waits_alone
+        return is_one_sided_due and self._waits_alone
 
     @property
     def _waits_alone(self) -> bool:
@@ -238,6 +231,8 @@ _HELD = (
     " concurrent mode: {here} was denied -> cancel {there}, confirm"
 )
 _COMPLETE = "submit {here} for the {there} net filled qty if still within bound, else unwind"
+_COMPLETE_REST = f"{_COMPLETE} (cancel the rest first)"
+_COMPLETE_ALL = f"{_COMPLETE} (choose())"
 _BOTH_REST = "wait to deadline; then cancel both, confirm both terminal, re-evaluate"
 _ONE_FILLED = (
     "wait to deadline (shorter once one side has filled); cancel both; confirm;"
@@ -252,54 +247,40 @@ _CANCEL_REST = "cancel the rest of {here}, confirm, choose() on the filled qty"
 _CHOOSE = "choose(): complete (resend rejected leg with new id if reason is transient) or unwind"
 _DONE = "done: compute profit (net base may still differ: base fees, lots)"
 _QUERY = "query {there} by client id until definitive"
+_QUERY_HELD = f"{_QUERY}; do not submit the other leg"
+_QUERY_OPEN = f"{_QUERY}; let the other leg work to its deadline, then cancel it"
+_QUERY_REST = f"{_QUERY}; cancel the rest of the other leg; do not hedge yet"
+_QUERY_FILLED = f"{_QUERY}; do not hedge yet (a late fill would double the hedge)"
 _QUERY_BOTH = "query both legs by client id until definitive; freeze new trades on this pair"
 
 _N, _O, _P = LegState.NONE, LegState.OPEN, LegState.PARTIAL
 _F, _R, _U = LegState.FILLED, LegState.REJECTED, LegState.UNKNOWN
-_NO, _PARTLY, _ONE_SIDED = "none", "partly one-sided", "one-sided"
+_NO, _PARTLY, _ONE_SIDED, _HIDDEN = "none", "partly one-sided", "one-sided", "unknown"
 
 # The table is its own mirror: a row is (state here, state there) -> what becomes of here, of
 # there, the action in words and the exposure. Rows with two equal states appear once.
 _HALF: tuple[tuple[LegState, LegState, Code, Directive, Directive, str, str], ...] = (
     (_N, _N, Code.A, Directive.HOLD_BACK, Directive.HOLD_BACK, _ABORT, _NO),
     (_N, _O, Code.WX, Directive.HOLD_BACK, Directive.WAIT, _HELD, "none yet"),
-    (
-        *(_N, _P, Code.CH, Directive.SUBMIT, Directive.CANCEL),
-        *(f"{_COMPLETE} (cancel the rest first)", _ONE_SIDED),
-    ),
-    (
-        *(_N, _F, Code.CH, Directive.SUBMIT, Directive.LEAVE),
-        *(f"{_COMPLETE} (choose())", _ONE_SIDED),
-    ),
+    (_N, _P, Code.CH, Directive.SUBMIT, Directive.CANCEL, _COMPLETE_REST, _ONE_SIDED),
+    (_N, _F, Code.CH, Directive.SUBMIT, Directive.LEAVE, _COMPLETE_ALL, _ONE_SIDED),
     (_N, _R, Code.A, Directive.HOLD_BACK, Directive.LEAVE, _ABORT, _NO),
-    (
-        *(_N, _U, Code.Q, Directive.HOLD_BACK, Directive.QUERY),
-        *(f"{_QUERY}; do not submit the other leg", "unknown"),
-    ),
+    (_N, _U, Code.Q, Directive.HOLD_BACK, Directive.QUERY, _QUERY_HELD, _HIDDEN),
     (_O, _O, Code.WX, Directive.WAIT, Directive.WAIT, _BOTH_REST, _NO),
     (_O, _P, Code.WXH, Directive.WAIT, Directive.WAIT, _ONE_FILLED, _PARTLY),
     (_O, _F, Code.WXH, Directive.WAIT, Directive.LEAVE, _SHORT_TIMER, _PARTLY),
     (_O, _R, Code.X, Directive.CANCEL, Directive.LEAVE, _CANCEL_OPEN, "possible"),
-    (
-        *(_O, _U, Code.Q, Directive.WAIT, Directive.QUERY),
-        *(f"{_QUERY}; let the other leg work to its deadline, then cancel it", "unknown"),
-    ),
+    (_O, _U, Code.Q, Directive.WAIT, Directive.QUERY, _QUERY_OPEN, _HIDDEN),
     (_P, _P, Code.WXH, Directive.WAIT, Directive.WAIT, _ONE_FILLED, _PARTLY),
     (_P, _F, Code.WXH, Directive.WAIT, Directive.LEAVE, _SHORT_TIMER, _PARTLY),
     (_P, _R, Code.XH, Directive.CANCEL, Directive.LEAVE, _CANCEL_REST, _ONE_SIDED),
-    (
-        *(_P, _U, Code.Q, Directive.CANCEL, Directive.QUERY),
-        *(f"{_QUERY}; cancel the rest of the other leg; do not hedge yet", "unknown"),
-    ),
+    (_P, _U, Code.Q, Directive.CANCEL, Directive.QUERY, _QUERY_REST, _HIDDEN),
     (_F, _F, Code.D, Directive.LEAVE, Directive.LEAVE, _DONE, "matched"),
     (_F, _R, Code.H, Directive.LEAVE, Directive.LEAVE, _CHOOSE, _ONE_SIDED),
-    (
-        *(_F, _U, Code.Q, Directive.LEAVE, Directive.QUERY),
-        *(f"{_QUERY}; do not hedge yet (a late fill would double the hedge)", "unknown"),
-    ),
+    (_F, _U, Code.Q, Directive.LEAVE, Directive.QUERY, _QUERY_FILLED, _HIDDEN),
     (_R, _R, Code.A, Directive.LEAVE, Directive.LEAVE, _ABORT, _NO),
-    (_R, _U, Code.Q, Directive.LEAVE, Directive.QUERY, _QUERY, "unknown"),
-    (_U, _U, Code.Q, Directive.QUERY, Directive.QUERY, _QUERY_BOTH, "unknown"),
+    (_R, _U, Code.Q, Directive.LEAVE, Directive.QUERY, _QUERY, _HIDDEN),
+    (_U, _U, Code.Q, Directive.QUERY, Directive.QUERY, _QUERY_BOTH, _HIDDEN),
 )
 
 

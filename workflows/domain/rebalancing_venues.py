@@ -266,7 +266,7 @@ def buy_at_best(
     orders: list[VenueTrade] = []
     left = buy.quantity
     for place in sorted(places, key=lambda each: (each.net_ask, each.venue)):
-        affordable = funds.total / place.unit_cost
+        affordable = funds.at(place.venue) / place.unit_cost
         wanted = min(place.ordered_for(left), affordable)
         quantity = _orderable(place, Side.BUY, wanted)
         if quantity:

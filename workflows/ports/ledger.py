@@ -13,6 +13,7 @@ from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import ChildIntent
 from workflows.messages import OrderRequest, OrderSnapshot
+from workflows.names import ORDERS_QUEUE
 from workflows.ports.market import MarketSnapshot
 
 
@@ -226,6 +227,23 @@ async def give_up(request: GiveUp) -> GivenUp:
         start_to_close_timeout=LEDGER_TIMEOUT,
         retry_policy=LEDGER_RETRY,
         local_retry_threshold=WAIT_ON_TIMERS,
+        summary=f"release the reservation: {request.reason}",
+    )
+
+
+async def give_up_in_turn(request: GiveUp) -> GivenUp:
+    """As `give_up`, but through the task queue: for children that are worked side by side.
+
+    A query that is answered while a local activity runs splits the workflow task there, and replay
+    does not: what another child began in that task, and its result takes back, would then be
+    missing in the replayed commands.
+    """
+    return await workflow.execute_activity_method(
+        LedgerPort.give_up,
+        request,
+        task_queue=ORDERS_QUEUE,
+        start_to_close_timeout=LEDGER_TIMEOUT,
+        retry_policy=LEDGER_RETRY,
         summary=f"release the reservation: {request.reason}",
     )
 

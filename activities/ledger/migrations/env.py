@@ -5,11 +5,11 @@ Rule: one transaction for all revisions, opened and committed by `migrate`, neve
 
 from alembic import context
 
-from activities.ledger.models import Base
+from activities.ledger.models import LedgerMeta
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=LedgerMeta.metadata,
     transactional_ddl=True,
 )
 context.run_migrations()

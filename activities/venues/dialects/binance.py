@@ -4,12 +4,14 @@ One look-up finds open, filled and cancelled orders of any age; trades are numbe
 know other venues.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from activities.venues.dialects.ids import hex_id, parse_hex_id
 from activities.venues.dialects.listing import listed, one_page
 from activities.venues.dialects.row import (
+    CcxtFees,
     CcxtOrder,
     Dialect,
     Params,
@@ -20,6 +22,7 @@ from activities.venues.dialects.row import (
 from activities.venues.dialects.unified import cancel, read_order
 
 PAGE_SIZE = 1000
+_NONE = Decimal(0)
 
 
 def _create_params(life_ms: int, valid_until_ms: int) -> Mapping[str, str | bool]:
@@ -63,6 +66,28 @@ def _trade_page(first: int) -> Params:
     return {"fromId": str(first)}
 
 
+async def _fees(client: Any, symbol: str) -> CcxtFees:
+    """Per symbol; ccxt asks another service for it, which the test network does not have."""
+    asked = {"symbol": client.market_id(symbol)}
+    told = await client.private_get_account_commission(asked)
+    return _total_rates(told["standardCommission"], told["taxCommission"])
+
+
+async def _account_fees(client: Any, symbol: str) -> CcxtFees:
+    del symbol
+    told = await client.private_get_account({"omitZeroBalances": "true"})
+    return _total_rates(told["commissionRates"])
+
+
+def _total_rates(*parts: Mapping[str, str]) -> CcxtFees:
+    """The rate by role and the dearer one by side, of each part; a discount is not counted on."""
+    of_side = sum((max(Decimal(part["buyer"]), Decimal(part["seller"])) for part in parts), _NONE)
+    return {
+        role: of_side + sum((Decimal(part[role]) for part in parts), _NONE)
+        for role in ("maker", "taker")
+    }
+
+
 def _read_error(answer: object) -> VenueErrorText | None:
     if not isinstance(answer, dict) or "code" not in answer:
         return None
@@ -83,7 +108,10 @@ def _duplicate(error: VenueErrorText) -> bool:
 
 
 def _row(
-    hosts: frozenset[str], sandbox_hosts: frozenset[str], ccxt_config: Mapping[str, Any]
+    hosts: frozenset[str],
+    sandbox_hosts: frozenset[str],
+    ccxt_config: Mapping[str, Any],
+    fees: Callable[[Any, str], Awaitable[CcxtFees]],
 ) -> Dialect:
     return Dialect(
         hosts=hosts,
@@ -100,6 +128,8 @@ def _row(
         open_orders=_open_orders,
         order_trades=_order_trades,
         trades=TradesByNumber(number=int, page=_trade_page, page_size=PAGE_SIZE),
+        fees=fees,
+        buys_pay_base=True,
         order_fields=frozenset({"orderId", "status", "origQty", "executedQty"}),
         is_list=_is_list,
         is_balances=_is_balances,
@@ -123,10 +153,12 @@ BINANCE = _row(
     frozenset({"api.binance.com", "ws-api.binance.com"}),
     frozenset({"testnet.binance.vision", "ws-api.testnet.binance.vision"}),
     {},
+    _fees,
 )
 # ccxt's class would log in at binance.com with a Binance US key.
 BINANCE_US = _row(
     frozenset({"api.binance.us", "ws-api.binance.us"}),
     frozenset(),
     _ws_api("wss://ws-api.binance.us:443/ws-api/v3"),
+    _account_fees,
 )

@@ -21,7 +21,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import cancel
+from activities.venues.dialects.unified import cancel, fees
 from workflows.domain.reports import RejectionFamily
 
 ORDER_PAGE_SIZE, TRADE_PAGE_SIZE = 50, 100
@@ -175,6 +175,8 @@ BYBIT = Dialect(
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_page, span_ms=_LONGEST_SPAN_MS),
+    fees=fees,
+    buys_pay_base=True,
     order_fields=frozenset({"orderId", "orderStatus", "qty", "cumExecQty"}),
     ack_fields=frozenset({"orderId", "orderLinkId"}),
     is_list=_is_list,

@@ -21,7 +21,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import read_order
+from activities.venues.dialects.unified import fees, read_order
 from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 100
@@ -148,6 +148,8 @@ COINBASE = Dialect(
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_page, span_ms=_LONGEST_SPAN_MS),
+    fees=fees,
+    buys_pay_base=False,
     order_fields=frozenset({"order_id", "status", "filled_size"}),
     ack_fields=frozenset({"order_id", "client_order_id"}),
     is_list=_is_list,

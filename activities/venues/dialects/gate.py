@@ -23,7 +23,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import cancel, read_order
+from activities.venues.dialects.unified import cancel, fees, read_order
 from workflows.domain.reports import RejectionFamily
 
 ORDER_PAGE_SIZE, TRADE_PAGE_SIZE = 100, 1000
@@ -161,6 +161,8 @@ GATE = Dialect(
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_trades, span_ms=_LONGEST_SPAN_MS),
+    fees=fees,
+    buys_pay_base=True,
     order_fields=frozenset({"id", "status", "amount", "left"}),
     is_list=_is_list,
     is_balances=_is_list,

@@ -28,7 +28,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import read_order
+from activities.venues.dialects.unified import fees, read_order
 from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 50
@@ -168,6 +168,8 @@ KRAKEN = Dialect(
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_trades, span_ms=_LONGEST_SPAN_MS),
+    fees=fees,
+    buys_pay_base=False,
     order_fields=frozenset({"status", "vol", "vol_exec"}),
     ack_fields=frozenset({"txid"}),
     is_list=_is_list,

@@ -17,7 +17,7 @@ from activities.venues.dialects.row import (
     TradesByTime,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import cancel
+from activities.venues.dialects.unified import cancel, fees
 from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 100
@@ -133,6 +133,9 @@ KUCOIN = Dialect(
     open_orders=_open_orders,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_page, span_ms=_LONGEST_SPAN_MS),
+    fees=fees,
+    buys_pay_base=False,
+    book_sizes=(20, 100),
     order_fields=frozenset({"id", "active", "dealSize"}),
     ack_fields=frozenset({"orderId"}),
     is_list=_is_list,

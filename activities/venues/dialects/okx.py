@@ -7,6 +7,7 @@ other venues.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import ccxt
@@ -15,13 +16,14 @@ from activities.venues.dialects.ids import hex_id, parse_hex_id
 from activities.venues.dialects.listing import listed, not_found
 from activities.venues.dialects.row import (
     CcxtOrder,
+    CcxtTrade,
     Dialect,
     Params,
     RequestLife,
     TradesByTime,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import cancel, read_order
+from activities.venues.dialects.unified import cancel, fees, read_order
 
 PAGE_SIZE = 100
 _LONGEST_SPAN_MS = 89 * 86_400_000  # fills are listed for three months
@@ -111,15 +113,38 @@ def _is_balances(answer: object) -> bool:
     return any(isinstance(row, dict) and "details" in row for row in answer["data"])
 
 
+def _stream_agreed(message: object) -> bool:
+    return isinstance(message, dict) and message.get("event") == "subscribe"
+
+
+def _amend_pushed_trade(trade: CcxtTrade) -> CcxtTrade | None:
+    """ccxt makes a trade of each push of an order that has traded, also where nothing is new, and
+    keeps the venue's sign: a fee that is paid is negative there."""
+    if not Decimal(trade["amount"]):
+        return None
+    fee = trade["fee"]
+    return {**trade, "fee": {**fee, "cost": str(-Decimal(fee["cost"]))}}
+
+
 def _duplicate(error: VenueErrorText) -> bool:
     return error.code in ("51011", "51016") or "duplicated client order" in error.message.lower()
 
 
 OKX = Dialect(
-    hosts=frozenset({"www.okx.com"}),
-    sandbox_hosts=frozenset({"www.okx.com"}),  # the same host, told by a header
+    hosts=frozenset({"www.okx.com", "ws.okx.com"}),
+    # REST is the same host, told by a header
+    sandbox_hosts=frozenset({"www.okx.com", "wspap.okx.com"}),
+    is_on_paper=True,
     needs_passphrase=True,
-    ccxt_config={"options": {"createOrder": "privatePostTradeOrder", "tgtCcy": "base_ccy"}},
+    ccxt_config={
+        "options": {
+            "createOrder": "privatePostTradeOrder",
+            "tgtCcy": "base_ccy",
+            # its own choice, ANY, brings orders in symbols that are not loaded
+            "watchOrders": {"type": "SPOT"},
+            "watchMyTrades": {"type": "SPOT"},
+        }
+    },
     render_id=hex_id,
     parse_id=parse_hex_id,
     create_params=_create_params,
@@ -133,6 +158,8 @@ OKX = Dialect(
     trades=TradesByTime(
         fetch=_trades_between, next_page=_next_by("billId"), span_ms=_LONGEST_SPAN_MS
     ),
+    fees=fees,
+    buys_pay_base=True,
     order_fields=frozenset({"ordId", "state", "sz", "accFillSz"}),
     ack_fields=frozenset({"ordId", "sCode"}),
     is_list=_is_list,
@@ -141,4 +168,7 @@ OKX = Dialect(
     # unavailable, timeout ("does not mean success or failure"), busy, system error, timed out
     not_rejections=frozenset({"50001", "50004", "50013", "50026", "51054", "51149"}),
     duplicate_id=_duplicate,
+    stream_topics=frozenset({"orders", "orders::myTrades"}),
+    stream_agreed=_stream_agreed,
+    amend_pushed_trade=_amend_pushed_trade,
 )

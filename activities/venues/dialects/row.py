@@ -13,6 +13,7 @@ from workflows.domain.reports import RejectionFamily
 
 CcxtOrder = Mapping[str, Any]
 CcxtTrade = Mapping[str, Any]
+CcxtFees = Mapping[str, Any]
 Params = Mapping[str, str]
 LookUp = Callable[[Any, str, str, int], Awaitable[CcxtOrder]]
 
@@ -148,6 +149,13 @@ class Dialect:
     """(client, symbol, ccxt order) -> every ccxt trade of the order."""
     trades: TradesByNumber | TradesByTime
 
+    fees: Callable[[Any, str], Awaitable[CcxtFees]]
+    """(client, symbol) -> the account's `maker` and `taker` rates, positive where it pays."""
+    buys_pay_base: bool
+    """The fee of a buy is taken from what was bought, unless the account pays in a third asset."""
+    book_sizes: tuple[int, ...] = ()
+    """The numbers of levels that may be asked for, smallest first. Empty: any."""
+
     order_fields: frozenset[str]
     """What an order must tell: where one is missing ccxt infers it from the others."""
     ack_fields: frozenset[str] = frozenset()
@@ -174,8 +182,13 @@ class Dialect:
     """True when a read's or a cancel's error says, unknown to ccxt, that the order is not there."""
 
     stream_topics: frozenset[str] = frozenset()
-    """ccxt waits for exactly these once the private subscription is acknowledged. Empty: the
-    account is followed by polling alone."""
+    """ccxt waits for exactly these while it is subscribed. Empty: the account is followed by
+    polling alone."""
+    stream_agreed: Callable[[object], bool] | None = None
+    """True for the message by which the venue agrees to the subscription, where ccxt waits for
+    its topics before that. None: it waits for them only once the venue has agreed."""
+    amend_pushed_trade: Callable[[CcxtTrade], CcxtTrade | None] = same_trade
+    """Puts right what ccxt reads wrongly in a trade of the stream; None: it is no trade."""
     stream_ignored: frozenset[str] = frozenset()
     """Events that carry no order; ccxt fails on some of them when they come early."""
     stream_ended: frozenset[str] = frozenset()

@@ -24,7 +24,8 @@ def _config(given: dict[str, Any]) -> PaperExchangeConfig:
     accounts = {}
     for name, account in given.pop("accounts").items():
         balances = account.get("balances")
-        keys = {"api_key": account["api_key"], "secret": account["secret"]}
+        keys = {name: account[name] for name in ("api_key", "secret")}
+        keys["passphrase"] = account.get("passphrase", "")
         if balances is not None:
             keys["balances"] = {asset: Decimal(amount) for asset, amount in balances.items()}
         accounts[name] = PaperAccount(**keys)

@@ -16,15 +16,20 @@ from activities.venues.simulator.specs import (
     symbols_of,
 )
 
-DIALECTS = ("binance",)
+DIALECTS = ("binance", "okx")
+_WITH_PASSPHRASE = ("okx",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperAccount:
-    """Credentials of one account and what it holds when it is first seen."""
+    """Credentials of one account and what it holds when it is first seen.
+
+    `passphrase` where the dialect signs in with one, else empty.
+    """
 
     api_key: str = field(repr=False)
     secret: str = field(repr=False)
+    passphrase: str = field(default="", repr=False)
     balances: Mapping[str, Decimal] = field(default_factory=lambda: dict(START_BALANCES))
 
 
@@ -64,6 +69,10 @@ class PaperExchangeConfig:
         keys = [account.api_key for account in self.accounts.values()]
         if len(set(keys)) != len(keys) or not all(keys):
             raise ValueError("each account needs an API key of its own")
+        if self.dialect in _WITH_PASSPHRASE and not all(
+            account.passphrase for account in self.accounts.values()
+        ):
+            raise ValueError(f"the dialect {self.dialect!r} needs a passphrase for each account")
 
     def specs(self) -> tuple[SymbolSpec, ...]:
         """The symbols that trade here."""

@@ -7,6 +7,7 @@ import asyncio
 import json
 import socket
 import struct
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -16,9 +17,14 @@ LOOK_EVERY_S = 0.05
 _LINGER_NONE = struct.pack("ii", 1, 0)  # closing then sends RST instead of FIN
 
 
-async def deliver(answer: Answer, wire: web.Request, used_weight: int) -> web.StreamResponse:
-    """Let `answer` leave on the connection of `wire`. What is returned may never be sent."""
-    response = _response(answer, used_weight)
+async def deliver(
+    answer: Answer, wire: web.Request, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """Let `answer` leave on the connection of `wire`. What is returned may never be sent.
+
+    `headers` are those that all answers of the dialect have.
+    """
+    response = _response(answer, headers or {})
     match answer.delivery:
         case Delivery.NEVER:
             await until_gone(wire)
@@ -47,7 +53,7 @@ async def until_gone(wire: web.Request, within_s: float | None = None) -> None:
             left_s -= pause_s
 
 
-def _response(answer: Answer, used_weight: int) -> web.Response:
+def _response(answer: Answer, headers: Mapping[str, str]) -> web.Response:
     raw = answer.raw
     if raw is None:
         raw = json.dumps(answer.body, separators=(",", ":")).encode()
@@ -55,11 +61,7 @@ def _response(answer: Answer, used_weight: int) -> web.Response:
         # A request that was never answered has no status; its connection is closed by now.
         status=answer.status or 500,
         body=raw,
-        headers={
-            "X-MBX-USED-WEIGHT-1M": str(used_weight),
-            "Content-Type": answer.content_type,
-            **answer.headers,
-        },
+        headers={**headers, "Content-Type": answer.content_type, **answer.headers},
     )
 
 

@@ -94,6 +94,9 @@ class Engine:
         quantity, book_ended = self._quantity(spec, book, wanted)
         self._check(account, wanted, quantity, book_ended=book_ended)
         order = self._accept(account, wanted, quantity, now_ms)
+        if self._would_take(wanted):
+            self._set_status(order, OrderStatus.EXPIRED, now_ms)
+            return order, []
         fills: list[Fill] = []
         if order.tif is not TimeInForce.FOK or self._fillable(book, order):
             limit = None if order.type is OrderType.MARKET else order.price
@@ -132,12 +135,17 @@ class Engine:
             filters.check_notional(spec, priced * quantity)
         if self.state.has_open(account, wanted.client_order_id):
             raise RefusedError(Reason.DUPLICATE_ORDER)
-        if wanted.type is OrderType.LIMIT_MAKER and matching.crosses(
-            book, wanted.side, wanted.price
-        ):
+        if self._would_take(wanted) and not wanted.ends_if_taking:
             raise RefusedError(Reason.WOULD_TAKE)
         asset, amount = self._funds_needed(spec, book, wanted, quantity)
         self.state.accounts.require_free(account, asset, amount)
+
+    def _would_take(self, wanted: NewOrder) -> bool:
+        """Whether this is a post-only order that would take liquidity."""
+        book = self.books[wanted.symbol]
+        return wanted.type is OrderType.LIMIT_MAKER and matching.crosses(
+            book, wanted.side, wanted.price
+        )
 
     @staticmethod
     def _funds_needed(

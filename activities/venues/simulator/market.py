@@ -17,6 +17,7 @@ from activities.venues.simulator.price_feeds import (
     SyntheticPrices,
     read_trades,
 )
+from activities.venues.simulator.price_paths import OffsetPath
 from activities.venues.simulator.specs import SymbolSpec
 
 STEP_INTERVAL_S = 0.2
@@ -25,10 +26,13 @@ STEP_INTERVAL_S = 0.2
 class Market:
     """Feeds and market makers of all symbols of one venue."""
 
-    def __init__(self, specs: Mapping[str, SymbolSpec], feeds: Mapping[str, PriceFeed], seed: int):
+    def __init__(
+        self, specs: Mapping[str, SymbolSpec], feeds: Mapping[str, PriceFeed], seed: int, venue: str
+    ) -> None:
         self._feeds = feeds
         self._makers = {
-            name: MarketMaker(specs[name], feed.start, seed) for name, feed in feeds.items()
+            name: MarketMaker(specs[name], feed.start, f"{seed}:{venue}")
+            for name, feed in feeds.items()
         }
 
     def open(self, engine: Engine, now_ms: int) -> None:
@@ -54,15 +58,20 @@ class Market:
 
 
 def build_feeds(
-    specs: Sequence[SymbolSpec], seed: int, replay: Path | None, speed: float
+    specs: Sequence[SymbolSpec], seed: int, venue: str, replay: Path | None, speed: float
 ) -> dict[str, PriceFeed]:
     """A feed per symbol: recorded trades where the file has some, else synthetic prices.
 
-    Raises ValueError or OSError if the file cannot be used.
+    Venues of one seed share the fair value, and each has an offset of its own; the price of a
+    file with one trade stands still. Raises ValueError or OSError if the file cannot be used.
     """
     recorded = read_trades(replay) if replay is not None else {}
     feeds: dict[str, PriceFeed] = {}
     for spec in specs:
         rows = recorded.get(spec.base + spec.quote)
-        feeds[spec.name] = ReplayPrices(spec, rows, speed) if rows else SyntheticPrices(spec, seed)
+        if rows:
+            offset = OffsetPath(seed, spec.name, venue) if len(rows) > 1 else None
+            feeds[spec.name] = ReplayPrices(spec, rows, speed, offset)
+        else:
+            feeds[spec.name] = SyntheticPrices(spec, seed, venue)
     return feeds

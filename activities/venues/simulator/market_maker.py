@@ -23,7 +23,7 @@ _REFILL_CHANCE = 0.3  # per step and eaten level
 class MarketMaker:
     """Quotes one symbol around a price that it is told."""
 
-    def __init__(self, spec: SymbolSpec, reference: Decimal, seed: int) -> None:
+    def __init__(self, spec: SymbolSpec, reference: Decimal, seed: str) -> None:
         self._spec = spec
         self._grid = max(round_to(reference / _GRIDS_PER_PRICE, spec.tick), spec.tick)
         self._touch_quantity = _TOUCH_VALUE_QUOTE / reference

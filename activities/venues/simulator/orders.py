@@ -59,7 +59,8 @@ class NewOrder:
     """What an account asks for. `quantity` in base, `price` and `quote_quantity` in quote.
 
     Exactly one of `quantity` and `quote_quantity` is set (the latter for MARKET only); `price` is
-    zero for MARKET.
+    zero for MARKET. A LIMIT_MAKER that would take liquidity is refused, or with `ends_if_taking`
+    accepted and ended at once.
     """
 
     client_order_id: str
@@ -70,6 +71,7 @@ class NewOrder:
     price: Decimal = ZERO
     quantity: Decimal | None = None
     quote_quantity: Decimal | None = None
+    ends_if_taking: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

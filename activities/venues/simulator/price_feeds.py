@@ -1,8 +1,9 @@
 """Where prices come from: a seeded synthetic process, or the replay of recorded trades.
 
-Rule: a feed is a pure source of moves. The synthetic one depends on its seed and the number of
-steps only; the replay on its rows and the time that passed only. Floats are confined to the
-synthetic walk; every price and quantity that leaves is a Decimal on the symbol's tick and lot.
+Rule: a feed is a pure source of moves. The synthetic one depends on its seed, its venue's name and
+the number of steps only; the replay on its rows and the time that passed, and both are off by the
+venue's own offset (see `price_paths`). Floats end here; every price and quantity that leaves is a
+Decimal on the symbol's tick and lot.
 """
 
 import csv
@@ -14,13 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from activities.venues.simulator.orders import Side
+from activities.venues.simulator.price_paths import FairPath, OffsetPath
 from activities.venues.simulator.specs import SymbolSpec
 
 MAX_ROWS = 2_000_000
 MAX_MOVES_PER_STEP = 2_000  # what a fast replay has due beyond that waits for the next step
-_PULL_PER_STEP = 0.002  # share of the distance to the anchor that one step takes back
-_SIGMA_PER_STEP = 0.00003  # 0.3 basis points
-_MAX_DISTANCE = 0.006  # with the quotes around it the book stays within 1 % of the anchor
 _FLOW_CHANCE = 0.5  # of a market order in one step
 _FLOW_MEDIAN_QUOTE = 1_500  # median value of a market order, in quote
 _FLOW_MAX_QUOTE = 25_000
@@ -47,13 +46,14 @@ class PriceFeed(Protocol):
 
 
 class SyntheticPrices:
-    """A mean-reverting walk in relative distance from the anchor, one move per step."""
+    """The fair value that all venues of a seed share, and this venue's offset; a move per step."""
 
-    def __init__(self, spec: SymbolSpec, seed: int) -> None:
+    def __init__(self, spec: SymbolSpec, seed: int, venue: str) -> None:
         self._spec = spec
         # Reproducible by design: this makes a market, not a secret.
-        self._random = random.Random(f"{seed}:{spec.name}:price")  # noqa: S311
-        self._distance = 0.0
+        self._random = random.Random(f"{seed}:{spec.name}:{venue}:flow")  # noqa: S311
+        self._fair = FairPath(seed, spec.name)
+        self._offset = OffsetPath(seed, spec.name, venue)
 
     @property
     def start(self) -> Decimal:
@@ -62,10 +62,8 @@ class SyntheticPrices:
 
     def advance(self, elapsed_s: float) -> Iterator[Move]:  # noqa: ARG002 (steps, not seconds)
         """Exactly one move, whatever time passed: the path is the seed's alone."""
-        step = self._random.gauss(0.0, _SIGMA_PER_STEP)
-        moved = self._distance * (1 - _PULL_PER_STEP) + step
-        self._distance = max(-_MAX_DISTANCE, min(_MAX_DISTANCE, moved))
-        fair = self._spec.anchor * (1 + Decimal(repr(self._distance)))
+        distance = self._fair.step() + self._offset.step()
+        fair = self._spec.anchor * (1 + Decimal(repr(distance)))
         side = Side.BUY if self._random.random() < 0.5 else Side.SELL
         trades = self._random.random() < _FLOW_CHANCE
         value = min(_FLOW_MEDIAN_QUOTE * self._random.lognormvariate(0.0, 1.0), _FLOW_MAX_QUOTE)
@@ -88,10 +86,19 @@ class RecordedTrade:
 
 
 class ReplayPrices:
-    """Recorded trades at `speed` times their pace; after the last the first comes again."""
+    """Recorded trades at `speed` times their pace; after the last the first comes again.
 
-    def __init__(self, spec: SymbolSpec, rows: Sequence[RecordedTrade], speed: float) -> None:
-        self._spec, self._rows, self._speed = spec, rows, speed
+    With an `offset` their prices are those of a venue of its own.
+    """
+
+    def __init__(
+        self,
+        spec: SymbolSpec,
+        rows: Sequence[RecordedTrade],
+        speed: float,
+        offset: OffsetPath | None = None,
+    ) -> None:
+        self._spec, self._rows, self._speed, self._offset = spec, rows, speed, offset
         self._next = 0
         self._clock_us = float(rows[0].at_us)
 
@@ -103,6 +110,8 @@ class ReplayPrices:
     def advance(self, elapsed_s: float) -> Iterator[Move]:
         """The trades that fell due, oldest first, at most MAX_MOVES_PER_STEP of them."""
         self._clock_us += elapsed_s * 1e6 * self._speed
+        offset = 0.0 if self._offset is None else self._offset.step()
+        factor = 1 + Decimal(repr(offset))
         for _ in range(MAX_MOVES_PER_STEP):
             if self._next == len(self._rows):
                 self._next, self._clock_us = 0, float(self._rows[0].at_us)
@@ -112,7 +121,7 @@ class ReplayPrices:
                 return
             self._next += 1
             yield Move(
-                fair=round_to(row.price, self._spec.tick),
+                fair=round_to(row.price * factor, self._spec.tick),
                 side=row.side,
                 quantity=round_to(row.quantity, self._spec.lot),
             )

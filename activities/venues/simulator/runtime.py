@@ -45,7 +45,7 @@ class PaperExchange:
         self.broken = asyncio.Event()  # set when the journal refused a batch
         specs = config.specs()
         by_name = {spec.name: spec for spec in specs}
-        feeds = build_feeds(specs, config.seed, config.replay, config.speed)
+        feeds = build_feeds(specs, config.seed, config.name, config.replay, config.speed)
         self.journal = Journal(config.data_dir)
         try:
             state = _recovered(by_name, self.journal)
@@ -55,7 +55,7 @@ class PaperExchange:
         self.engine = Engine(state, config.fee_rates())
         for name, account in config.accounts.items():
             self.engine.open_account(name, account.balances, self.now_ms())
-        self._market = Market(by_name, feeds, config.seed)
+        self._market = Market(by_name, feeds, config.seed, config.name)
         self._market.open(self.engine, self.now_ms())
         self.commit()
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from activities.venues.simulator.binance.rest import PREFIX, BinanceRest
-from activities.venues.simulator.binance.stream import WS_PATH, BinanceStream
 from activities.venues.simulator.config import PaperAccount, PaperExchangeConfig
+from activities.venues.simulator.faces import face_of
 from activities.venues.simulator.faults.box import FaultBox
 from activities.venues.simulator.faults.control import ControlPort
 from activities.venues.simulator.journal import JournalError
@@ -64,14 +63,10 @@ async def running(
     async with contextlib.AsyncExitStack() as opened:
         opened.callback(exchange.close)
         requests, streams, control_url = await _disturbances(exchange, opened)
-        stream = BinanceStream(exchange, streams)
-        runner = web.AppRunner(
-            _app(BinanceRest(exchange, hooks or requests), stream),
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-        )
+        face = face_of(exchange, hooks or requests, streams, MAX_BODY_BYTES)
+        runner = web.AppRunner(face.app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         opened.push_async_callback(runner.cleanup)
-        opened.push_async_callback(stream.close)
+        opened.push_async_callback(face.close_streams)
         await runner.setup()
         site = web.TCPSite(runner, config.host, config.port)
         await site.start()
@@ -138,10 +133,3 @@ async def _until_over(served: RunningExchange, stop: asyncio.Event) -> None:
         raise JournalError("the journal can no longer be written")
     if served.market.done():
         served.market.result()
-
-
-def _app(rest: BinanceRest, stream: BinanceStream) -> web.Application:
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.router.add_get(WS_PATH, stream.handle)
-    app.router.add_route("*", PREFIX + "/{path:.*}", rest.handle)
-    return app

@@ -52,7 +52,9 @@ class FeeRates:
     taker: Decimal
 
 
-def _spec(pair: str, tick: str, lot: str, min_notional: str, anchor: str) -> SymbolSpec:
+def _spec(
+    pair: str, tick: str, lot: str, min_notional: str, anchor: str, min_quantity: str | None = None
+) -> SymbolSpec:
     base, quote = pair.split("/")
     return SymbolSpec(
         base=base,
@@ -61,8 +63,12 @@ def _spec(pair: str, tick: str, lot: str, min_notional: str, anchor: str) -> Sym
         lot=Decimal(lot),
         min_notional=Decimal(min_notional),
         anchor=Decimal(anchor),
+        min_quantity=None if min_quantity is None else Decimal(min_quantity),
     )
 
+
+# The least notional of a venue that asks for a least quantity only: no order is smaller.
+_NO_MINIMUM = "0.00000001"
 
 _SYMBOLS: Mapping[str, tuple[SymbolSpec, ...]] = {
     "binance": (
@@ -73,11 +79,16 @@ _SYMBOLS: Mapping[str, tuple[SymbolSpec, ...]] = {
         _spec("BTC/USDT", "0.1", "0.0001", "10", "50000"),
         _spec("ETH/USDT", "0.05", "0.001", "10", "2500"),
     ),
+    "okx": (
+        _spec("BTC/USDT", "0.1", "0.000001", _NO_MINIMUM, "50000", min_quantity="0.0001"),
+        _spec("ETH/USDT", "0.05", "0.00001", _NO_MINIMUM, "2500", min_quantity="0.002"),
+    ),
 }
 
 _FEES: Mapping[str, FeeRates] = {
     "binance": FeeRates(maker=Decimal("0.001"), taker=Decimal("0.001")),
     "binanceus": FeeRates(maker=Decimal("0.0005"), taker=Decimal("0.0012")),
+    "okx": FeeRates(maker=Decimal("0.0008"), taker=Decimal("0.001")),
 }
 
 START_BALANCES: Mapping[str, Decimal] = {

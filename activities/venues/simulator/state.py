@@ -35,6 +35,9 @@ class ExchangeState:
         self._open_by_client: dict[tuple[str, str], int] = {}
         self._latest_by_client: dict[tuple[str, str, str], int] = {}
         self._trades: dict[tuple[str, str], list[TradeDone]] = defaultdict(list)
+        self._trades_by_order: dict[int, list[TradeDone]] = defaultdict(list)
+        self._bills: dict[str, list[tuple[int, TradeDone]]] = defaultdict(list)
+        self._last_bill = 0
 
     def apply(self, event: Event) -> None:
         """Fold one event in. Raises KeyError if it names an order or symbol never heard of."""
@@ -84,6 +87,9 @@ class ExchangeState:
         known = self.last_trade_id[event.symbol]
         self.last_trade_id[event.symbol] = max(known, event.trade_id)
         self._trades[event.account, event.symbol].append(event)
+        self._trades_by_order[event.order_id].append(event)
+        self._last_bill += 1
+        self._bills[event.account].append((self._last_bill, event))
 
     def _update(self, event: OrderUpdated) -> None:
         order = self.orders[event.order_id]
@@ -118,3 +124,14 @@ class ExchangeState:
     def trades_of(self, account: str, symbol: str) -> list[TradeDone]:
         """The account's trades in one symbol, oldest first. Not to be changed by the caller."""
         return self._trades[account, symbol]
+
+    def trades_of_order(self, order_id: int) -> list[TradeDone]:
+        """The trades of one order, oldest first. Not to be changed by the caller."""
+        return self._trades_by_order[order_id]
+
+    def bills_of(self, account: str) -> list[tuple[int, TradeDone]]:
+        """The account's trades in all symbols, oldest first. Not to be changed by the caller.
+
+        Each comes with its number among all bookings of this exchange: they only ever grow.
+        """
+        return self._bills[account]

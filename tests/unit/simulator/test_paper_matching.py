@@ -37,6 +37,7 @@ def place(
     type: OrderType | None = None,
     tif: Tif = Tif.GTC,
     cost: str | None = None,
+    ends_if_taking: bool = False,
 ) -> Order:
     kind = type or (OrderType.LIMIT if price else OrderType.MARKET)
     wanted = NewOrder(
@@ -48,6 +49,7 @@ def place(
         price=D(price or 0),
         quantity=D(quantity) if quantity else None,
         quote_quantity=D(cost) if cost else None,
+        ends_if_taking=ends_if_taking,
     )
     return engine.place(account, wanted, 1)[0]
 
@@ -127,6 +129,19 @@ def test_post_only_is_refused_if_it_would_take_and_rests_otherwise(engine: Engin
         place(engine, "bob", BUY, "1", "100", type=OrderType.LIMIT_MAKER)
     order = place(engine, "bob", BUY, "1", "99.99", type=OrderType.LIMIT_MAKER)
     assert order.status is OrderStatus.NEW
+
+
+def test_post_only_that_may_not_be_refused_ends_without_a_trade_if_it_would_take(
+    engine: Engine,
+) -> None:
+    resting = place(engine, "ann", SELL, "1", "100")
+    maker = OrderType.LIMIT_MAKER
+    order = place(engine, "bob", BUY, "1", "100", type=maker, ends_if_taking=True)
+    assert (order.status, order.executed) == (OrderStatus.EXPIRED, D(0))
+    assert (resting.status, resting.executed) == (OrderStatus.NEW, D(0))
+    assert locked(engine, "bob", "USDT") == 0
+    rests = place(engine, "bob", BUY, "1", "99.99", type=maker, ends_if_taking=True)
+    assert rests.status is OrderStatus.NEW
 
 
 def test_a_market_order_expires_with_what_the_book_could_not_give(engine: Engine) -> None:

@@ -18,8 +18,8 @@ from activities.venues.simulator.binance.params import Params
 from activities.venues.simulator.binance.trading import Trading
 from activities.venues.simulator.binance.weights import WeightCounter
 from activities.venues.simulator.delivery import deliver
-from activities.venues.simulator.records import Record
 from activities.venues.simulator.refusals import RefusedError
+from activities.venues.simulator.request_log import request_record
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, RequestContext, RequestHooks
 
@@ -79,7 +79,7 @@ class BinanceRest:
             self._commit(context, answer)
         answer = await self.hooks.after_book(context, answer)
         used = self._weights.use(endpoint.weight if endpoint else 1, self._exchange.now_ms())
-        return await deliver(answer, wire, used)
+        return await deliver(answer, wire, {"X-MBX-USED-WEIGHT-1M": str(used)})
 
     async def _carry_out(
         self,
@@ -97,19 +97,8 @@ class BinanceRest:
 
     def _commit(self, context: RequestContext, answer: Answer) -> None:
         logged = {name: value for name, value in context.params.items() if name != "signature"}
-        record: Record = {
-            "ts_ms": self._exchange.now_ms(),
-            "kind": "request",
-            "method": context.method,
-            "path": context.path,
-            "account": context.account,
-            "params": logged,
-            "status": answer.status,
-            "code": answer.code,
-        }
-        if context.disturbed_by:
-            record["faults"] = [each.name for each in context.disturbed_by]
-        self._exchange.commit(record)
+        now_ms = self._exchange.now_ms()
+        self._exchange.commit(request_record(context, logged, answer, now_ms))
 
 
 def _endpoints(data: MarketData, trading: Trading) -> dict[tuple[str, str], _Endpoint]:
@@ -129,6 +118,7 @@ def _endpoints(data: MarketData, trading: Trading) -> dict[tuple[str, str], _End
         ("DELETE", "/openOrders"): _Endpoint(weight=1, signed=trading.cancel_open),
         ("GET", "/myTrades"): _Endpoint(weight=20, signed=trading.my_trades),
         ("GET", "/account"): _Endpoint(weight=20, signed=trading.account),
+        ("GET", "/account/commission"): _Endpoint(weight=20, signed=trading.commission),
     }
 
 

@@ -264,12 +264,7 @@ def account(balances: dict[str, Balance], fees: FeeRates, now_ms: int, *, omit_z
         "takerCommission": int(fees.taker * 10_000),
         "buyerCommission": 0,
         "sellerCommission": 0,
-        "commissionRates": {
-            "maker": number(fees.maker),
-            "taker": number(fees.taker),
-            "buyer": number(ZERO),
-            "seller": number(ZERO),
-        },
+        "commissionRates": _rates(fees.maker, fees.taker),
         "canTrade": True,
         "canWithdraw": False,
         "canDeposit": False,
@@ -280,4 +275,28 @@ def account(balances: dict[str, Balance], fees: FeeRates, now_ms: int, *, omit_z
         "accountType": "SPOT",
         "balances": balance_rows(balances, omit_zero=omit_zero),
         "permissions": ["SPOT"],
+    }
+
+
+def commission(spec: SymbolSpec, fees: FeeRates) -> Json:
+    """The rates of one symbol; nothing is taxed, and nobody pays in the venue's own coin."""
+    return {
+        "symbol": venue_symbol(spec),
+        "standardCommission": _rates(fees.maker, fees.taker),
+        "taxCommission": _rates(ZERO, ZERO),
+        "discount": {
+            "enabledForAccount": False,
+            "enabledForSymbol": False,
+            "discountAsset": "BNB",
+            "discount": number(ZERO),
+        },
+    }
+
+
+def _rates(maker: Decimal, taker: Decimal) -> Json:
+    return {
+        "maker": number(maker),
+        "taker": number(taker),
+        "buyer": number(ZERO),
+        "seller": number(ZERO),
     }

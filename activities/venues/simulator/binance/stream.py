@@ -5,26 +5,29 @@ while nobody listens is not sent later. A listener that does not keep up is cut 
 cannot hold the exchange's memory.
 """
 
-import asyncio
 import json
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import web
 
 from activities.venues.simulator.binance import auth, errors, reports
 from activities.venues.simulator.binance.errors import ApiError
 from activities.venues.simulator.binance.params import Params
 from activities.venues.simulator.binance.shapes import Json
 from activities.venues.simulator.events import Event
+from activities.venues.simulator.request_log import subscription_record
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.stream_seam import StreamEvent, StreamHooks, UndisturbedStream
+from activities.venues.simulator.stream_session import (
+    MAX_MESSAGE_BYTES,
+    StreamSession,
+    StreamSessions,
+)
 
 WS_PATH = "/ws-api/v3"
-MAX_QUEUED_MESSAGES = 10_000
-MAX_MESSAGE_BYTES = 64 * 1024
 PING_INTERVAL_S = 20.0
+_SUBSCRIBE = "userDataStream.subscribe.signature"
 
 
 class BinanceStream:
@@ -34,7 +37,7 @@ class BinanceStream:
         self._exchange = exchange
         self._hooks = hooks or UndisturbedStream()
         self._auth = auth.Authenticator(exchange.config.accounts)
-        self._sessions: set[_Session] = set()
+        self._sessions = StreamSessions(self._hooks)
         exchange.listeners.append(self._publish)
 
     async def handle(self, wire: web.Request) -> web.WebSocketResponse:
@@ -43,20 +46,13 @@ class BinanceStream:
             heartbeat=PING_INTERVAL_S, autoping=False, max_msg_size=MAX_MESSAGE_BYTES
         )
         await socket.prepare(wire)
-        session = _Session(socket, wire, self._answer, self._hooks)
-        self._sessions.add(session)
-        self._hooks.opened(session)
-        try:
-            await session.run()
-        finally:
-            self._hooks.closed(session)
-            self._sessions.discard(session)
+        session = StreamSession(socket, wire, self._hooks)
+        await self._sessions.serve(session, partial(self._hear, session))
         return socket
 
     async def close(self) -> None:
         """End all sessions."""
-        for session in list(self._sessions):
-            await session.close()
+        await self._sessions.close()
 
     def _publish(self, events: list[Event]) -> None:
         for session in self._sessions:
@@ -66,16 +62,35 @@ class BinanceStream:
             if own:
                 self._tell(session, session.account, own)
 
-    def _tell(self, session: "_Session", account: str, own: list[Event]) -> None:
+    def _tell(self, session: StreamSession, account: str, own: list[Event]) -> None:
         state = self._exchange.engine.state
         for event in own:
             report = reports.execution_report(state, event)
             if report is not None:
-                session.queue_event(report, reports.delivery(event, report))
+                session.queue(_pushed(report), reports.delivery(event, report))
         position = reports.account_position(state, own, account)
-        session.queue_event(position, StreamEvent(account=account))
+        session.queue(_pushed(position), StreamEvent(account=account))
 
-    def _answer(self, session: "_Session", request: Json) -> Any:
+    def _hear(self, session: StreamSession, text: str) -> None:
+        session.queue(self._reply(session, text))
+
+    def _reply(self, session: StreamSession, text: str) -> Json:
+        request_id: Any = None
+        try:
+            request = json.loads(text)
+            if not isinstance(request, dict):
+                raise errors.bad_value("request")
+            request_id = request.get("id")
+            result = self._answer(session, request)
+        except ApiError as error:
+            answer = {"code": error.code, "msg": error.message}
+            return {"id": request_id, "status": error.status, "error": answer}
+        except ValueError:
+            answer = {"code": -1100, "msg": "Illegal characters found in request."}
+            return {"id": None, "status": 400, "error": answer}
+        return {"id": request_id, "status": 200, "result": result, "rateLimits": []}
+
+    def _answer(self, session: StreamSession, request: Json) -> Any:
         """The `result` of a request. Raises ApiError."""
         sent = request.get("params") or {}
         if not isinstance(sent, dict):
@@ -88,7 +103,7 @@ class BinanceStream:
             case "time":
                 params.finish()
                 return {"serverTime": self._exchange.now_ms()}
-            case "userDataStream.subscribe.signature":
+            case method if method == _SUBSCRIBE:
                 return self._subscribe(session, params, sent)
             case "userDataStream.unsubscribe":
                 params.finish()
@@ -97,7 +112,7 @@ class BinanceStream:
             case _:
                 raise errors.unsupported()
 
-    def _subscribe(self, session: "_Session", params: Params, sent: Json) -> Json:
+    def _subscribe(self, session: StreamSession, params: Params, sent: Json) -> Json:
         account: str | None = None
         code = 0
         try:
@@ -116,110 +131,12 @@ class BinanceStream:
         return {"subscriptionId": 0}
 
     def _log_subscription(self, account: str | None, code: int) -> None:
-        self._exchange.commit(
-            {
-                "ts_ms": self._exchange.now_ms(),
-                "kind": "request",
-                "method": "WS",
-                "path": "userDataStream.subscribe.signature",
-                "account": account,
-                "params": {},
-                "status": 400 if code else 200,
-                "code": code,
-            }
-        )
+        record = subscription_record(_SUBSCRIBE, account, code, self._exchange.now_ms())
+        self._exchange.commit(record)
 
 
-class _Session:
-    """One connection: a bounded queue of what is to be sent, and the account it listens to."""
-
-    def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        wire: web.Request,
-        answer: Callable[["_Session", Json], Any],
-        hooks: StreamHooks,
-    ) -> None:
-        self.account: str | None = None
-        self._socket, self._wire, self._answer, self._hooks = socket, wire, answer, hooks
-        self._queue: asyncio.Queue[tuple[str, StreamEvent | None]] = asyncio.Queue(
-            MAX_QUEUED_MESSAGES
-        )
-        self._overrun = asyncio.Event()
-
-    async def run(self) -> None:
-        """Read and write until the connection ends."""
-        tasks = [
-            asyncio.create_task(step()) for step in (self._write, self._read, self._overrun.wait)
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if self._overrun.is_set():
-                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too slow")
-        finally:
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in ended:
-            if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
-                raise outcome
-
-    def queue_event(self, body: Json, event: StreamEvent) -> None:
-        """Send an event of the subscription when its turn comes."""
-        self._queue_json({"subscriptionId": 0, "event": body}, event)
-
-    def cut(self) -> None:
-        """See stream_seam.Connection."""
-        if self._wire.transport is not None:
-            self._wire.transport.abort()
-
-    async def drained(self) -> None:
-        """See stream_seam.Connection."""
-        await self._queue.join()
-
-    async def close(self) -> None:
-        """Tell the client that the exchange goes away."""
-        await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"shutdown")
-
-    async def _write(self) -> None:
-        while True:
-            text, event = await self._queue.get()
-            try:
-                if event is None:
-                    await self._socket.send_str(text)
-                else:
-                    await self._hooks.deliver(event, partial(self._socket.send_str, text))
-            finally:
-                self._queue.task_done()
-
-    async def _read(self) -> None:
-        async for message in self._socket:
-            if message.type is WSMsgType.TEXT:
-                self._queue_json(self._handle(message.data))
-            elif message.type is WSMsgType.PING and self._hooks.answers_pings(self):
-                await self._socket.pong(message.data)
-
-    def _handle(self, text: str) -> Json:
-        request_id: Any = None
-        try:
-            request = json.loads(text)
-            if not isinstance(request, dict):
-                raise errors.bad_value("request")
-            request_id = request.get("id")
-            result = self._answer(self, request)
-        except ApiError as error:
-            answer = {"code": error.code, "msg": error.message}
-            return {"id": request_id, "status": error.status, "error": answer}
-        except ValueError:
-            answer = {"code": -1100, "msg": "Illegal characters found in request."}
-            return {"id": None, "status": 400, "error": answer}
-        return {"id": request_id, "status": 200, "result": result, "rateLimits": []}
-
-    def _queue_json(self, message: Json, event: StreamEvent | None = None) -> None:
-        try:
-            self._queue.put_nowait((json.dumps(message, separators=(",", ":")), event))
-        except asyncio.QueueFull:
-            self._overrun.set()
+def _pushed(body: Json) -> Json:
+    return {"subscriptionId": 0, "event": body}
 
 
 def _sorted_payload(sent: Json) -> bytes:

@@ -130,6 +130,13 @@ class Trading:
             balances, self._engine.fees, self._exchange.now_ms(), omit_zero=omit_zero
         )
 
+    def commission(self, account: str, params: Params) -> Json:
+        """GET /account/commission of one symbol; all accounts pay the same."""
+        del account
+        spec = self._symbols.one(params)
+        params.finish()
+        return shapes.commission(spec, self._engine.fees)
+
     def _find(self, account: str, params: Params) -> tuple[SymbolSpec, Order | None]:
         spec = self._symbols.one(params)
         order_id = params.integer("orderId")

@@ -4,16 +4,16 @@ Rule: the book and the journal stay right; only what one request sees of them, o
 which the market acts, is changed.
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from activities.venues.simulator.binance import errors, shapes
-from activities.venues.simulator.binance.rest import refusal
+from activities.venues.simulator.faults.dialect import Purpose, Trouble
 from activities.venues.simulator.faults.options import Options
-from activities.venues.simulator.faults.request_faults import RequestFault
+from activities.venues.simulator.faults.request_faults import RequestFault, Setting
 from activities.venues.simulator.faults.rules import Facts
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, RequestContext
@@ -26,16 +26,17 @@ class NotFound(RequestFault):
 
     default_times = 0
 
-    def __init__(self, exchange: PaperExchange, for_s: float) -> None:
-        self._exchange, self._for_ms = exchange, for_s * 1_000
+    def __init__(self, setting: Setting, for_s: float) -> None:
+        self._setting, self._for_ms = setting, for_s * 1_000
 
     def applies(self, facts: Facts, /) -> bool:
-        if facts.method != "GET" or not facts.path.endswith("/order") or facts.order is None:
+        if facts.purpose is not Purpose.LOOK_UP or facts.order is None:
             return False
-        return self._exchange.now_ms() - facts.order.created_ms < self._for_ms
+        return self._setting.exchange.now_ms() - facts.order.created_ms < self._for_ms
 
-    async def before(self, _request: RequestContext, _facts: Facts, /) -> Answer | None:
-        return refusal(errors.no_such_order())
+    async def before(self, request: RequestContext, _facts: Facts, /) -> Answer | None:
+        dialect = self._setting.dialect
+        return dialect.refused(dialect.errors[Trouble.NO_SUCH_ORDER], request)
 
 
 class StaleBalances(RequestFault):
@@ -43,40 +44,40 @@ class StaleBalances(RequestFault):
 
     default_times = 0
 
-    def __init__(self, exchange: PaperExchange, for_s: float) -> None:
+    def __init__(self, setting: Setting, for_s: float) -> None:
+        self._dialect = setting.dialect
         self._until_s = time.monotonic() + for_s
-        self._then = {
-            name: shapes.balance_rows(balances)
-            for name, balances in exchange.engine.state.accounts.balances.items()
-        }
+        self._then = copy.deepcopy(setting.exchange.engine.state.accounts.balances)
 
     def applies(self, facts: Facts, /) -> bool:
-        return facts.path.endswith("/account") and time.monotonic() < self._until_s
+        return facts.purpose is Purpose.BALANCES and time.monotonic() < self._until_s
 
     async def after(self, request: RequestContext, answer: Answer, /) -> Answer:
-        if not isinstance(answer.body, dict) or answer.status != 200:
+        if answer.code or request.account is None:
             return answer
-        then = self._then.get(request.account or "", [])
-        return replace(answer, body={**answer.body, "balances": then})
+        then = self._then.get(request.account, {})
+        return replace(answer, body=self._dialect.with_balances(answer.body, then))
 
 
 class WrongPage(RequestFault):
     """A page of own trades with some left out or some twice; only where there are some."""
 
-    def __init__(self, exchange: PaperExchange, change: Callable[[list[Any]], list[Any]]) -> None:
-        self._exchange, self._change = exchange, change
+    def __init__(self, setting: Setting, change: Callable[[list[Any]], list[Any]]) -> None:
+        self._setting, self._change = setting, change
 
     def applies(self, facts: Facts, /) -> bool:
-        if not facts.path.endswith("/myTrades") or not facts.account or not facts.symbol:
+        if facts.purpose is not Purpose.OWN_TRADES or not facts.account or not facts.symbol:
             return False
         if facts.order is not None:
             return facts.order.executed > 0
-        return bool(self._exchange.engine.state.trades_of(facts.account, facts.symbol))
+        return bool(self._setting.exchange.engine.state.trades_of(facts.account, facts.symbol))
 
     async def after(self, _request: RequestContext, answer: Answer, /) -> Answer:
-        if not isinstance(answer.body, list):
+        dialect = self._setting.dialect
+        rows = dialect.own_trades(answer.body)
+        if rows is None:
             return answer
-        return replace(answer, body=self._change(answer.body))
+        return replace(answer, body=dialect.with_own_trades(answer.body, self._change(rows)))
 
 
 class FillFirst(RequestFault):
@@ -86,7 +87,9 @@ class FillFirst(RequestFault):
         self._exchange, self._quantity = exchange, quantity
 
     def applies(self, facts: Facts, /) -> bool:
-        return facts.method == "DELETE" and facts.order is not None and facts.order.status.is_open
+        if facts.purpose is not Purpose.CANCEL or facts.order is None:
+            return False
+        return facts.order.status.is_open
 
     async def before(self, _request: RequestContext, facts: Facts, /) -> Answer | None:
         order, exchange = facts.order, self._exchange
@@ -97,15 +100,15 @@ class FillFirst(RequestFault):
         return None
 
 
-def _not_found(options: Options, exchange: PaperExchange) -> RequestFault:
-    return NotFound(exchange, options.seconds("for_s", high=_LONGEST_LAG_S))
+def _not_found(options: Options, setting: Setting) -> RequestFault:
+    return NotFound(setting, options.seconds("for_s", high=_LONGEST_LAG_S))
 
 
-def _stale_balances(options: Options, exchange: PaperExchange) -> RequestFault:
-    return StaleBalances(exchange, options.seconds("for_s", high=_LONGEST_LAG_S))
+def _stale_balances(options: Options, setting: Setting) -> RequestFault:
+    return StaleBalances(setting, options.seconds("for_s", high=_LONGEST_LAG_S))
 
 
-def _page_gap(options: Options, exchange: PaperExchange) -> RequestFault:
+def _page_gap(options: Options, setting: Setting) -> RequestFault:
     skip = options.number("skip", 1, low=1, high=1_000)
 
     def leave_out(rows: list[Any]) -> list[Any]:
@@ -113,19 +116,19 @@ def _page_gap(options: Options, exchange: PaperExchange) -> RequestFault:
         newest = rows[-1:] if len(rows) > 1 else []
         return rows[: max(0, len(rows) - len(newest) - skip)] + newest
 
-    return WrongPage(exchange, leave_out)
+    return WrongPage(setting, leave_out)
 
 
-def _page_overlap(options: Options, exchange: PaperExchange) -> RequestFault:
+def _page_overlap(options: Options, setting: Setting) -> RequestFault:
     again = options.number("repeat", 1, low=1, high=1_000)
-    return WrongPage(exchange, lambda rows: rows[:again] + rows)
+    return WrongPage(setting, lambda rows: rows[:again] + rows)
 
 
-def _fill_first(options: Options, exchange: PaperExchange) -> RequestFault:
-    return FillFirst(exchange, options.amount("quantity"))
+def _fill_first(options: Options, setting: Setting) -> RequestFault:
+    return FillFirst(setting.exchange, options.amount("quantity"))
 
 
-BOOK_FAULTS: Mapping[str, Callable[[Options, PaperExchange], RequestFault]] = {
+BOOK_FAULTS: Mapping[str, Callable[[Options, Setting], RequestFault]] = {
     "not_found": _not_found,
     "stale_balances": _stale_balances,
     "page_gap": _page_gap,

@@ -1,19 +1,23 @@
 """The box of faults of one exchange: its rules, what is held, and the hooks that carry rules out.
 
 Rule: all faults of an exchange are reached through here, and `clear` leaves none of them behind.
-Which request is about which order is worked out here, in Binance's parameter names.
+Which order a request is about is worked out here, from what the dialect reads in it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from activities.venues.simulator.binance.shapes import venue_symbol
 from activities.venues.simulator.faults.actions import MarketActions, Told
 from activities.venues.simulator.faults.book_faults import BOOK_FAULTS
+from activities.venues.simulator.faults.dialect import Purpose, Reading
+from activities.venues.simulator.faults.dialects import fault_dialect
 from activities.venues.simulator.faults.holds import HoldBoard
 from activities.venues.simulator.faults.options import FaultError, Options
-from activities.venues.simulator.faults.request_faults import REQUEST_FAULTS, RequestFault
+from activities.venues.simulator.faults.request_faults import (
+    REQUEST_FAULTS,
+    RequestFault,
+    Setting,
+)
 from activities.venues.simulator.faults.rules import Facts, Fault, Match, Rule, RuleBook
 from activities.venues.simulator.faults.stream_faults import STREAM_FAULTS, stream_action
 from activities.venues.simulator.faults.stream_line import StreamLine
@@ -33,8 +37,8 @@ class FaultBox:
         self.rules = RuleBook()
         self.holds = HoldBoard()
         self.stream = StreamLine(self.rules)
-        specs = exchange.engine.state.specs
-        self._symbols = {venue_symbol(spec): name for name, spec in specs.items()}
+        self._dialect = fault_dialect(exchange)
+        self._setting = Setting(exchange=exchange, dialect=self._dialect, holds=self.holds)
 
     # --- what a test tells ----------------------------------------------------------------------
 
@@ -71,9 +75,9 @@ class FaultBox:
 
     def _build(self, name: str, options: Options) -> Fault:
         if name in REQUEST_FAULTS:
-            return REQUEST_FAULTS[name](options, self.holds)
+            return REQUEST_FAULTS[name](options, self._setting)
         if name in BOOK_FAULTS:
-            return BOOK_FAULTS[name](options, self._exchange)
+            return BOOK_FAULTS[name](options, self._setting)
         if name in STREAM_FAULTS:
             return STREAM_FAULTS[name](options, self.stream)
         known = sorted([*REQUEST_FAULTS, *BOOK_FAULTS, *STREAM_FAULTS])
@@ -100,30 +104,29 @@ class FaultBox:
                 continue
             if isinstance(rule.fault, RequestFault):
                 answer = await rule.fault.after(request, answer)
-        client_order_id = self._facts(request).client_order_id
-        if request.method == "DELETE" and client_order_id is not None:
-            self.stream.cancel_answered(client_order_id)
+        facts = self._facts(request)
+        if facts.purpose is Purpose.CANCEL and facts.client_order_id is not None:
+            self.stream.cancel_answered(facts.client_order_id)
         return answer
 
     def _facts(self, request: RequestContext) -> Facts:
-        facts = Facts(
+        read = self._dialect.read(request)
+        order = self._order(read, request.account)
+        named = read.client_order_id
+        return Facts(
+            purpose=read.purpose,
             method=request.method,
             path=request.path,
             account=request.account,
-            symbol=self._symbols.get(request.params.get("symbol", "")),
+            symbol=read.symbol,
+            client_order_id=order.client_order_id if named is None and order else named,
+            order=order,
         )
-        if request.method == "POST":
-            return replace(facts, client_order_id=request.params.get("newClientOrderId"))
-        order = self._order(request, facts)
-        named = request.params.get("origClientOrderId")
-        found = order.client_order_id if named is None and order is not None else named
-        return replace(facts, client_order_id=found, order=order)
 
-    def _order(self, request: RequestContext, facts: Facts) -> Order | None:
-        number = request.params.get("orderId", "")
-        client_id = request.params.get("origClientOrderId")
-        order_id = int(number) if number.isdecimal() and number.isascii() else None
-        if facts.account is None or facts.symbol is None or (order_id, client_id) == (None, None):
+    def _order(self, read: Reading, account: str | None) -> Order | None:
+        """The order that is meant; of a submission there is none yet."""
+        is_named = (read.order_id, read.client_order_id) != (None, None)
+        if read.purpose is Purpose.SUBMIT or account is None or read.symbol is None or not is_named:
             return None
         state = self._exchange.engine.state
-        return state.find(facts.account, facts.symbol, order_id, client_id)
+        return state.find(account, read.symbol, read.order_id, read.client_order_id)

@@ -1,6 +1,7 @@
 """Answers that were right, and are broken on their way out.
 
-Rule: pure functions from options to a function on answers; the effect of the request is done.
+Rule: pure functions from options and the dialect to a function on answers; what the request asked
+for is done.
 """
 
 import json
@@ -9,14 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from activities.venues.simulator.faults import refusals
+from activities.venues.simulator.faults.dialect import FaultDialect
 from activities.venues.simulator.faults.options import Options
 from activities.venues.simulator.seams import Answer, Delivery
 
 Break = Callable[[Answer], Answer]
 
 _PAGE = b"<!DOCTYPE html>\n<html><body><h1>Just a moment...</h1></body></html>\n"
-_AMOUNTS = ("executedQty", "origQty", "price", "qty", "free", "bidPrice", "serverTime")
-_ESSENTIAL = ("orderId", "status", "executedQty", "id", "serverTime", "balances")
 
 
 def delivered(delivery: Delivery) -> Break:
@@ -24,19 +24,19 @@ def delivered(delivery: Delivery) -> Break:
     return lambda answer: replace(answer, delivery=delivery)
 
 
-def html(options: Options) -> Break:
+def html(options: Options, _dialect: FaultDialect) -> Break:
     """A page with status 200."""
     page = refusals.page(options.number("status", 200, low=200, high=599), _PAGE)
     return lambda answer: replace(page, code=answer.code)
 
 
-def empty(options: Options) -> Break:
+def empty(options: Options, _dialect: FaultDialect) -> Break:
     """A body of no bytes, or what `body` says (as `{}` or `[]`)."""
     raw = (options.text("body") or "").encode()
     return lambda answer: replace(answer, raw=raw)
 
 
-def truncated(options: Options) -> Break:
+def truncated(options: Options, _dialect: FaultDialect) -> Break:
     """Half a body: as a whole one (`body`), or with the connection closed in it."""
     where = options.one_of("cut", ("body", "connection"), "body")
     if where == "connection":
@@ -49,7 +49,7 @@ def truncated(options: Options) -> Break:
     return halve
 
 
-def not_utf8(options: Options) -> Break:  # noqa: ARG001 (the table's form)
+def not_utf8(_options: Options, _dialect: FaultDialect) -> Break:
     """Bytes that are no UTF-8 in the middle of the body."""
 
     def spoil(answer: Answer) -> Answer:
@@ -59,13 +59,13 @@ def not_utf8(options: Options) -> Break:  # noqa: ARG001 (the table's form)
     return spoil
 
 
-def nan(options: Options) -> Break:
+def nan(options: Options, dialect: FaultDialect) -> Break:
     """NaN where numbers were; in `field` only, if given."""
-    names = tuple(options.names("field")) or _AMOUNTS
+    names = tuple(options.names("field")) or tuple(dialect.amount_fields)
     return lambda answer: replace(answer, body=_changed(answer.body, names, lambda _: "NaN"))
 
 
-def extra_fields(options: Options) -> Break:  # noqa: ARG001 (the table's form)
+def extra_fields(_options: Options, _dialect: FaultDialect) -> Break:
     """Fields that nobody knows, on every object."""
 
     def add(value: Any) -> Any:
@@ -79,9 +79,9 @@ def extra_fields(options: Options) -> Break:  # noqa: ARG001 (the table's form)
     return lambda answer: replace(answer, body=add(answer.body))
 
 
-def missing_fields(options: Options) -> Break:
+def missing_fields(options: Options, dialect: FaultDialect) -> Break:
     """Objects without their essential fields, or without `field`."""
-    names = set(options.names("field") or _ESSENTIAL)
+    names = set(options.names("field") or dialect.essential_fields)
 
     def strip(value: Any) -> Any:
         if isinstance(value, list):
@@ -93,7 +93,7 @@ def missing_fields(options: Options) -> Break:
     return lambda answer: replace(answer, body=strip(answer.body))
 
 
-def replace_fields(options: Options) -> Break:
+def replace_fields(options: Options, _dialect: FaultDialect) -> Break:
     """Fields at dotted paths (`fills.0.qty`) with other values."""
     fields = options.mapping("fields")
     if not fields:
@@ -108,17 +108,11 @@ def replace_fields(options: Options) -> Break:
     return change
 
 
-def accept_then_5xx(options: Options) -> Break:
+def accept_then_5xx(options: Options, _dialect: FaultDialect) -> Break:
     """A server error in place of the answer."""
     status = options.number("status", 503, low=500, high=599)
     body = options.anything("body")
     return lambda _: Answer(status=status, body={} if body is None else body)
-
-
-def executed_unknown_code(options: Options) -> Break:
-    """A code that says that the outcome is unknown, when it is done."""
-    answer = refusals.unknown_code(options)
-    return lambda _: answer
 
 
 def verbatim(options: Options) -> Answer:
@@ -130,7 +124,7 @@ def verbatim(options: Options) -> Answer:
     return Answer(status=status, body=body, raw=raw, headers=headers)
 
 
-BROKEN: Mapping[str, Callable[[Options], Break]] = {
+BROKEN: Mapping[str, Callable[[Options, FaultDialect], Break]] = {
     "html": html,
     "empty": empty,
     "truncated": truncated,

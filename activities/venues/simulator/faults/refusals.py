@@ -1,20 +1,20 @@
-"""Answers that refuse a request as Binance and what stands before it do.
+"""Answers that refuse a request as the venue and what stands before it do.
 
-Rule: pure functions from options to answers; nothing was executed. Where the venue's documents give
-a text, it is theirs.
+Rule: pure functions from options and the dialect to a function from requests to answers; nothing
+was executed. The venue's own words are the dialect's.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from activities.venues.simulator.binance import errors
-from activities.venues.simulator.binance.rest import refusal
+from activities.venues.simulator.faults.dialect import FaultDialect, Trouble, VenueError
 from activities.venues.simulator.faults.options import Options
-from activities.venues.simulator.seams import NOT_ANSWERED, Answer, Delivery
+from activities.venues.simulator.seams import NOT_ANSWERED, Answer, Delivery, RequestContext
 
-_TOO_MANY = (
-    "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. "
-    "Please use WebSocket Streams for live updates to avoid polling the API."
-)
+Refusal = Callable[[RequestContext], Answer]
+
+LONGEST_RETRY_AFTER_S = 259_200
+_FARTHEST_CODE = 99_999
 _FIREWALL = b"""<html>
 <head><title>403 Forbidden</title></head>
 <body><center><h1>403 Forbidden</h1></center><hr><center>Request blocked.</center></body>
@@ -25,11 +25,6 @@ _MAINTENANCE = b"""<html>
 <body><center><h1>503 Service Temporarily Unavailable</h1></center><hr><center>nginx</center></body>
 </html>
 """
-_UNKNOWN = {
-    -1006: "An unexpected response was received from the message bus. Execution status unknown.",
-    -1007: "Timeout waiting for response from backend server. "
-    "Send status unknown; execution status unknown.",
-}
 
 
 def page(status: int, html: bytes) -> Answer:
@@ -37,66 +32,77 @@ def page(status: int, html: bytes) -> Answer:
     return Answer(status=status, raw=html, content_type="text/html")
 
 
-def lost(delivery: Delivery) -> Answer:
+def lost(delivery: Delivery) -> Refusal:
     """No answer at all."""
-    return Answer(status=NOT_ANSWERED, delivery=delivery)
+    return lambda _: Answer(status=NOT_ANSWERED, delivery=delivery)
 
 
-def refuse(options: Options) -> Answer:
+def refuse(options: Options, dialect: FaultDialect) -> Refusal:
     """Any refusal, word for word."""
-    error = errors.ApiError(
-        options.number("code", -2010, low=-99_999, high=-1),
-        options.text("message") or "Order was rejected.",
-        options.number("status", 400, low=400, high=599),
+    usual = dialect.errors[Trouble.REJECTED]
+    error = VenueError(
+        code=options.number("code", usual.code, low=-_FARTHEST_CODE, high=_FARTHEST_CODE),
+        message=options.text("message") or usual.message,
+        # a venue that refuses with 200 may be told to do it with any other
+        status=options.number("status", usual.status, low=min(usual.status, 400), high=599),
     )
     headers = {name: str(value) for name, value in options.mapping("headers").items()}
-    answer = refusal(error)
-    return Answer(status=answer.status, body=answer.body, code=answer.code, headers=headers)
+    return lambda request: replace(dialect.refused(error, request), headers=headers)
 
 
-def rate_limited(options: Options) -> Answer:
-    """429, with Retry-After only if `retry_after_s` is given."""
-    return too_many(429, options.whole("retry_after_s", None, low=0, high=259_200))
+def rate_limited(options: Options, dialect: FaultDialect) -> Refusal:
+    """Too many requests, with Retry-After only if `retry_after_s` is given."""
+    retry_after_s = options.whole("retry_after_s", None, low=0, high=LONGEST_RETRY_AFTER_S)
+    return too_many(dialect, Trouble.TOO_MANY_REQUESTS, retry_after_s)
 
 
-def too_many(status: int, retry_after_s: int | None) -> Answer:
+def too_many(dialect: FaultDialect, trouble: Trouble, retry_after_s: int | None) -> Refusal:
     """The answer to an address that asked too often."""
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    body = {"code": -1003, "msg": _TOO_MANY}
-    return Answer(status=status, body=body, code=-1003, headers=headers)
+    error = dialect.errors[trouble]
+    return lambda request: replace(dialect.refused(error, request), headers=headers)
 
 
-def firewall(options: Options) -> Answer:  # noqa: ARG001 (the table's form)
+def firewall(_options: Options, _dialect: FaultDialect) -> Refusal:
     """403 of the web application firewall, as HTML."""
-    return page(403, _FIREWALL)
+    return lambda _: page(403, _FIREWALL)
 
 
-def server_error(options: Options) -> Answer:
-    """5xx with Binance's unknown error."""
-    status = options.number("status", 500, low=500, high=599)
-    return refusal(errors.ApiError(-1000, "An unknown error occurred.", status))
+def server_error(options: Options, dialect: FaultDialect) -> Refusal:
+    """5xx with the venue's words for an error of its own."""
+    usual = dialect.errors[Trouble.SERVER_ERROR]
+    error = replace(usual, status=options.number("status", usual.status, low=500, high=599))
+    return lambda request: dialect.refused(error, request)
 
 
-def maintenance(options: Options) -> Answer:
+def maintenance(options: Options, dialect: FaultDialect) -> Refusal:
     """503: the service's own words, or the page of the proxy before it (`html`)."""
     if options.flag("html", default=False):
-        return page(503, _MAINTENANCE)
-    return refusal(errors.ApiError(-1016, "This service is no longer available.", 503))
+        return lambda _: page(503, _MAINTENANCE)
+    error = dialect.errors[Trouble.MAINTENANCE]
+    return lambda request: dialect.refused(error, request)
 
 
-def unknown_code(options: Options) -> Answer:
+def unknown_code(options: Options, dialect: FaultDialect) -> Refusal:
     """A code that says that the outcome is unknown."""
-    code = options.number("code", -1007, low=-99_999, high=-1)
-    status = options.number("status", 500, low=400, high=599)
-    return refusal(errors.ApiError(code, _UNKNOWN.get(code, "Execution status unknown."), status))
+    usual = dialect.errors[Trouble.OUTCOME_UNKNOWN]
+    known = {**dialect.unknown_outcomes, usual.code: usual.message}
+    code = options.number("code", usual.code, low=-_FARTHEST_CODE, high=_FARTHEST_CODE)
+    error = VenueError(
+        code=code,
+        message=known.get(code, "Execution status unknown."),
+        status=options.number("status", usual.status, low=400, high=599),
+    )
+    return lambda request: dialect.refused(error, request)
 
 
-def bad_timestamp(options: Options) -> Answer:  # noqa: ARG001 (the table's form)
-    """-1021, whatever the timestamp was."""
-    return refusal(errors.outside_window())
+def bad_timestamp(_options: Options, dialect: FaultDialect) -> Refusal:
+    """The refusal of a timestamp, whatever it was."""
+    error = dialect.errors[Trouble.BAD_TIMESTAMP]
+    return lambda request: dialect.refused(error, request)
 
 
-REFUSALS: Mapping[str, Callable[[Options], Answer]] = {
+REFUSALS: Mapping[str, Callable[[Options, FaultDialect], Refusal]] = {
     "refuse": refuse,
     "rate_limited": rate_limited,
     "firewall": firewall,

@@ -8,17 +8,30 @@ modules of their own.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from activities.venues.simulator.delivery import until_gone
 from activities.venues.simulator.faults import broken_answers, refusals
 from activities.venues.simulator.faults.broken_answers import Break
+from activities.venues.simulator.faults.dialect import FaultDialect, Purpose, Trouble
 from activities.venues.simulator.faults.holds import HoldBoard
 from activities.venues.simulator.faults.options import Options
+from activities.venues.simulator.faults.refusals import LONGEST_RETRY_AFTER_S, Refusal
 from activities.venues.simulator.faults.rules import Facts, Fault
+from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, Delivery, RequestContext
 
 _BEFORE, _AFTER = "before", "after"
 _LATE_ANSWER_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What faults are made with: the exchange, its dialect, and where requests are held."""
+
+    exchange: PaperExchange
+    dialect: FaultDialect
+    holds: HoldBoard
 
 
 class RequestFault(Fault):
@@ -35,11 +48,11 @@ class RequestFault(Fault):
 class Refused(RequestFault):
     """The request is refused; nothing is executed."""
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
 
-    async def before(self, _request: RequestContext, _facts: Facts, /) -> Answer | None:
-        return self._answer
+    async def before(self, request: RequestContext, _facts: Facts, /) -> Answer | None:
+        return self._refusal(request)
 
 
 class Broken(RequestFault):
@@ -50,6 +63,16 @@ class Broken(RequestFault):
 
     async def after(self, _request: RequestContext, answer: Answer, /) -> Answer:
         return self._change(answer)
+
+
+class Denied(RequestFault):
+    """The effect is done, and the answer is that of a refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+
+    async def after(self, request: RequestContext, _answer: Answer, /) -> Answer:
+        return self._refusal(request)
 
 
 class Delayed(RequestFault):
@@ -72,14 +95,14 @@ class CancelUnacked(Delayed):
     """A cancel is done and its answer lost."""
 
     def applies(self, facts: Facts, /) -> bool:
-        return facts.method == "DELETE"
+        return facts.purpose is Purpose.CANCEL
 
 
 class RejectedLate(Refused):
     """The request is refused as by the venue, and the answer comes late or never."""
 
-    def __init__(self, answer: Answer, delay_s: float) -> None:
-        super().__init__(answer)
+    def __init__(self, refusal: Refusal, delay_s: float) -> None:
+        super().__init__(refusal)
         self._delay_s = delay_s
 
     async def after(self, request: RequestContext, answer: Answer, /) -> Answer:
@@ -108,86 +131,86 @@ class HeldFault(RequestFault):
 
 
 class Banned(RequestFault):
-    """418 from the first request that it meets on, for all requests until the time is over.
+    """Every request is refused, from the first that it meets on until the time is over.
 
     With an account, for all signed requests of that account; else for everybody's.
     """
 
-    def __init__(self, account: str | None, retry_after_s: int, lasts_s: float) -> None:
-        self._account, self._retry_after_s, self._lasts_s = account, retry_after_s, lasts_s
+    def __init__(self, account: str | None, refusal: Refusal, lasts_s: float) -> None:
+        self._account, self._refusal, self._lasts_s = account, refusal, lasts_s
         self._until_s: float | None = None
 
     def persists(self, facts: Facts, /) -> bool:
         banned = self._until_s is not None and time.monotonic() < self._until_s
         return banned and self._account in (None, facts.account)
 
-    async def before(self, _request: RequestContext, facts: Facts, /) -> Answer | None:
+    async def before(self, request: RequestContext, facts: Facts, /) -> Answer | None:
         if not self.persists(facts):
             self._until_s = time.monotonic() + self._lasts_s
-        return refusals.too_many(418, self._retry_after_s)
+        return self._refusal(request)
 
 
-Build = Callable[[Options, HoldBoard], RequestFault]
+Build = Callable[[Options, Setting], RequestFault]
 
 
-def _refused(make: Callable[[Options], Answer]) -> Build:
-    return lambda options, _: Refused(make(options))
+def _refused(make: Callable[[Options, FaultDialect], Refusal]) -> Build:
+    return lambda options, setting: Refused(make(options, setting.dialect))
 
 
-def _broken(make: Callable[[Options], Break]) -> Build:
-    return lambda options, _: Broken(make(options))
+def _broken(make: Callable[[Options, FaultDialect], Break]) -> Build:
+    return lambda options, setting: Broken(make(options, setting.dialect))
 
 
 def _lost_before(delivery: Delivery) -> Build:
-    return lambda _options, _board: Refused(refusals.lost(delivery))
+    return lambda _options, _setting: Refused(refusals.lost(delivery))
 
 
 def _lost_after(delivery: Delivery) -> Build:
-    return lambda _options, _board: Broken(broken_answers.delivered(delivery))
+    return lambda _options, _setting: Broken(broken_answers.delivered(delivery))
 
 
 def _held(where: str) -> Build:
-    return lambda _, board: HeldFault(board, where)
+    return lambda _, setting: HeldFault(setting.holds, where)
 
 
-def _accept_then_timeout(options: Options, _: HoldBoard) -> RequestFault:
+def _accept_then_timeout(options: Options, _: Setting) -> RequestFault:
     return Delayed(after_s=options.seconds("delay_s", _LATE_ANSWER_S))
 
 
-def _cancel_unacked(options: Options, _: HoldBoard) -> RequestFault:
+def _cancel_unacked(options: Options, _: Setting) -> RequestFault:
     return CancelUnacked(after_s=options.seconds("delay_s", _LATE_ANSWER_S))
 
 
-def _reject_then_timeout(options: Options, _: HoldBoard) -> RequestFault:
+def _reject_then_timeout(options: Options, setting: Setting) -> RequestFault:
     delay_s = options.seconds("delay_s", _LATE_ANSWER_S)
-    return RejectedLate(refusals.refuse(options), delay_s)
+    return RejectedLate(refusals.refuse(options, setting.dialect), delay_s)
 
 
-def _late(options: Options, _: HoldBoard) -> RequestFault:
+def _late(options: Options, _: Setting) -> RequestFault:
     return Delayed(before_s=options.seconds("delay_s"))
 
 
-def _answer_late(options: Options, _: HoldBoard) -> RequestFault:
+def _answer_late(options: Options, _: Setting) -> RequestFault:
     return Delayed(after_s=options.seconds("delay_s"))
 
 
-def _unknown_code(options: Options, _: HoldBoard) -> RequestFault:
-    if options.flag("executed", default=False):
-        return Broken(broken_answers.executed_unknown_code(options))
-    return Refused(refusals.unknown_code(options))
+def _unknown_code(options: Options, setting: Setting) -> RequestFault:
+    refusal = refusals.unknown_code(options, setting.dialect)
+    return Denied(refusal) if options.flag("executed", default=False) else Refused(refusal)
 
 
-def _answer(options: Options, _: HoldBoard) -> RequestFault:
+def _answer(options: Options, _: Setting) -> RequestFault:
     answer = broken_answers.verbatim(options)
     if options.flag("executed", default=True):
         return Broken(lambda _: answer)
-    return Refused(answer)
+    return Refused(lambda _: answer)
 
 
-def _banned(options: Options, _: HoldBoard) -> RequestFault:
-    retry_after_s = options.number("retry_after_s", 120, low=1, high=259_200)
+def _banned(options: Options, setting: Setting) -> RequestFault:
+    retry_after_s = options.number("retry_after_s", 120, low=1, high=LONGEST_RETRY_AFTER_S)
     lasts_s = options.seconds("for_s", float(retry_after_s))
-    return Banned(options.text("account"), retry_after_s, lasts_s)
+    refusal = refusals.too_many(setting.dialect, Trouble.BANNED, retry_after_s)
+    return Banned(options.text("account"), refusal, lasts_s)
 
 
 REQUEST_FAULTS: Mapping[str, Build] = {

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from activities.venues.simulator.faults.dialect import Purpose
 from activities.venues.simulator.faults.options import FaultError, Options
 from activities.venues.simulator.orders import Order
 
@@ -29,11 +30,13 @@ class Scope(Enum):
 class Facts:
     """What is known of a request or an event when it could be disturbed.
 
-    `symbol` is unified. `order` is the order at this exchange that it is about, if there is one;
-    `kind` is an event's execution type.
+    `symbol` is unified. `purpose` is what a request is for, whatever the wire calls it. `order` is
+    the order at this exchange that it is about, if there is one; `kind` is an event's execution
+    type.
     """
 
     scope: Scope = Scope.REQUEST
+    purpose: Purpose | None = None
     method: str = ""
     path: str = ""
     account: str | None = None
@@ -62,6 +65,7 @@ class Fault:
 class Match:
     """The matching options of a rule; None matches everything. `times` 0 is no limit."""
 
+    purpose: Purpose | None = None
     method: str | None = None
     path: str | None = None
     account: str | None = None
@@ -74,7 +78,9 @@ class Match:
     @classmethod
     def read(cls, options: Options, default_times: int) -> "Match":
         """The options that every rule has. Raises FaultError."""
+        purpose = options.text("purpose")
         return cls(
+            purpose=Purpose(options.one_of("purpose", list(Purpose), "")) if purpose else None,
             method=options.text("method"),
             path=options.text("path"),
             account=options.text("account"),
@@ -88,6 +94,7 @@ class Match:
     def fits(self, facts: Facts) -> bool:
         """Whether all that was asked for is so."""
         pairs = (
+            (self.purpose, facts.purpose),
             (self.method, facts.method),
             (self.account, facts.account),
             (self.symbol, facts.symbol),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from activities.venues.simulator.delivery import until_gone
+from activities.venues.simulator.faults.dialect import Purpose
 from activities.venues.simulator.faults.options import Options
 from activities.venues.simulator.faults.request_faults import RequestFault
 from activities.venues.simulator.faults.rules import Facts, Fault
@@ -86,7 +87,7 @@ class BeforeAck(RequestFault):
 
     def applies(self, facts: Facts) -> bool:
         """See Fault."""
-        return facts.method == "POST"
+        return facts.purpose is Purpose.SUBMIT
 
     async def after(self, request: RequestContext, answer: Answer) -> Answer:
         """See RequestFault."""

@@ -1,0 +1,110 @@
+"""Where an execution is found: its workflow knows the newest, the ledger remembers all.
+
+One that has ended is the ledger's to tell, which outlives Temporal's retention and knows which
+run's word counts. One that is at work is asked itself; while Temporal is away, the ledger tells
+what is booked of it.
+"""
+
+from starters.connections import Connections
+from starters.errors import DeltaError, ExecutionEnded, NotFound, Unavailable, WorkflowBroke
+from starters.kinds import ARBITRAGES, ExecutionsOf, ExecutionT
+from starters.stored_executions import told_by
+from workflows.domain.denials import DenialCode
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
+from workflows.execution_messages import ArbitrageSnapshot
+
+
+async def find_execution(
+    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str
+) -> ExecutionT:
+    """The execution now. Raises ExecutionNotFound, Unavailable."""
+    try:
+        stored = await _find_stored(connections, kind, execution_id)
+    except Unavailable as away:
+        try:
+            return await _ask(connections, kind, execution_id)
+        except NotFound:  # by Temporal, which forgets
+            raise away from None
+    if stored is None:
+        return await _ask(connections, kind, execution_id)
+    if stored.status.is_terminal:
+        return stored
+    try:
+        told = await _ask(connections, kind, execution_id)
+    except (Unavailable, NotFound):
+        return stored
+    # a refusal of another body hides the execution that has this id
+    return stored if told.code is DenialCode.IDEMPOTENCY_CONFLICT else told
+
+
+async def cancel_execution(
+    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str, reason: str
+) -> ExecutionT:
+    """Cancel it; its final state, or `cancelling`.
+
+    Raises ExecutionEnded, ExecutionNotFound, Unavailable.
+    """
+    try:
+        return await (await connections.orders()).calls(kind).cancel(execution_id, reason)
+    except (NotFound, ExecutionEnded, WorkflowBroke) as error:
+        raise await _why_not(connections, kind, execution_id, error) from error
+
+
+async def _why_not(
+    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str, told: DeltaError
+) -> DeltaError:
+    """Why there is nothing to cancel: the ledger's word where it has one, else Temporal's."""
+    try:
+        stored = await _find_stored(connections, kind, execution_id)
+    except Unavailable as away:
+        return told if isinstance(told, ExecutionEnded) else away
+    if stored is None:
+        return kind.absent(execution_id) if isinstance(told, WorkflowBroke) else told
+    if stored.status.is_terminal:
+        return ExecutionEnded(stored)
+    # its workflow is lost, and will be started again to settle what it left
+    return Unavailable(f"{kind.noun} {execution_id} is being taken up again")
+
+
+async def list_arbitrages(
+    connections: Connections,
+    *,
+    strategy_id: str | None = None,
+    status: ExecutionStatus | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> tuple[list[ArbitrageSnapshot], str | None]:
+    """A page of arbitrages, newest first, as the ledger knows them; and the next page's cursor.
+
+    Raises InvalidCursorError, Unavailable.
+    """
+    async with connections.ledger() as ledger:
+        rows, following = await ledger.executions(
+            ExecutionKind.ARBITRAGE,
+            strategy_id=strategy_id,
+            status=status,
+            limit=limit,
+            cursor=cursor,
+        )
+    return [told_by(ARBITRAGES, row) for row in rows], following
+
+
+async def _find_stored(
+    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str
+) -> ExecutionT | None:
+    async with connections.ledger() as ledger:
+        row = await ledger.execution(execution_id)
+        if row is None or row.kind != kind.kind:
+            return None
+        legs = () if row.snapshot else await ledger.execution_legs(execution_id)
+    return told_by(kind, row, legs)
+
+
+async def _ask(
+    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str
+) -> ExecutionT:
+    """Raises ExecutionNotFound also for one whose workflow broke before it was registered."""
+    try:
+        return await (await connections.orders()).calls(kind).progress(execution_id)
+    except WorkflowBroke as error:
+        raise kind.absent(execution_id) from error
