@@ -6,6 +6,7 @@ only reads.
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
 from temporalio import activity
 
@@ -15,6 +16,7 @@ from activities.ledger.results import LedgerError, StoredExecution
 from activities.ledger_activities import broken_protocol
 from activities.views import VenueViews
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.executions import ExecutionKind
 from workflows.ports import (
     AcceptLegs,
     EngineTerms,
@@ -28,6 +30,8 @@ from workflows.ports import (
     SaveExecution,
     VenueView,
 )
+
+_PAIR_FIELDS = ("buy_exchange", "sell_exchange")
 
 
 class ExecutionActivities(ExecutionsPort):
@@ -48,10 +52,10 @@ class ExecutionActivities(ExecutionsPort):
     @activity.defn(name="open_execution")
     async def open_execution(self, execution: OpenExecution) -> OpenedExecution:
         """See ExecutionsPort."""
-        for venue in execution.venues:
+        for place, venue in enumerate(execution.venues):
             denied = unknown_account(self._accounts, venue, execution.account)
             if denied is not None:
-                return self._denied(denied)
+                return self._denied(_in_plan(denied, execution.kind, place))
         glance = asyncio.ensure_future(self._views.glance(execution.views))
         try:
             opened = await self._store.open_execution(execution)
@@ -91,3 +95,11 @@ class ExecutionActivities(ExecutionsPort):
     async def raise_alarm(self, alarm: RaiseAlarm) -> None:
         """See ExecutionsPort."""
         await self._store.raise_alarm(alarm.code, alarm.object, alarm.detail)
+
+
+def _in_plan(denied: Denied, kind: ExecutionKind, place: int) -> Denied:
+    """An unknown venue under the name of the plan's own field."""
+    if denied.field != "exchange":
+        return denied
+    is_pair = kind is ExecutionKind.ARBITRAGE
+    return replace(denied, field=_PAIR_FIELDS[place] if is_pair else "exchanges")

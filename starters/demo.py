@@ -1,4 +1,4 @@
-"""The demo: a fresh local stack, three orders, a killed worker, and the proof of what happened.
+"""The demo: a fresh local stack, orders, arbitrages, a killed worker, and the proof of it all.
 
 Rule: nothing is staged. The parts are those of `python -m workers up`, the crash is a SIGKILL, and
 the last word has the checker, which compares the exchanges' own logs with the ledger. Whatever the
@@ -19,11 +19,14 @@ from activities.ledger.views import LedgerViews
 from starters.api.models import ORDERS_PATH
 from starters.client import DeltaClient, DeltaError
 from starters.demo_crash import Killer
+from starters.demo_executions import ExecutionDesk
+from starters.demo_gap import Touches
 from starters.demo_market import Market
 from starters.demo_orders import SYMBOL, VENUE, Desk
 from starters.demo_result import DemoFailed, DemoResult
 from starters.demo_settings import DemoOptions, demo_settings, empty_home, on_free_ports
 from starters.demo_show import Screen
+from starters.demo_show_executions import executions_shown
 from workers.checker import CheckError, check_settled
 from workers.connection import connect
 from workers.embedded_postgres import PostgresError
@@ -190,6 +193,7 @@ async def _show(
         await desk.market_order()
         await desk.limit_order()
         await desk.twap()
+        await _show_executions(stack, desk)
     await _prove(settings, screen, result)
     if options.keep:
         screen.heading("Still running", "have a look; Ctrl-C stops everything")
@@ -197,10 +201,33 @@ async def _show(
         await asyncio.Event().wait()
 
 
+async def _show_executions(stack: LocalStack, desk: Desk) -> None:
+    """What trades at both exchanges at once."""
+    settings = stack.settings
+    urls = {venue: stack.paper_url(venue) or "" for venue in settings.exchanges}
+    controls = {
+        venue: f"http://127.0.0.1:{settings.paper_control_port_of(venue)}" for venue in urls
+    }
+    async with Touches.open(urls, SYMBOL) as touches:
+        executions = ExecutionDesk(
+            client=desk.client,
+            touches=touches,
+            rules=desk.rules,
+            controls=controls,
+            screen=desk.screen,
+            result=desk.result,
+        )
+        await executions.arbitrage()
+        await executions.refused_arbitrage()
+        await executions.rebalance()
+
+
 async def _prove(settings: Settings, screen: Screen, result: DemoResult) -> None:
     """The table of what was done, and the checker's word on it."""
     screen.heading("What was done")
     screen.orders(result.orders)
+    screen.picture(executions_shown(result.executions), indent=0)
+    screen.line("profit: net of fees, in USDT; alone: one leg without the other", "dim")
     screen.heading("Proof")
     with screen.waiting("comparing the exchanges' logs with the ledger"):
         result.check = await check_settled(settings, all_finished=True)

@@ -50,7 +50,7 @@ class Desk:
         quantity = self.rules.quantity_worth(MARKET_VALUE, quote.mid)
         self.screen.heading("1  market", f"buy {amount(quantity)} {SYMBOL} on {VENUE}")
         since = time.monotonic()
-        async with _within(MARKET_WITHIN_S, "the market order"):
+        async with within(MARKET_WITHIN_S, "the market order"):
             placed = await self._place("demo-market", OrderType.MARKET, quantity)
             done = await self.client.result(placed.order_id)
         if done.filled_quantity:
@@ -91,7 +91,7 @@ class Desk:
         url = await self.killer.history_url(placed.order_id)
         self.result.urls = {"history": url, **self.result.urls}
         self.screen.urls(self.result.urls)
-        async with _within(float(interval_s) * slices + TWAP_SLACK_S, "the TWAP"):
+        async with within(float(interval_s) * slices + TWAP_SLACK_S, "the TWAP"):
             with self.screen.following(quantity) as follow:
                 done = await self._over_a_crash(placed, follow)
         self._note(done, OrderType.TWAP, quantity, since)
@@ -106,7 +106,7 @@ class Desk:
         async for now in self.client.watch(placed.order_id, poll_interval_s=_POLL_S):
             follow.show(now)
             sent, is_over = now.twap.slices_sent if now.twap else 0, now.status.is_terminal
-            if killed is None and sent >= KILL_AT_SLICE and not is_over:
+            if killed is None and sent >= KILL_AT_SLICE and not is_over and _is_answered(now):
                 killed = await self.killer.kill_worker_of(now)
                 self.screen.line(
                     f"slice {killed.slice_number}: killed {killed.worker} (pid {killed.pid}) with "
@@ -138,7 +138,7 @@ class Desk:
 
     async def _is_open(self, order_id: str) -> bool:
         """Whether the exchange took the order; a fill proves it too."""
-        async with _within(MARKET_WITHIN_S, "the limit order"):
+        async with within(MARKET_WITHIN_S, "the limit order"):
             async for now in self.client.watch(order_id, poll_interval_s=_POLL_S):
                 if now.filled_quantity or any(each.venue_order_id for each in now.children):
                     return not now.status.is_terminal or bool(now.filled_quantity)
@@ -161,7 +161,7 @@ class Desk:
             await self.client.cancel(placed.order_id, "the market did not come")
         except AlreadyTerminal as ended:
             return ended.snapshot
-        async with _within(MARKET_WITHIN_S, "the cancelled limit order"):
+        async with within(MARKET_WITHIN_S, "the cancelled limit order"):
             return await self.client.result(placed.order_id)
 
     async def _place(
@@ -198,13 +198,21 @@ class Desk:
 
 
 @asynccontextmanager
-async def _within(bound_s: float, what: str) -> AsyncIterator[None]:
+async def within(bound_s: float, what: str) -> AsyncIterator[None]:
     """DemoFailed when the block takes longer."""
     try:
         async with asyncio.timeout(bound_s):
             yield
     except TimeoutError:
         raise DemoFailed(f"{what} did not end within {bound_s:g} s") from None
+
+
+def _is_answered(order: OrderSnapshot) -> bool:
+    """Whether no request is under way: one that dies with its worker is waited for first.
+
+    That is shown elsewhere; here it would take more slices than a short demo has.
+    """
+    return all(each.venue_order_id or each.status.is_final for each in order.children)
 
 
 def _ended(order: OrderSnapshot) -> str:

@@ -1,15 +1,19 @@
 """What the demo found out: plain values, the verdict on them, and their JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from workers.checker import CheckReport
+from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType, Side
+from workflows.execution_messages import ArbitrageSnapshot, LegOrderView, RebalanceSnapshot
 from workflows.messages import OrderSnapshot
 
 FIRST_FILL_WITHIN_S = 30.0
+EXECUTIONS = 3
 _BASIS_POINTS = Decimal(10_000)
 
 
@@ -56,6 +60,93 @@ class OrderOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArbitrageOutcome:
+    """One arbitrage, how it is meant to end, and the most that it may lose in quote currency."""
+
+    name: str
+    done: ArbitrageSnapshot
+    wanted: ExecutionStatus
+    bound: Decimal
+    took_s: float
+
+    def failures(self) -> list[str]:
+        """What did not hold."""
+        profit = self.done.actual_profit
+        if self.done.status is not self.wanted:
+            return [f"the {self.name} is {self.done.status}, not {self.wanted}"]
+        if profit is None or profit < -self.bound:
+            return [f"the {self.name} came to {profit}, beyond its bound of {-self.bound:f}"]
+        return []
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; the bound is the largest loss allowed."""
+        done = self.done
+        return {
+            "id": done.execution_id,
+            "kind": "arbitrage",
+            "name": self.name,
+            "status": done.status,
+            "outcome": done.outcome,
+            "buy_exchange": done.buy_exchange,
+            "sell_exchange": done.sell_exchange,
+            "profit": _text(done.actual_profit),
+            "expected_profit": _text(done.expected_profit),
+            "bound": f"{self.bound:f}",
+            "fees": _text(done.fees_total),
+            "naked_s": f"{done.naked_seconds:f}",
+            "compensation": [each.action for each in done.compensation],
+            "compensation_cost": _text(done.compensation_cost),
+            "orders": [_leg_as_json(each) for each in done.orders],
+            "took_s": round(self.took_s, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebalanceOutcome:
+    """The rebalancing; one that traded less than planned must say why."""
+
+    name: str
+    done: RebalanceSnapshot
+    took_s: float
+
+    def failures(self) -> list[str]:
+        """What did not hold."""
+        done = self.done
+        if done.status is ExecutionStatus.COMPLETED and done.orders:
+            return []
+        reasons = (
+            done.skipped or done.needs_transfer or [each for each in done.orders if each.reason]
+        )
+        if done.status is ExecutionStatus.PARTIAL and reasons:
+            return []
+        return [f"the {self.name} is {done.status} with {len(done.orders)} orders"]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; weights are fractions of the portfolio's value."""
+        done = self.done
+        return {
+            "id": done.execution_id,
+            "kind": "rebalance",
+            "name": self.name,
+            "status": done.status,
+            "profit": None,
+            "passes": done.passes,
+            "portfolio_value": _text(done.portfolio_value),
+            "weights_before": _texts(done.weights_before),
+            "targets": _texts(done.targets),
+            "weights_after": _texts(done.weights_after),
+            "skipped": [each.model_dump(mode="json") for each in done.skipped],
+            "needs_transfer": [each.model_dump(mode="json") for each in done.needs_transfer],
+            "fees": _texts(done.fees),
+            "orders": [_leg_as_json(each) for each in done.orders],
+            "took_s": round(self.took_s, 3),
+        }
+
+
+ExecutionOutcome = ArbitrageOutcome | RebalanceOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
     """A killed worker, and who went on with its order. Seconds count from the kill.
 
@@ -82,6 +173,7 @@ class DemoResult:
 
     market: str
     orders: list[OrderOutcome] = field(default_factory=list)
+    executions: list[ExecutionOutcome] = field(default_factory=list)
     first_fill_s: float | None = None
     """From the start of this process."""
     crash: Crash | None = None
@@ -105,6 +197,10 @@ class DemoResult:
             found.append("no other worker took over")
         elif self.crash.next_slice_s is None:
             found.append("no slice went out after the kill")
+        if len(self.executions) != EXECUTIONS:
+            found.append(f"{len(self.executions)} of {EXECUTIONS} executions were carried out")
+        for execution in self.executions:
+            found += execution.failures()
         if self.check is None or not self.check.venues:
             found.append("nothing was checked")
         elif self.check.violations:
@@ -125,6 +221,7 @@ class DemoResult:
             "market": self.market,
             "first_fill_s": self.first_fill_s and round(self.first_fill_s, 3),
             "orders": [each.as_json() for each in self.orders],
+            "executions": [each.as_json() for each in self.executions],
             "crash": self.crash and self.crash.as_json(),
             "check": check
             and {
@@ -136,6 +233,26 @@ class DemoResult:
             },
             "urls": self.urls,
         }
+
+
+def _leg_as_json(order: LegOrderView) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "leg": order.leg,
+        "exchange": order.exchange,
+        "symbol": order.symbol,
+        "side": order.side,
+        "status": order.status,
+        "reason": order.reason,
+        "planned": f"{order.amount:f}",
+        "filled": f"{order.filled_amount:f}",
+        "average_price": _text(order.avg_price),
+        "fees": _texts(order.fee),
+    }
+
+
+def _texts(numbers: Mapping[str, Decimal]) -> dict[str, str]:
+    return {name: f"{number:f}" for name, number in numbers.items()}
 
 
 def _text(number: Decimal | None) -> str | None:

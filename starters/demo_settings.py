@@ -17,8 +17,13 @@ from workers.stack_parts import StackParts
 
 WORKERS = 2
 """One to be killed, one to go on."""
+SEED = 3
+"""A market in which the exchanges' prices are apart when the demo comes to its arbitrages, as they
+are every few minutes in any other. PAPER_SEED gives another one."""
 REPLAY_SPEED = Decimal(10)
 """Ten minutes of recorded trades in the minute that the demo takes."""
+CONTROL_PORT = 9_101
+"""Where the demo tells an exchange to refuse an order, unless PAPER_CONTROL_PORT names another."""
 FOLDER = "demo"
 _TAKEN_OVER = (
     "postgres_port",
@@ -27,6 +32,7 @@ _TAKEN_OVER = (
     "api_port",
     "metrics_port",
     "paper_port",
+    "paper_control_port",
     "validity_window_s",
     "skew_allowance_s",
     "http_deadline_s",
@@ -59,6 +65,8 @@ def demo_settings(settings: Settings) -> Settings:
     values = {
         name: getattr(settings, name) for name in _TAKEN_OVER if name in settings.model_fields_set
     }
+    values.setdefault("paper_control_port", CONTROL_PORT)
+    values.setdefault("paper_seed", SEED)
     if settings.replay_trades is not None:
         values.setdefault("replay_speed", REPLAY_SPEED)
     home = settings.home.root / FOLDER

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -44,6 +45,10 @@ class Screen:
     def line(self, text: str, style: str = "") -> None:
         """One fact."""
         self.console.print(Text(f"  {text}", style=style))
+
+    def picture(self, shown: RenderableType, *, indent: int = 2) -> None:
+        """A table, or several."""
+        self.console.print(Padding(shown, (0, 0, 0, indent), expand=False))
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:

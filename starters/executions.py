@@ -26,7 +26,10 @@ async def find_execution(
         except NotFound:  # by Temporal, which forgets
             raise away from None
     if stored is None:
-        return await _ask(connections, kind, execution_id)
+        told = await _ask(connections, kind, execution_id)
+        if told.code is DenialCode.IDEMPOTENCY_CONFLICT:  # the id is another kind's
+            raise kind.absent(execution_id)
+        return told
     if stored.status.is_terminal:
         return stored
     try:

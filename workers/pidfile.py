@@ -11,14 +11,14 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 import psutil
 
-CREATE_TIME_SLACK_S = 2.5
-"""The system adds the boot time to it in whole seconds, which flip when the clock is adjusted."""
+CREATE_TIME_SLACK_S = 1.0
 POLL_S = 0.05
 KILL_TIMEOUT_S = 10.0
 
@@ -43,17 +43,26 @@ class Record:
 
     @classmethod
     def of_process(
-        cls, pid: int, *, name: str, level: int, stop_signal: int, stop_timeout_s: float
+        cls,
+        pid: int,
+        argv: Sequence[str],
+        *,
+        name: str,
+        level: int,
+        stop_signal: int,
+        stop_timeout_s: float,
     ) -> "Record | None":
-        """Describe a process that was just started; None when it has already ended."""
+        """Describe a process that was just started with `argv`; None when it has already ended.
+
+        The system cannot be asked for its command line yet: it may still tell an empty one.
+        """
         try:
-            process = psutil.Process(pid)
             return cls(
                 name=name,
                 level=level,
                 pid=pid,
-                create_time=process.create_time(),
-                argv=process.cmdline(),
+                create_time=psutil.Process(pid).create_time(),
+                argv=list(argv),
                 stop_signal=int(stop_signal),
                 stop_timeout_s=stop_timeout_s,
             )

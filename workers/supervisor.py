@@ -257,6 +257,7 @@ class Supervisor:
         running.starts += 1
         record = Record.of_process(
             running.process.pid,
+            part.argv,
             name=part.name,
             level=running.level,
             stop_signal=part.stop_signal,

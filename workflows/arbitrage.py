@@ -22,7 +22,7 @@ from workflows.arbitrage_compensation import Compensating
 from workflows.arbitrage_opening import judge_views, opening_leg
 from workflows.arbitrage_result import ending_of
 from workflows.arbitrage_state import Opening, assets_of, sum_of, views_of
-from workflows.child_order import wait_until
+from workflows.child_order import REFERENCE_MAX_AGE, wait_until
 from workflows.domain.denials import Denied
 from workflows.domain.exact import exact, minus, times, whole_steps
 from workflows.domain.executions import ExecutionStatus
@@ -225,14 +225,14 @@ class Arbitrage(Compensating):
         leg, opening = self.leg(side.value), self.state.opening
         assert opening is not None, "set before the legs"
         quantity = await self._quantity_of_second(side, opening)
-        if quantity >= opening.quantity(side):
+        if quantity >= opening.quantity(side) and not _is_old(leg.record):
             leg.start()
             return
-        leg.stop("sized by the other leg")
+        leg.stop("the market grew old" if _is_old(leg.record) else "sized by the other leg")
         leg.start()
         await self.legs_over([leg])
-        if quantity <= 0:
-            return
+        if quantity <= 0 or _is_old(leg.record):
+            return  # what is missing is completed or unwound, by books of then
         assert self.state.deadline is not None, "set before the legs"
         name = f"{side}-2"
         record = opening_leg(
@@ -300,3 +300,8 @@ class Arbitrage(Compensating):
 
     def _end_naked(self) -> None:
         self.change(naked_s=self.naked_s(), naked_since=None)
+
+
+def _is_old(held_back: LegRecord) -> bool:
+    """True when the market that a leg was judged by is too long ago to send it."""
+    return workflow.now() - held_back.child.priced_at > REFERENCE_MAX_AGE

@@ -3,7 +3,9 @@
 Each round looks at both venues, lets `choose()` decide, and carries that out with one order. A
 round begins only when nothing of the execution can execute any more, so a late fill can never
 double a hedge. Beyond the bound the residual rests at the bound, a human is told, and the next
-round comes after `hold_retry`; after `hold_for` the plan's `hold_end` decides.
+round comes after `hold_retry`; after `hold_for` the plan's `hold_end` decides. What keeps rounds
+from bringing anything (a halt, a venue that is away, a book that gives nothing) is held as long
+and no longer, and a cancel ends it too.
 """
 
 from abc import ABC
@@ -11,6 +13,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
 from workflows import ports
 from workflows.arbitrage_residual import (
@@ -59,6 +62,11 @@ _FLATTEN_TRIES = 3
 _FINAL_REFUSALS = (RejectionFamily.BALANCE, RejectionFamily.FILTER, RejectionFamily.PERMISSION)
 _HALF = Decimal("0.5")
 _MOST_NOTES = 50
+_EMPTY_ROUNDS = 5
+"""Orders in a row that did not fill although the book said so: then the residual is held."""
+_TROUBLE_AT_LEAST = timedelta(seconds=60)
+"""A residual that nothing could be sent for is not left alone sooner, however short `hold_for`."""
+_RATE_RETRY, _RATE_TRIES = timedelta(seconds=10), 30
 
 
 class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], ABC):
@@ -71,6 +79,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
 
     _empty_rounds = 0
     _flattened = 0
+    _is_told = False
     _refused: tuple[Action, ...] = ()
 
     @property
@@ -83,29 +92,28 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         """Work the residual. True: it is held; False: nothing tradable is left; None: hand over."""
         self._refused = self._refused_at_first()
         while True:
-            await self.legs_settled(_SETTLE_WITHIN)
-            await self._learn_rates()
-            if profit_of(self.records, self.state).residual == 0:
-                return False
-            if self.should_hand_over() and await self.legs_settled():
+            is_settled = await self.legs_settled(self._settle_within())
+            await self._learn_rates(timedelta(0))
+            residual = profit_of(self.records, self.state).residual
+            if residual and is_settled and self.should_hand_over():
                 await self._hand_over_tidily()
                 return None
-            look = await self._look()
-            if look is None:
-                await self._pause(seconds(self.plan.hold_retry), "before looking again")
-                continue
-            if look.choice.action is Action.CARRY_DUST:
-                self._note(told(look, "carry_dust", workflow.now(), None))
+            look = await self._look() if residual else None
+            is_dust = look is not None and look.choice.action is Action.CARRY_DUST
+            if is_dust or not residual:
+                if not is_settled:  # with the fills a fee may come that was taken in base units
+                    await self.legs_settled()
+                    continue
+                if look is not None:
+                    self._note(told(look, "carry_dust", workflow.now(), None))
                 return False
-            if look.choice.action is not Action.HOLD_AND_ESCALATE:
-                await self._hedge(look)
-            elif await self._hold(look):
-                return True
+            if await self._round(look, residual):
+                return look is not None or not self._is_below_any_lot(residual)
 
     async def conclude(self, status: ExecutionStatus) -> None:
         """End it, once every fill and every rate is known: profit is exact or not told."""
         await self.legs_settled()
-        await self._learn_rates()
+        await self._learn_all_rates()
         residual = profit_of(self.records, self.state).residual
         if residual:
             views = await read_views(views_of(self.plan), _LOOK_WITHIN)
@@ -143,32 +151,53 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         self.change(marks=marks_of(now.residual, views) or self.state.marks)
         return look_at(self.plan, now, views, self._refused)
 
-    async def _hedge(self, look: Look) -> None:
-        """One IOC order at the bound; what it leaves is the next round's."""
+    async def _round(self, look: Look | None, residual: Decimal) -> bool:
+        """Do what can be done now. True when the time for that is over and it stays as it is."""
+        if look is None:
+            self._start_clock()
+            await self._pause(seconds(self.plan.hold_retry), "before looking again")
+        elif look.choice.action is Action.HOLD_AND_ESCALATE:
+            return await self._hold(look)
+        elif await self._hedge(look):
+            return False
+        if not self._is_trouble_over():
+            return False
+        if look is not None:
+            return await self._stop_holding(look)
+        if not self._is_below_any_lot(residual):
+            await self.alarm("RESIDUAL_HELD", f"residual={residual:f} market=absent")
+        return True
+
+    async def _hedge(self, look: Look) -> bool:
+        """One IOC order at the bound; what it leaves is the next round's. False: it was in vain."""
         action = look.choice.action
         name = self._next_name(action.value.lower())
         record = hedge_leg(self.execution_id, self.plan, look, name, workflow.now() + _HEDGE_WITHIN)
         if record is None:
+            self._start_clock()
             await self._pause(seconds(self.plan.hold_retry), "there is nothing to send")
-            return
+            return False
         self._note(told(look, action.value.lower(), workflow.now(), record.order_id))
         leg = await self._work(record)
         if leg is None:
-            return
+            return False
         if leg.record.executed:
             self._refused, self._empty_rounds = (), 0
-            return
+            return True
         if leg.record.child.status is ChildStatus.REJECTED:
             self._refused = (*self._refused, action)
-        await self._pause(
-            _RETRY_FIRST * (1 << min(self._empty_rounds, _MOST_DOUBLINGS)), "the order did not fill"
-        )
+        pause = _RETRY_FIRST * (1 << min(self._empty_rounds, _MOST_DOUBLINGS))
         self._empty_rounds += 1
+        if self._empty_rounds >= _EMPTY_ROUNDS:
+            self._start_clock()
+        await self._pause(pause, "the order did not fill")
+        return False
 
     async def _work(self, record: LegRecord) -> LegOrder | None:
         """Accept and work one order to its end; None when it was denied."""
         verdict = await self.accept(record)
         if verdict.denied is not None:
+            self._start_clock()
             await self.alarm("COMPENSATION_DENIED", str(verdict.denied))
             is_short = verdict.denied.code is DenialCode.RECONCILING
             wait = _NOT_READY_RETRY if is_short else seconds(self.plan.hold_retry)
@@ -189,8 +218,9 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
     async def _hold(self, look: Look) -> bool:
         """Rest at the bound until the next round. True when the time for that is over."""
         plan, now = self.plan, workflow.now()
-        if self.state.held_since is None:
-            self.change(held_since=now, was_cancelled_before_hold=self.is_cancelled())
+        self._start_clock()
+        if not self._is_told:
+            self._is_told = True
             await self.alarm("RESIDUAL_BEYOND_BOUND", f"residual={look.residual:f} {why(look)}")
         held_since = self.state.held_since or now
         left = held_since + seconds(plan.hold_for) - workflow.now()
@@ -206,6 +236,34 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         else:
             await self._work(record)
         return False
+
+    def _start_clock(self) -> None:
+        """From now on the residual counts as held, until `hold_for` is over."""
+        if self.state.held_since is None:
+            now, was_cancelled = workflow.now(), self.is_cancelled()
+            self.change(held_since=now, was_cancelled_before_hold=was_cancelled)
+
+    def _is_trouble_over(self) -> bool:
+        """True when rounds have been in vain for as long as they may."""
+        since, least = self.state.held_since, max(seconds(self.plan.hold_for), _TROUBLE_AT_LEAST)
+        return since is not None and (workflow.now() - since >= least or self._must_end_hold())
+
+    def _is_below_any_lot(self, residual: Decimal) -> bool:
+        """True for what counted as too small to be traded when this began."""
+        return self.state.opening is not None and abs(residual) <= self.state.opening.dust
+
+    def _request_cancel(self, request: RawValue | None) -> None:
+        super()._request_cancel(request)
+        self._end_hold()
+
+    def _heed_cancel(self) -> None:
+        super()._heed_cancel()
+        self._end_hold()
+
+    def _end_hold(self) -> None:
+        """A cancel ends the hold, also one that comes after an earlier cancel."""
+        if self.state.held_since is not None:
+            self.change(was_cancelled_before_hold=False)
 
     def _must_end_hold(self) -> bool:
         """A cancel that comes while the residual is held ends the waiting."""
@@ -239,14 +297,34 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
 
     # --- helpers --------------------------------------------------------------------------------
 
-    async def _learn_rates(self) -> None:
-        """What third assets were worth when fees were first paid in them."""
+    def _settle_within(self) -> timedelta | None:
+        """How long fills may be missing: a market order that was adopted has no other price."""
+        legs = (leg.record for leg in self.live_legs())
+        is_priceless = any(leg.child.intent.price is None and leg.executed for leg in legs)
+        return None if self.state.is_adopted and is_priceless else _SETTLE_WITHIN
+
+    async def _learn_all_rates(self) -> None:
+        """As `_learn_rates`, with patience for a venue that is away."""
+        for _ in range(_RATE_TRIES):
+            await self._learn_rates(_LOOK_WITHIN)
+            if not unpriced_assets(self.records, self.state.rates):
+                return
+            await workflow.sleep(_RATE_RETRY, summary="before asking for a fee's price again")
+        await self._learn_rates(_LOOK_WITHIN, gives_up=True)
+
+    async def _learn_rates(self, within: timedelta, *, gives_up: bool = False) -> None:
+        """What third assets were worth when fees were first paid in them.
+
+        A venue that does not tell is asked again later; one that has no price has none.
+        """
         for venue, asset in unpriced_assets(self.records, self.state.rates):
             _, quote = self.plan.symbol.split("/", 1)
             wanted = ports.ViewRequest(
                 venue=venue, account=self.plan.account, symbol=f"{asset}/{quote}"
             )
-            views = await read_views((wanted,), _LOOK_WITHIN)
+            views = await read_views((wanted,), within)
+            if views is None and not gives_up:
+                continue
             book = views[0].book if views else None
             if book is None or not (book.bids and book.asks):
                 await self.alarm("FEE_WITHOUT_PRICE", f"asset={asset} exchange={venue}")

@@ -131,6 +131,7 @@ def resting_leg(
         max_loss_bps=plan.max_loss_bps,
         tick=rules.tick,
     )
+    price = _within_collar(price, look.side, view)
     return _sized(execution_id, plan, look, name, price, TimeInForce.GTC, expires_at)
 
 

@@ -29,7 +29,7 @@ def ending_of(
         return ExecutionStatus.RESIDUAL_HELD
     if not executed_of(records, Side.BUY) and not executed_of(records, Side.SELL):
         return ExecutionStatus.CANCELLED if is_cancelled else ExecutionStatus.FAILED
-    if _is_whole(state, bought, sold):
+    if _is_whole(state, pair):
         return ExecutionStatus.COMPLETED
     if is_cancelled:
         return ExecutionStatus.CANCELLED
@@ -39,11 +39,16 @@ def ending_of(
     return ExecutionStatus.PARTIAL
 
 
-def _is_whole(state: ArbitrageState, bought: Decimal, sold: Decimal) -> bool:
-    """True when both sides have what was sent, and that was what the plan asked for."""
+def _is_whole(state: ArbitrageState, pair: tuple[LegRecord, ...]) -> bool:
+    """True when both sides have what was sent, and that was what the plan asked for.
+
+    An adopted arbitrage does not know what was decided at its beginning: its legs tell.
+    """
     opening, plan = state.opening, state.plan
+    bought, sold = executed_of(pair, Side.BUY), executed_of(pair, Side.SELL)
     if opening is None or plan is None:
-        return plan is not None and min(bought, sold) >= plan.amount
+        filled = all(leg.executed >= leg.child.intent.quantity for leg in pair)
+        return filled and bought > 0 and sold > 0
     asked = minus(plan.amount, opening.buy_quantity) <= opening.dust
     return asked and bought >= opening.buy_quantity and sold >= opening.sell_quantity
 

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import ChildStatus
-from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
+from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport, RejectionFamily
 
 _MAX_DIGITS = 40

@@ -44,7 +44,7 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
 
     async def run_execution(self) -> SnapshotT:
         """Run to the end; a cancel of the workflow becomes a cancel of the execution."""
-        protocol = await run_to_its_end(self._protocol(), self._show_cancelling)
+        protocol = await run_to_its_end(self._protocol(), self._heed_cancel)
         try:
             protocol.result()
         except FailureError as error:
@@ -56,6 +56,12 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
             workflow.continue_as_new(self.state)
         return self.snapshot()
 
+    def _heed_cancel(self) -> None:
+        """Temporal's own cancel, kept in the state: the run after this one would not know of it."""
+        if self.state.cancelled_because is None and not self.state.status.is_terminal:
+            self.change(cancelled_because=workflow.cancellation_reason() or "user_request")
+        self._show_cancelling()
+
     async def _protocol(self) -> None:
         if not self._is_continued:
             await self.admit()
@@ -66,11 +72,8 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
     # --- state ----------------------------------------------------------------------------------
 
     def should_hand_over(self) -> bool:
-        """True when this run's history is long enough for a new one. Never while cancelling."""
-        return (
-            not self.is_cancelled()
-            and workflow.info().get_current_history_length() > HISTORY_EVENTS_PER_RUN
-        )
+        """True when this run's history is long enough for a new one; a cancel is carried along."""
+        return workflow.info().get_current_history_length() > HISTORY_EVENTS_PER_RUN
 
     def hand_over(self) -> None:
         """End this run after the handlers; the next one continues from the state.
@@ -118,10 +121,13 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
         self.check_legs()
 
     async def legs_settled(self, within: timedelta | None = None) -> bool:
-        """Wait until every executed unit of every leg has its fill; False when time was up."""
-        for leg in self._legs.values():
+        """Wait until every executed unit of every leg has its fill; False when time was up.
+
+        A leg that is held back has nothing to wait for.
+        """
+        legs = [leg for leg in self._legs.values() if leg.record.is_started]
+        for leg in legs:
             leg.settle()
-        legs = list(self._legs.values())
         try:
             await workflow.wait_condition(
                 lambda: all(leg.is_settled for leg in legs) or _is_any_broken(legs),

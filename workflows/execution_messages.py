@@ -5,6 +5,7 @@ options. `plans.parse_plan` is the only way from JSON to a plan.
 """
 
 import hashlib
+import json
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
@@ -45,8 +46,12 @@ class _Plan(_Message):
     )
 
     def body_hash(self) -> str:
-        """SHA-256 of the plan as validated, without its id: equal means the same plan."""
-        body = self.model_dump_json(exclude={"id"}, exclude_none=True)
+        """SHA-256 of the plan as validated, without its id: equal means the same plan.
+
+        The order of names says nothing: a stored plan comes back in another one.
+        """
+        plan = self.model_dump(mode="json", exclude={"id"}, exclude_none=True)
+        body = json.dumps(plan, sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -39,10 +39,10 @@ from activities.venues.gateway import (
 from activities.venues.refreshed import Refreshed
 from activities.venues.rewriting_session import RewritingSession
 from workflows.domain.books import Book
+from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent, ChildType, Side
 from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
-from workflows.ports.views import Fees
 
 __all__ = ["CcxtGateway", "VenueConfig", "open_gateway"]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from activities.venues.gateway import VenueOrder, VenueTrade
 from workflows.domain.books import Book, Level
+from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument
 from workflows.domain.orders import Side
 from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
-from workflows.ports.views import Fees
 
 # ccxt's unified words; a venue's word that ccxt does not know comes through as it is.
 _STATUS: Mapping[str, VenueStatus] = MappingProxyType(

@@ -19,10 +19,10 @@ from decimal import Decimal
 from typing import Protocol
 
 from workflows.domain.books import Book
+from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
-from workflows.ports.views import Fees
 
 
 class VenueError(Exception):

@@ -19,7 +19,7 @@ from workflows.domain.orders import client_order_id
 
 VENUES = ("binance", "okx")
 FAULTY_SHARE = 0.2
-WAITING_SHARE = 0.85
+WAITING_SHARE = 0.9
 TWICE_CHANCE, STOP_CHANCE = 0.2, 0.15
 LEGS = ("buy", "buy", "buy", "sell", "sell", "sell", "unwind-1", "complete-1")
 """What a fault is aimed at; a compensation seldom is, for most arbitrages have none."""
@@ -65,6 +65,8 @@ class Arbitrages:
             "one_sided_timeout": str(round(draw.uniform(0.2, 1.0), 2)),
             "min_profit": "-1000",
             "min_profit_worst": "-1000",
+            "max_age": draw.choice(("2", "10")),
+            "max_skew": draw.choice(("0.5", "5", "5")),
             "max_loss_bps": draw.choice(("50", "200", "1000")),
             "hold_retry": "0.5",
             "hold_for": str(round(draw.uniform(0.5, 3.0), 2)),

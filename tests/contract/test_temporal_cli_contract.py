@@ -4,30 +4,31 @@ Whatever a stranger sends ends in a clear result or changes nothing; no workflow
 since one that fails is tried again for ever.
 """
 
-import asyncio
 import json
 import os
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
 
+from tests.contract.temporal_cli import (
+    CANCELS,
+    DOUBLED,
+    NO_BODY,
+    NULL,
+    PLAIN_TEXT,
+    TWO,
+    TemporalCli,
+)
 from tests.e2e.proof import assert_ledger_is_exchange, assert_tasks_never_failed
 from tests.e2e.world import World, until
-from workers.embedded_temporal import binary
 
 pytest_plugins = ("tests.e2e.engine_stack",)
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-CALL_WITHIN_S = 30
 TYPES = {"MarketOrder": "market", "LimitOrder": "limit", "TwapOrder": "twap"}
 FAR_BELOW = "49900"
-PLAIN_TEXT = ("--input", "nonsense", "--input-meta", "encoding=text/plain")
-BYTES = ("--input", "/wABAg==", "--input-base64", "--input-meta", "encoding=binary/plain")
-DOUBLED = ("--input", '{"reason":"a","reason":"b"}')  # the program itself refuses worse JSON
-NULL = ("--input", "null")
 
 
 def order(strategy_id: str, **fields: Any) -> str:
@@ -42,45 +43,8 @@ def order(strategy_id: str, **fields: Any) -> str:
     return json.dumps({name: value for name, value in body.items() if value is not None})
 
 
-@dataclass
-class Said:
-    """How a call of the program ended."""
-
-    code: int
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        assert self.code == 0, self.error
-        return json.loads(self.out)
-
-
-@dataclass
-class Cli:
-    """The `temporal` program against the running engine, and the workflows it started."""
-
-    world: World
-    home: str
-
-    async def __call__(self, *arguments: str) -> Said:
-        """`temporal workflow ARGUMENTS`, with no settings of this machine."""
-        process = await asyncio.create_subprocess_exec(
-            *(str(binary()), "workflow", *arguments),
-            *("--address", self.world.stack.temporal_address, "--output", "json"),
-            env={"PATH": os.defpath, "HOME": self.home},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, error = await asyncio.wait_for(process.communicate(), CALL_WITHIN_S)
-        return Said(process.returncode or 0, out.decode(), error.decode())
-
-    async def start(self, kind: str, order_id: str, *inputs: str) -> None:
-        started = await self(
-            *("start", "--task-queue", "orders", "--type", kind, "--workflow-id", order_id),
-            *inputs,
-        )
-        assert started.json["workflowId"] == order_id
+class Cli(TemporalCli):
+    """The program, and orders that rest."""
 
     async def rest(self, order_id: str) -> None:
         """A limit order that rests far from the market, once it is at the exchange."""
@@ -91,17 +55,6 @@ class Cli:
     async def _is_resting(self, order_id: str) -> bool:
         children = (await self.progress(order_id))["children"]
         return bool(children) and children[0]["venue_order_id"] is not None
-
-    async def progress(self, order_id: str) -> Any:
-        asked = await self("query", "--workflow-id", order_id, "--type", "progress")
-        return asked.json["queryResult"][0]
-
-    async def result(self, order_id: str) -> Any:
-        """The result of a workflow that completed without a failed task."""
-        ended = (await self("result", "--workflow-id", order_id)).json
-        assert ended["status"] == "COMPLETED", ended
-        await assert_tasks_never_failed(self.world, order_id)
-        return ended["result"]
 
 
 @pytest.fixture
@@ -171,23 +124,6 @@ async def test_an_id_started_again_with_another_body_is_denied(cli: Cli, order_i
 
 
 # --- cancel -----------------------------------------------------------------------------------
-
-CANCELS = [
-    ((), "user_request"),
-    (("--input", '{"reason":"user_request"}'), "user_request"),
-    (("--input", '{"reason":"enough"}'), "enough"),
-    (("--input", "{}"), "user_request"),
-    (("--input", '"enough"'), "enough"),
-    (NULL, "user_request"),
-    (("--input", "5"), "unreadable"),
-    (("--input", "[1,2]"), "unreadable"),
-    (("--input", '{"reason":5}'), "unreadable"),
-    (("--input", '{"why":"enough"}'), "unreadable"),
-    (("--input", '{"reason":"enough"}', "--input", "5"), "enough"),
-    (PLAIN_TEXT, "unreadable"),
-    (BYTES, "unreadable"),
-    (DOUBLED, "unreadable"),
-]
 
 
 @pytest.mark.parametrize(("inputs", "reason"), CANCELS)
@@ -260,24 +196,9 @@ async def test_a_signal_that_makes_no_sense_changes_nothing(cli: Cli, order_id, 
 
 # --- bad starts -------------------------------------------------------------------------------
 
-TWO = ("--input", "{}", "--input", "{}")
-
 
 @pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize(
-    ("inputs", "code"),
-    [
-        ((), "INVALID_INPUT"),
-        (NULL, "INVALID_TYPE"),
-        (("--input", "[]"), "INVALID_TYPE"),
-        (("--input", '"x"'), "INVALID_TYPE"),
-        (("--input", "{}"), "MISSING_FIELD"),
-        (TWO, "MISSING_FIELD"),
-        (PLAIN_TEXT, "INVALID_JSON"),
-        (BYTES, "INVALID_JSON"),
-        (DOUBLED, "DUPLICATE_FIELD"),
-    ],
-)
+@pytest.mark.parametrize(("inputs", "code"), NO_BODY)
 async def test_a_start_that_is_no_order_ends_denied(cli: Cli, order_id, kind, inputs, code):
     orders_before = len(cli.world.log().orders)
     await cli.start(kind, order_id, *inputs)

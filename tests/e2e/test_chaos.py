@@ -17,17 +17,23 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from tests.chaos.arbitrage_plan import VENUES
 from tests.chaos.desk import Told
 from tests.chaos.judge import Judge, Verdict, compare_with_told, replay
-from tests.chaos.plan import PlannedOrder, Route, plan_of, seed_of_run
+from tests.chaos.plan import plan_of, seed_of_run
+from tests.chaos.planned import PlannedArbitrage, PlannedOrder, Route
 from tests.chaos.run import OFTEN, run_one
-from tests.e2e.world import BEST_BID, VENUE, World, open_world
+from tests.e2e.world import BEST_BID, OKX, STILL, VENUE, World, open_world
 from workers.settings import Settings
+from workflows import names
+from workflows.domain.executions import ExecutionStatus
+from workflows.domain.orders import client_order_id
+from workflows.execution_messages import ArbitragePlan, ArbitrageSnapshot
 from workflows.messages import OrderSnapshot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
 
-RUNS, ORDERS, DURATION_S = 3, 40, 6.0
+RUNS, ORDERS, ARBITRAGES, DURATION_S = 2, 30, 15, 6.0
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbits(32))
 
 Record = dict[str, Any]
@@ -36,7 +42,8 @@ Record = dict[str, Any]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A stack of its own: its parts die more often than others would bear."""
-    async with open_world(tmp_path_factory.mktemp("chaos"), bound=OFTEN) as opened:
+    folder = tmp_path_factory.mktemp("chaos")
+    async with open_world(folder, bound=OFTEN, venues=VENUES) as opened:
         yield opened
 
 
@@ -45,10 +52,37 @@ async def filled(world: World) -> OrderSnapshot:
     return await world.finish(await world.place())
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def arbitrage(world: World) -> ArbitrageSnapshot:
+    """One that has bought at one exchange and sold at the other."""
+    plan = ArbitragePlan.model_validate(
+        {
+            "id": f"honest-{secrets.token_hex(4)}",
+            "symbol": STILL,
+            "buy_exchange": VENUE,
+            "sell_exchange": OKX,
+            "buy_price": "50300",
+            "sell_price": "49700",
+            "amount": "0.01",
+            "min_profit": "-100",
+            "min_profit_worst": "-100",
+        }
+    )
+    await world.orders.execute_arbitrage(plan)
+    ended = await world.orders.arbitrage_result(str(plan.id))
+    assert ended.status is ExecutionStatus.COMPLETED, ended
+    return ended
+
+
 async def test_nothing_is_sent_twice_lost_or_left_when_parts_die_at_random(world: World, capsys):
-    judge, strikes, faults, filled = Judge(), 0, 0, 0
+    judge, strikes, faults, filled, paired = Judge(), 0, 0, 0, 0
     for number in range(RUNS):
-        plan = plan_of(seed_of_run(SEED, number), orders=ORDERS, duration_s=DURATION_S)
+        plan = plan_of(
+            seed_of_run(SEED, number),
+            orders=ORDERS,
+            arbitrages=ARBITRAGES,
+            duration_s=DURATION_S,
+        )
         outcome = await run_one(world, judge, number, plan, lambda _: None)
         with capsys.disabled():
             print(f"\n{json.dumps(outcome.line())}", end="")
@@ -56,7 +90,8 @@ async def test_nothing_is_sent_twice_lost_or_left_when_parts_die_at_random(world
         strikes += outcome.broken.kills + outcome.broken.freezes
         faults += outcome.broken.faults
         filled += outcome.verdict.statuses["filled"]
-    assert min(strikes, faults, filled) > 0, (strikes, faults, filled)
+        paired += outcome.verdict.statuses["arbitrage completed"]
+    assert min(strikes, faults, filled, paired) > 0, (strikes, faults, filled, paired)
 
 
 # --- the judge itself -----------------------------------------------------------------------------
@@ -103,20 +138,48 @@ async def test_a_log_that_says_otherwise_is_a_violation(
     assert getattr(verdict, charge), verdict.sentences()
 
 
-async def test_an_honest_copy_of_the_log_is_clean(world: World, filled: OrderSnapshot, tmp_path):
+@pytest.mark.usefixtures("filled", "arbitrage")
+async def test_an_honest_copy_of_the_logs_is_clean(world: World, tmp_path: Path):
     verdict = await Judge().judge(tampered(world, tmp_path, lambda records: records))
     assert verdict.is_clean, verdict.sentences()
 
 
-def tampered(world: World, home: Path, change: Callable[[list[Record]], list[Record]]) -> Settings:
-    """The same ledger, beside a copy of the exchange's log with something changed in it."""
+def with_another_price(records: list[Record], child: str) -> list[Record]:
+    """The exchange paid a hundredth of a cent more than was told."""
+    (trade, *_) = trades_of(records, child)
+    dearer = {**trade, "price": str(Decimal(trade["price"]) + Decimal("0.01"))}
+    return [dearer if each is trade else each for each in records]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "charge"),
+    [(with_another_price, "ledger_differences"), (without_a_fill, "lost")],
+)
+async def test_an_arbitrage_that_tells_another_profit_or_a_naked_leg_is_a_violation(
+    world: World, arbitrage: ArbitrageSnapshot, tmp_path: Path, tamper, charge
+):
+    sold = client_order_id(names.leg_order_id(arbitrage.execution_id, "sell"), 0)
+    settings = tampered(world, tmp_path, lambda records: tamper(records, sold), venue=OKX)
+    verdict = await Judge(settle_within_s=0).judge(settings)
+    assert arbitrage.execution_id in getattr(verdict, charge), verdict.sentences()
+
+
+def tampered(
+    world: World,
+    home: Path,
+    change: Callable[[list[Record]], list[Record]],
+    venue: str = VENUE,
+) -> Settings:
+    """The same ledger, beside copies of the exchanges' logs with something changed in one."""
     settings = world.stack.settings
     copy = settings.model_copy(
         update={"delta_home": home, "database_url": SecretStr(settings.dsn())}
     )
-    path = copy.home.paper_journal(VENUE)
-    path.parent.mkdir(parents=True)
-    shutil.copy(world.stack.paper_journal(VENUE), path)
+    for name in VENUES:
+        path = copy.home.paper_journal(name)
+        path.parent.mkdir(parents=True)
+        shutil.copy(world.stack.paper_journal(name), path)
+    path = copy.home.paper_journal(venue)
     records = [json.loads(line) for line in path.read_text().splitlines()]
     lines = [json.dumps(each | {"commit": True}, separators=(",", ":")) for each in change(records)]
     path.write_text("".join(f"{line}\n" for line in lines))
@@ -149,6 +212,22 @@ async def test_what_callers_were_told_is_held_against_the_engine(world: World, h
     verdict = Verdict()
     await compare_with_told(world, [Told(order, [(Route.HTTP, heard)])], [], verdict)
     assert list(getattr(verdict, charge)) == ["ghost"]
+
+
+async def test_an_arbitrage_that_nobody_ever_started_is_lost(world: World):
+    ghost = PlannedArbitrage(
+        at_s=0,
+        key="ghost-pair",
+        body={},
+        routes=(Route.CLIENT,),
+        again_after_s=0,
+        stop=None,
+        waits=False,
+        faults=(),
+    )
+    verdict = Verdict()
+    await compare_with_told(world, [Told(ghost, [(Route.CLIENT, "running")])], [], verdict)
+    assert list(verdict.lost) == ["ghost-pair"]
 
 
 async def test_an_end_that_differs_from_the_ledgers_is_a_difference(

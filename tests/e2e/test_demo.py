@@ -24,6 +24,7 @@ from workers.settings import is_setting, load_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SLICES, INTERVAL_S = 8, 2
+VENUES = ["binance", "okx"]
 WITHIN_S = 150.0
 END_WITHIN_S = 60.0
 FIRST_FILL_WITHIN_S = 30
@@ -121,11 +122,17 @@ def test_the_demo_shows_that_everything_holds(start, environ, taken_port):
     assert summary["first_fill_s"] < FIRST_FILL_WITHIN_S
     _orders_are_told_truly(summary)
     _the_worker_was_replaced(summary["crash"])
+    arbitrage, refused, rebalance = summary["executions"]
+    _both_legs_were_traded(arbitrage)
+    _the_lone_leg_was_unwound(refused)
+    _value_was_moved(rebalance)
     check = summary["check"]
     assert check["sent_twice"] == 0
     assert check["violations"] == []
-    assert check["venues"] == ["binance", "okx"]
-    assert check["orders_sent"] >= 2 + SLICES // 2
+    assert check["venues"] == VENUES
+    legs = [each for execution in summary["executions"] for each in execution["orders"]]
+    filled = [each for each in legs if Decimal(each["filled"])]
+    assert check["orders_sent"] >= 2 + SLICES // 2 + len(filled)
     assert check["fills"] >= check["orders_sent"] - 1  # all but a limit order may have to fill
     assert f"{taken_port} (API)" in shown
     assert "\x1b" not in shown, "no colours off a terminal"
@@ -152,6 +159,62 @@ def _the_worker_was_replaced(crash: dict[str, Any]) -> None:
     assert crash["slice_number"] >= 4
     assert {crash["worker"], crash["taken_over_by"]} == {"worker-0", "worker-1"}
     assert 0 < crash["takeover_s"] <= crash["next_slice_s"] < SLICES * INTERVAL_S
+
+
+def _both_legs_were_traded(arbitrage: dict[str, Any]) -> None:
+    assert (arbitrage["kind"], arbitrage["status"]) == ("arbitrage", "completed")
+    legs = {each["leg"]: each for each in arbitrage["orders"]}
+    buy, sell = legs["buy"], legs["sell"]
+    assert [buy["side"], sell["side"]] == ["buy", "sell"]
+    assert sorted([buy["exchange"], sell["exchange"]]) == VENUES
+    assert Decimal(buy["filled"]) > 0
+    assert Decimal(sell["filled"]) > 0
+    assert _is_what_the_fills_say(arbitrage)
+    _profit_is_within_its_bound(arbitrage)
+
+
+def _the_lone_leg_was_unwound(refused: dict[str, Any]) -> None:
+    assert (refused["status"], refused["outcome"]) == ("unwound", "UNWOUND")
+    legs = {each["leg"]: each for each in refused["orders"]}
+    sell, (unwind,) = legs["sell"], [each for each in legs.values() if "unwind" in each["leg"]]
+    assert (sell["status"], Decimal(sell["filled"])) == ("rejected", 0)
+    assert "nsufficient" in sell["reason"]
+    assert (unwind["side"], unwind["exchange"]) == ("sell", refused["buy_exchange"])
+    assert refused["compensation"][0] == "unwind"
+    assert Decimal(refused["compensation_cost"]) > 0
+    assert _is_what_the_fills_say(refused)
+    _profit_is_within_its_bound(refused)
+
+
+def _is_what_the_fills_say(arbitrage: dict[str, Any]) -> bool:
+    """Cash in and out, as far as the summary tells it; what is left over is worth cents."""
+    cash = Decimal(0)
+    for leg in arbitrage["orders"]:
+        if filled := Decimal(leg["filled"]):
+            value = filled * Decimal(leg["average_price"])
+            cash += value if leg["side"] == "sell" else -value
+            cash -= Decimal(leg["fees"].get("USDT", "0"))
+    return abs(cash - Decimal(arbitrage["profit"])) < 1
+
+
+def _profit_is_within_its_bound(arbitrage: dict[str, Any]) -> None:
+    bound = Decimal(arbitrage["bound"])
+    assert 0 < bound < 50
+    assert Decimal(arbitrage["profit"]) >= -bound
+
+
+def _value_was_moved(rebalance: dict[str, Any]) -> None:
+    assert rebalance["kind"] == "rebalance"
+    assert rebalance["status"] == "completed" or rebalance["skipped"] or rebalance["needs_transfer"]
+    first_pass = [each for each in rebalance["orders"] if each["order_id"].split(":")[1][0] == "1"]
+    assert {each["exchange"] for each in first_pass} <= set(VENUES)
+    sides = [each["side"] for each in first_pass]
+    assert sides == sorted(sides, reverse=True), "sells first"
+    weights = rebalance["weights_before"]
+    assert set(weights) == {"BTC", "ETH", "USDT"}
+    assert sum(map(Decimal, weights.values())).quantize(Decimal("1e-9")) == 1
+    for asset, target in rebalance["targets"].items():
+        assert abs(Decimal(rebalance["weights_after"][asset]) - Decimal(target)) < Decimal("0.001")
 
 
 def test_ctrl_c_in_the_middle_stops_everything_and_says_so(start, environ):

@@ -172,7 +172,9 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def settings_in(folder: Path, venues: Sequence[str] = (VENUE,)) -> Settings:
+def settings_in(
+    folder: Path, venues: Sequence[str] = (VENUE,), changes: Mapping[str, str] | None = None
+) -> Settings:
     """Venues with two accounts each, two workers, free ports, everything under `folder`."""
     tape = folder / "still.csv"
     tape.write_text(_STILL_TAPE)
@@ -200,6 +202,7 @@ def settings_in(folder: Path, venues: Sequence[str] = (VENUE,)) -> Settings:
             **hedge,
             **ports,
             **FIGURES,
+            **(changes or {}),
         }
     )
 
@@ -211,12 +214,14 @@ async def open_world(
     kinds: Collection[str] = ALL_KINDS,
     bound: RestartBound | None = None,
     venues: Sequence[str] = (VENUE,),
+    changes: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """Start everything, wait until all accounts may trade, and leave nothing behind.
 
     Without workers among `kinds` it is the caller who waits. `bound`: how often a part may die.
+    `changes` are settings that differ from the usual ones.
     """
-    settings = settings_in(folder, venues)
+    settings = settings_in(folder, venues, changes)
     try:
         async with AsyncExitStack() as opened:
             stack = await opened.enter_async_context(LocalStack(settings, kinds=kinds, bound=bound))

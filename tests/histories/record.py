@@ -1,11 +1,12 @@
-"""Records the histories of real orders on the real engine, one per path, in the newest folder.
+"""Records the histories of real orders and executions on the real engine, one per path.
 
     .venv/bin/python -m tests.histories.record
 
-It starts a stack of its own, works orders of every kind to every end, over kills too, and writes
-what Temporal holds. `test_recorded_histories_replay` then replays the files on the current code.
-When new code gives histories of another form, name a new folder: those of the old forms stay, for
-orders that began under them may still run.
+It starts stacks of its own, works orders and executions of every kind to every end, over kills too,
+and replaces the newest folder by what Temporal holds, once all is recorded.
+`test_recorded_histories_replay` then replays the files on the current code. When new code gives
+histories of another form, name a new folder: those of the old forms stay, for what began under
+them may still run.
 
 Rule: a file names no machine. Process ids, host names and stack traces are cut, and a recording
 that still holds one is an error.
@@ -14,6 +15,7 @@ that still holds one is an error.
 import asyncio
 import json
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -23,11 +25,13 @@ from typing import Any
 
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 
+from tests.e2e.arbitrage_world import open_pair
 from tests.e2e.world import BEST_ASK, HEDGE, MAIN, STILL, VENUE, World, open_world, until
+from tests.histories.executions import EXECUTIONS
 from workflows import names
 from workflows.messages import OrderSnapshot
 
-FOLDER = Path(__file__).parent / "02-glances"
+FOLDER = Path(__file__).parent / "03-executions"
 """One folder for each form that histories have had; a new form gets a new one."""
 ROOT = Path(__file__).parents[2]
 FAR_BELOW = "49900"
@@ -157,28 +161,52 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 async def record() -> None:
-    """Run every scenario and write its history; the feeds come last."""
+    """Run every scenario, then put their histories in place of the newest folder's."""
     with tempfile.TemporaryDirectory() as folder:
-        async with open_world(Path(folder)) as world:
-            for name, scenario in SCENARIOS.items():
-                ended = await scenario(world)
-                _write(name, await world.history(ended.order_id))
-                print(f"{name:<42} {ended.status:<10} {ended.reason}")
-            following = names.account_feed_id(VENUE, MAIN)
-            _write("feed.following", await world.history(following))
-            stopped = names.account_feed_id(VENUE, HEDGE)
-            handle = world.temporal.get_workflow_handle(stopped)
-            await handle.cancel()
-            with suppress(WorkflowFailureError):
-                await handle.result()
-            _write("feed.cancelled", await world.history(stopped))
+        recorded = Path(folder) / FOLDER.name
+        recorded.mkdir()
+        await _record_orders(Path(folder) / "orders", recorded)
+        await _record_executions(Path(folder) / "executions", recorded)
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        shutil.copytree(recorded, FOLDER)
 
 
-def _write(name: str, history: WorkflowHistory) -> None:
+async def _record_orders(stack: Path, recorded: Path) -> None:
+    """The feeds come last."""
+    stack.mkdir()
+    async with open_world(stack) as world:
+        for name, scenario in SCENARIOS.items():
+            ended = await scenario(world)
+            _write(recorded, name, await world.history(ended.order_id))
+            print(f"{name:<42} {ended.status:<14} {ended.reason}")
+        following = names.account_feed_id(VENUE, MAIN)
+        _write(recorded, "feed.following", await world.history(following))
+        stopped = names.account_feed_id(VENUE, HEDGE)
+        handle = world.temporal.get_workflow_handle(stopped)
+        await handle.cancel()
+        with suppress(WorkflowFailureError):
+            await handle.result()
+        _write(recorded, "feed.cancelled", await world.history(stopped))
+
+
+async def _record_executions(stack: Path, recorded: Path) -> None:
+    stack.mkdir()
+    async with open_pair(stack) as pair:
+        for name, scenario in EXECUTIONS.items():
+            ended = await scenario(pair)
+            await pair.clear()
+            _write(recorded, name, await pair.world.history(ended.id))
+            if ended.first_run_id is not None:
+                first = pair.world.temporal.get_workflow_handle(ended.id, run_id=ended.first_run_id)
+                _write(recorded, f"{name}.first_run", await first.fetch_history())
+            print(f"{name:<42} {ended.status:<14} {ended.detail}")
+
+
+def _write(folder: Path, name: str, history: WorkflowHistory) -> None:
     text = json.dumps(_cleaned(history.to_json_dict()), separators=(",", ":"))
     traces = [each for each in (socket.gethostname(), str(ROOT)) if each in text]
     assert not traces, f"{name} names this machine: {traces}"
-    (FOLDER / f"{name}.json").write_text(text + "\n")
+    (folder / f"{name}.json").write_text(text + "\n")
 
 
 def _cleaned(value: Any) -> Any:

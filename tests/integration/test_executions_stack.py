@@ -92,7 +92,7 @@ async def test_an_arbitrage_trades_both_legs_once_and_is_told_alike_by_every_way
         ({"sell_exchange": "kraken"}, "UNKNOWN_ENUM", "sell_exchange"),
         ({"account": "other"}, "UNKNOWN_ENUM", "account"),
         ({"symbol": "XXX/YYY"}, "UNKNOWN_SYMBOL", "symbol"),
-        ({"amount": "0.00001"}, "MIN_NOTIONAL", "amount"),
+        ({"amount": "0.0001"}, "OUT_OF_RANGE", "amount"),  # within the minimum's buffer
         ({"amount": "0.0000001"}, "OUT_OF_RANGE", "amount"),
         ({"buy_price": "45000", "sell_price": "45500"}, "SLIPPAGE", "buy_price"),
         ({"min_profit": "5000"}, "BELOW_MIN_PROFIT", "min_profit"),
@@ -166,17 +166,20 @@ async def test_the_command_line_runs_shows_and_lists_arbitrages(
     assert (code, json.loads(out)["arbitrages"][0]["execution_id"]) == (0, execution_id)
     code, out, err = await cli(environ, "arbitrage", "cancel", execution_id)
     assert (code, out, err.partition(":")[0]) == (1, "", "ALREADY_TERMINAL")
-    code, out, err = await cli(environ, "arbitrage", "run", "--plan", str(file), "--amount", "9")
-    assert (code, out, err.partition(":")[0]) == (2, "", "RISK_MAX_NOTIONAL")
+    hopeless = ["--plan", str(file), "--min-profit", "5000"]
+    code, out, err = await cli(environ, "arbitrage", "run", *hopeless)
+    assert (code, out, err.partition(":")[0]) == (1, "", "BELOW_MIN_PROFIT")
 
 
 async def test_metrics_count_an_execution_once_and_its_legs_not_at_all(
     http: httpx.AsyncClient,
 ) -> None:
-    def of(text: str, workflow_type: str, exchange: str) -> Decimal:
-        labels = f'{{exchange="{exchange}",workflow_type="{workflow_type}"}} '
-        rows = [row for row in text.splitlines() if row.startswith("trade_execution_success_total")]
-        return Decimal(next(row for row in rows if labels in row).split()[-1])
+    def of(
+        text: str, workflow_type: str, exchange: str, name: str = "trade_execution_success_total"
+    ) -> Decimal:
+        labels = f'{name}{{exchange="{exchange}",workflow_type="{workflow_type}"}} '
+        rows = [row for row in text.splitlines() if row.startswith(labels)]
+        return Decimal(rows[0].split()[-1]) if rows else Decimal(0)
 
     before = (await http.get("/metrics")).text
     answer = await http.post(ARBITRAGES, json=PLAN | {"id": new_id()})
@@ -184,6 +187,8 @@ async def test_metrics_count_an_execution_once_and_its_legs_not_at_all(
     after = (await http.get("/metrics")).text
     pair = ("Arbitrage", "binance|okx")
     assert of(after, *pair) == of(before, *pair) + 1
+    timed = (*pair, "trade_execution_duration_seconds_count")
+    assert of(after, *timed) == of(before, *timed) + 1
     for venue in VENUES:
         assert of(after, "LimitOrder", venue) == of(before, "LimitOrder", venue)
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -63,14 +62,14 @@ async def test_the_same_plan_after_its_end_gets_the_stored_end(ledger: World) ->
     assert json.loads(opened.stored or "") == json.loads(end.snapshot)
 
 
-@pytest.mark.parametrize("run_chain", ["chain", "later"])
-async def test_another_plan_under_a_known_id_is_denied(ledger: World, run_chain: str) -> None:
+async def test_another_plan_under_a_known_id_is_denied(ledger: World) -> None:
     await ledger.executions.open_execution(an_execution())
     other = an_execution(run_chain="later", amount=Decimal(2))
     opened = await ledger.executions.open_execution(other)
     assert opened.kind is OpenExecutionKind.DENIED
-    again = await ledger.executions.open_execution(an_execution(run_chain=run_chain))
-    assert again.kind is not OpenExecutionKind.DENIED
+    # the refusal adopted nothing
+    again = await ledger.executions.open_execution(an_execution())
+    assert again.kind is OpenExecutionKind.NEW
 
 
 async def test_another_kind_under_a_known_id_is_denied(ledger: World) -> None:
@@ -169,6 +168,19 @@ async def test_a_denied_leg_undoes_the_others_and_leaves_an_audit(ledger: World)
     assert (row["kind"], row["subject"]) == ("execution", "arb-1:buy arb-1:sell")
     assert (row["verdict"], row["code"]) == ("denied", "RISK_PRICE_COLLAR")
     assert await accept(ledger, buy, sell) == verdict
+
+
+async def test_a_leg_that_was_approved_in_other_company_is_denied_with_other_figures(
+    ledger: World,
+) -> None:
+    await begun(ledger)
+    verdict = await accept(ledger, a_pair(quantity=Decimal("0.5"))[0])
+    assert verdict.denied is not None
+    assert (verdict.denied.code, verdict.denied_leg) == (
+        DenialCode.IDEMPOTENCY_CONFLICT,
+        "arb-1:buy",
+    )
+    assert await ledger.value("SELECT sum(quantity) FROM reservations") == 2
 
 
 async def test_every_account_must_be_vouched_for(ledger: World) -> None:
@@ -333,56 +345,3 @@ async def test_the_end_of_a_leg_that_was_denied_with_others_is_no_news(ledger: W
     buy, _ = a_pair()
     await ledger.executions.save_execution(the_end(an_end(buy, "denied")))
     assert await ledger.alarms() == []
-
-
-# --- what is shown ------------------------------------------------------------------------------
-
-
-async def test_executions_are_shown_newest_first_page_by_page(ledger: World) -> None:
-    names = [f"arb-{number}" for number in range(5)]
-    for name in names:
-        await ledger.executions.open_execution(an_execution(name))
-    page, cursor = await ledger.views.executions(ExecutionKind.ARBITRAGE, limit=3)
-    rest, end = await ledger.views.executions(ExecutionKind.ARBITRAGE, limit=3, cursor=cursor)
-    assert [each.execution_id for each in (*page, *rest)] == names[::-1]
-    assert end is None
-
-
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        ({"kind": ExecutionKind.REBALANCE}, []),
-        ({"strategy_id": "s1"}, ["arb-1"]),
-        ({"strategy_id": "s2"}, []),
-        ({"status": ExecutionStatus.RUNNING}, ["arb-1"]),
-        ({"status": ExecutionStatus.FAILED}, []),
-    ],
-)
-async def test_executions_are_filtered(
-    ledger: World, filters: dict[str, Any], expected: list[str]
-) -> None:
-    await begun(ledger)
-    page, _ = await ledger.views.executions(**filters)
-    assert [each.execution_id for each in page] == expected
-
-
-async def test_the_legs_of_an_execution_are_shown_with_their_fills(ledger: World) -> None:
-    buy, sell = await begun(ledger)
-    await fill(ledger, buy, "0.4", fee="0.0004")
-    shown = await ledger.views.execution_legs("arb-1")
-    assert [leg.order_id for leg in shown] == [buy.order_id, sell.order_id]
-    assert [leg.filled_quantity for leg in shown] == [Decimal("0.4"), 0]
-    assert shown[0].fees == {"BTC": Decimal("0.0004")}
-    assert [len(leg.children) for leg in shown] == [1, 1]
-
-
-async def test_an_id_of_the_longest_kind_makes_legs_that_can_be_read(ledger: World) -> None:
-    name = "a" * 64
-    pair = await begun(ledger, name)
-    for leg in pair:
-        shown = await ledger.views.order(leg.order_id)
-        assert shown is not None
-        assert shown.order_id == leg.order_id
-    page, cursor = await ledger.views.orders(limit=1)
-    assert len(page) == 1
-    assert len((await ledger.views.orders(limit=1, cursor=cursor))[0]) == 1

@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -59,6 +60,33 @@ async def test_a_migration_killed_before_its_commit_leaves_nothing(
     tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
     await connection.close()
     assert tables == 0
+
+
+async def test_orders_of_the_revision_before_executions_are_kept(empty_database_url: str) -> None:
+    import activities.ledger.migrate as migrate
+
+    def before(connection: Connection) -> None:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+
+    await migrate._in_transaction(empty_database_url, before)
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(
+            "INSERT INTO parent_orders (order_id, run_chain, body_hash, strategy_id, account, "
+            "exchange, symbol, side, order_type, quantity, priority, request, status) "
+            "VALUES ('o', 'c', 'h', 's', 'main', 'binance', 'BTC/USDT', 'buy', 'limit', 1, 3, "
+            "'{}', 'pending')"
+        )
+        await connection.execute("INSERT INTO risk_checks VALUES ('parent', 'o', 0, 'approved')")
+        await asyncio.to_thread(upgrade, empty_database_url)
+        kept = await connection.fetchrow("SELECT order_id, execution_id FROM parent_orders")
+        assert tuple(kept) == ("o", None)
+        with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+            await connection.execute("DELETE FROM risk_checks")
+    finally:
+        await connection.close()
 
 
 async def _revision(url: str) -> str | None:

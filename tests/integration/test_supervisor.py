@@ -242,15 +242,34 @@ async def test_what_a_killed_supervisor_left_behind_is_stopped(tmp_path):
 
 async def test_a_process_that_only_shares_the_recorded_id_is_never_touched(tmp_path):
     with subprocess.Popen([sys.executable, "-c", FOREVER]) as stranger:
-        record = Record.of_process(
-            stranger.pid, name="part", level=0, stop_signal=signal.SIGKILL, stop_timeout_s=1
-        )
-        assert record is not None
+        record = recorded(stranger)
         for change in ({"create_time": record.create_time - 60}, {"argv": ["postgres"]}):
             replace(record, **change).write(tmp_path)
             assert await stop_leftovers(tmp_path) == []
             assert stranger.poll() is None
         stranger.kill()
+
+
+def recorded(process: "subprocess.Popen[bytes]") -> Record:
+    assert isinstance(process.args, list)
+    record = Record.of_process(
+        process.pid,
+        process.args,
+        name="part",
+        level=0,
+        stop_signal=signal.SIGKILL,
+        stop_timeout_s=1,
+    )
+    assert record is not None
+    return record
+
+
+async def test_a_process_that_has_just_been_started_is_known_again_later():
+    for _ in range(40):  # the system tells an empty command line for a moment, now and then
+        with subprocess.Popen(["/bin/sleep", "60"]) as started:
+            record = recorded(started)
+            await until(lambda record=record: record.process() is not None)
+            started.kill()
 
 
 async def test_an_unreadable_record_is_dropped(tmp_path):

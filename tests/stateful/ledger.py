@@ -86,9 +86,15 @@ class MemoryLedger:
     # --- attempts -------------------------------------------------------------------------------
 
     async def reserve(
-        self, intent: ChildIntent, attempt: int, reference: Decimal, parent: Decimal
+        self,
+        intent: ChildIntent,
+        attempt: int,
+        reference: Decimal,
+        parent: Decimal,
+        compensates: str | None,
     ) -> tuple[str, Denied | None]:
         del reference, parent
+        assert compensates is None, "no execution runs here"
         denied = await self._transaction("reserve", lambda: self._reserve(intent, attempt))
         return EPOCH, denied
 

@@ -3,7 +3,7 @@
 import socket
 from decimal import Decimal
 
-from starters.demo_settings import REPLAY_SPEED, demo_settings, on_free_ports
+from starters.demo_settings import CONTROL_PORT, REPLAY_SPEED, SEED, demo_settings, on_free_ports
 from workers.settings import load_settings
 from workers.stack_parts import embedded_venues
 
@@ -43,6 +43,17 @@ def test_ports_and_protocol_figures_are_taken_over(tmp_path):
     assert (chosen.api_port, chosen.validity_window_s) == (28003, Decimal("0.5"))
 
 
+def test_faults_can_be_asked_for_and_the_market_is_the_demo_s_unless_settings_say_otherwise(
+    tmp_path,
+):
+    given = {"DELTA_HOME": str(tmp_path)}
+    chosen = demo_settings(load_settings(given))
+    assert (chosen.paper_control_port, chosen.paper_seed) == (CONTROL_PORT, SEED)
+    given |= {"PAPER_CONTROL_PORT": "28103", "PAPER_SEED": "42"}
+    chosen = demo_settings(load_settings(given))
+    assert (chosen.paper_control_port, chosen.paper_seed) == (28103, 42)
+
+
 def test_a_replay_runs_at_the_demo_s_pace_unless_one_is_given(tmp_path):
     tape = tmp_path / "tape.csv"
     tape.write_text("symbol,timestamp,side,price,amount\n")
@@ -50,6 +61,20 @@ def test_a_replay_runs_at_the_demo_s_pace_unless_one_is_given(tmp_path):
     assert demo_settings(load_settings(given)).replay_speed == REPLAY_SPEED
     given["REPLAY_SPEED"] = "3"
     assert demo_settings(load_settings(given)).replay_speed == 3
+
+
+def test_a_taken_control_port_moves_with_those_of_all_exchanges(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = int(taken.getsockname()[1])
+        given = load_settings({"DELTA_HOME": str(tmp_path), "PAPER_CONTROL_PORT": str(port - 1)})
+        chosen, in_use = on_free_ports(demo_settings(given))
+    assert (port, "PAPER_CONTROL_PORT") in [(each.port, each.setting) for each in in_use]
+    ports = {chosen.paper_control_port_of(venue) for venue in chosen.exchanges}
+    assert port not in ports
+    assert len(ports) == 2
+    assert not ports & {chosen.paper_port_of(venue) for venue in chosen.exchanges}
 
 
 def test_a_taken_port_is_named_and_another_one_used_with_its_neighbours(tmp_path):

@@ -17,14 +17,17 @@ import typer
 from starters.api.app import create_app
 from starters.api.errors import ApiCode, status_of
 from starters.cli import app as starters_app
-from starters.client import WORKFLOW_TYPES
+from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
 from workers.__main__ import app as workers_app
 from workers.settings import Settings, is_setting, load_settings
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType
+from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import OrderRequest, parse_order
+from workflows.plans import parse_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
@@ -32,6 +35,8 @@ APPS = {"starters": starters_app, "workers": workers_app}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 FOLDERS = ("workflows", "activities", "workers", "starters", "tests", "deploy", ".ci")
 TYPES = {workflow: kind for kind, workflow in WORKFLOW_TYPES.items()}
+PLANS = {ExecutionKind.ARBITRAGE: ArbitragePlan, ExecutionKind.REBALANCE: RebalancePlan}
+EXECUTIONS = {EXECUTION_TYPES[kind]: plan for kind, plan in PLANS.items()}
 
 
 def text_of(document: str) -> str:
@@ -126,6 +131,8 @@ def order_of(kind: OrderType) -> dict[str, object]:
 def test_the_tables_of_types_and_states_are_the_enums():
     assert column("| type | what it does |") == [kind.value for kind in OrderType]
     assert column("| state | meaning |") == [status.value for status in OrderStatus]
+    told = column("| status of an execution | meaning |")
+    assert told == [status.value for status in ExecutionStatus]
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -153,8 +160,11 @@ def test_every_temporal_command_uses_names_of_ours(line):
     given = dict(zip(words[3::2], words[4::2], strict=True))
     if words[2] == "start":
         assert given["--task-queue"] == names.ORDERS_QUEUE
-        raw = given["--input"].encode()
-        assert isinstance(parse_order(raw, order_type=TYPES[given["--type"]]), OrderRequest)
+        raw, kind = given["--input"].encode(), given["--type"]
+        if kind in EXECUTIONS:
+            assert isinstance(parse_plan(raw, EXECUTIONS[kind]), EXECUTIONS[kind])
+        else:
+            assert isinstance(parse_order(raw, order_type=TYPES[kind]), OrderRequest)
     elif words[2] == "query":
         assert given["--type"] == names.PROGRESS
     elif words[2] == "signal":
@@ -168,7 +178,7 @@ def test_every_temporal_command_uses_names_of_ours(line):
 
 def test_the_workflow_types_and_search_attributes_are_all_named():
     told = set(spans(README))
-    assert told >= set(TYPES)
+    assert told >= {*TYPES, *EXECUTIONS}
     assert told >= {key.name for key in names.SEARCH_ATTRIBUTES}
 
 
@@ -197,7 +207,10 @@ def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
     ]
     assert matching
     if body is not None:
-        assert isinstance(parse_order(body.encode()), OrderRequest)
+        kind = address.path.rsplit("/", 1)[1]
+        plan = PLANS.get(kind) if kind != "orders" else None
+        read = parse_plan(body.encode(), plan) if plan else parse_order(body.encode())
+        assert isinstance(read, plan or OrderRequest)
 
 
 # --- settings, links, paths -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ Workflows call the functions; `activities` implements the abstract classes. Retr
 beside the calls and nowhere else.
 """
 
+from workflows.domain.fees import Fees
 from workflows.ports.executions import (
     AcceptLeg,
     AcceptLegs,
@@ -70,7 +71,6 @@ from workflows.ports.venue_data import (
 )
 from workflows.ports.views import (
     AssetMarket,
-    Fees,
     Portfolio,
     PortfolioRequest,
     VenueView,

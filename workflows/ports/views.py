@@ -13,21 +13,10 @@ from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
 
 from workflows.domain.books import Book
+from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument, Quote
 from workflows.names import venue_data_queue
 from workflows.ports.venue import NETWORK_RETRY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fees:
-    """Fractions of the value that the account pays; negative for a rebate.
-
-    `buys_pay_base`: the fee of a buy is taken from the base units bought.
-    """
-
-    maker: Decimal
-    taker: Decimal
-    buys_pay_base: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
