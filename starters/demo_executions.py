@@ -86,8 +86,9 @@ class ExecutionDesk:
             self._say(gap, plan, "no gap pays now")
             seller = gap.sell_exchange
             words = await refuse_leg(self.controls[seller], seller, str(plan.id), Side.SELL.value)
-            told = f"told {seller} to refuse the sell leg, through its port for faults: {words}"
+            told = f"told {seller}, through its port for faults, to refuse the sell leg with"
             self.screen.line(told, "bold yellow")
+            self.screen.line(words, "yellow")
             return plan
 
         _, done = await self._traded(ready)
@@ -185,7 +186,9 @@ class ExecutionDesk:
 
     def _note(self, outcome: ArbitrageOutcome) -> None:
         style = "red" if outcome.failures() else "green"
-        self.screen.line(arbitrage_told(outcome), style)
+        profit, alone = arbitrage_told(outcome)
+        self.screen.line(profit, style)
+        self.screen.line(alone)
         self.result.executions.append(outcome)
 
     async def _shifted(self, number: int) -> RebalancePlan:

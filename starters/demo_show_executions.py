@@ -26,7 +26,7 @@ from workflows.execution_messages import (
 )
 
 _REASON_CHARACTERS = 100
-_PERCENT, _CENT = Decimal(100), Decimal("0.01")
+_PERCENT = Decimal(100)
 
 
 def arbitrage_shown(done: ArbitrageSnapshot) -> RenderableType:
@@ -65,17 +65,17 @@ def _decided(view: CompensationView, base: str) -> str:
     return f"decided: {what} {amount(view.residual)} {base}{loss}"
 
 
-def arbitrage_told(outcome: ArbitrageOutcome) -> str:
-    """The end in one line: profit, what compensation cost, how long one leg stood alone."""
+def arbitrage_told(outcome: ArbitrageOutcome) -> tuple[str, str]:
+    """The end in two lines: the profit; then how long one leg stood alone, and what that cost."""
     done = outcome.done
-    parts = [
+    profit = (
         f"{done.status}: {_signed(done.actual_profit)} USDT after {price(done.fees_total)} of fees "
-        f"(at most {price(outcome.bound)} may be lost)",
-        f"one leg stood alone for {done.naked_seconds:.3f} s",
-    ]
+        f"(at most {price(outcome.bound)} may be lost)"
+    )
+    alone = f"one leg stood alone for {done.naked_seconds:.3f} s"
     if done.compensation_cost is not None:
-        parts.append(f"compensation cost {price(done.compensation_cost)} USDT")
-    return "; ".join(parts)
+        alone += f"; what compensated it cost {price(done.compensation_cost)} USDT"
+    return profit, alone
 
 
 def rebalance_shown(done: RebalanceSnapshot) -> RenderableType:
@@ -83,6 +83,7 @@ def rebalance_shown(done: RebalanceSnapshot) -> RenderableType:
     lines = [
         f"{done.status} in {done.passes} pass{'es' if done.passes > 1 else ''}; portfolio "
         f"{price(done.portfolio_value)} {done.cash}; sells first, buys from what they brought",
+        "the targets are shifted weights of a moment before: prices have moved meanwhile",
         "skipped: "
         + _listed(
             f"{each.side} {amount(each.quantity)} {each.asset} ({each.reason})"
@@ -134,12 +135,10 @@ def _value(leg: LegOrderView) -> Decimal:
 
 
 def _fees(fees: Mapping[str, Decimal]) -> str:
-    return ", ".join(f"{amount(_short(fee))} {asset}" for asset, fee in fees.items())
-
-
-def _short(fee: Decimal) -> Decimal:
     """To the cent where that says enough."""
-    return fee.quantize(_CENT) if fee >= 1 else fee
+    return _listed(
+        f"{price(fee) if fee >= 1 else amount(fee)} {asset}" for asset, fee in fees.items()
+    )
 
 
 def _weights(done: RebalanceSnapshot) -> Table:

@@ -28,7 +28,7 @@ from tests.e2e.arbitrage_world import (
     assert_books_agree,
     until_rests,
 )
-from tests.e2e.rebalance_world import Rebalancing, shifting
+from tests.e2e.rebalance_world import shifting
 from tests.e2e.world import until
 
 pytest_plugins = ("tests.e2e.pair_stack",)
@@ -109,7 +109,7 @@ async def arbitrage_at_work(cli: Cli, pair: Pair) -> AsyncIterator[str]:
 @asynccontextmanager
 async def rebalancing_at_work(cli: Cli, pair: Pair) -> AsyncIterator[str]:
     """Its first sell is on its way for as long as this lasts."""
-    work: Rebalancing = await shifting(pair, 5_000)
+    work = await shifting(pair, 5_000)
     rule = await work.aim(BUY_VENUE, FIRST_SELL, "hold_before")
     await cli.propose("Rebalance", work.id, **work.plan)
     await pair.control(BUY_VENUE).held(rule)

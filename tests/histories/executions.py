@@ -141,7 +141,7 @@ async def cancelled_by_temporal(pair: Pair) -> Worked:
 
 
 async def cancelled_in_flight(pair: Pair) -> Worked:
-    """One leg has filled, the other comes too late for its bids: what filled is unwound."""
+    """One leg has filled, the other comes too late for its bids: its residual is still cleared."""
     aimed = pair.arbitrage(BTC, buy_price=str(BTC.high))
     bait = await pair.bait(SELL_VENUE, BTC, "buy", BTC.amount)
     rule = await aimed.aim(SELL_VENUE, "sell", "hold_before")
@@ -150,7 +150,7 @@ async def cancelled_in_flight(pair: Pair) -> Worked:
     await aimed.workflow.signal(names.CANCEL, {"reason": "enough"})
     await pair.take_back(SELL_VENUE, bait)
     await pair.control(SELL_VENUE).release()
-    return await worked(aimed, Status.CANCELLED, Status.UNWOUND)
+    return await worked(aimed, Status.COMPLETED, Status.UNWOUND)
 
 
 async def adopted(pair: Pair) -> Worked:

@@ -152,8 +152,8 @@ async def test_the_price_of_a_fee_is_asked_for_until_its_venue_tells_it(
 ) -> None:
     world = two_venues()
     venue = world.venues[BUY_VENUE]
-    venue.third, venue.free["BNB"] = "BNB", Decimal(100)
-    venue.listings["BNB/USDT"] = listing(BUY_VENUE, "BNB/USDT", bid="599", ask="601")
+    venue.third, venue.third_rate, venue.free["BNB"] = "BNB", Decimal(500), Decimal(100)
+    venue.listings["BNB/USDT"] = listing(BUY_VENUE, "BNB/USDT", bid="499", ask="501")
 
     async def goes_away(place: Venue, intent: ChildIntent) -> SubmitOutcome:
         outcome = await takes()(place, intent)
@@ -163,7 +163,7 @@ async def test_the_price_of_a_fee_is_asked_for_until_its_venue_tells_it(
     venue.answers["buy"] = [goes_away]
     result = await (await Run(desk, world, client).start()).end()
     assert result.status is ExecutionStatus.COMPLETED
-    assert result.fees_total == Decimal("10.05")  # 5 in BNB at 600, and 5.05 in USDT
+    assert result.fees_total == Decimal("10.05")  # 5 in BNB at 500, and 5.05 in USDT
     assert "alarm FEE_WITHOUT_PRICE" not in world.did()
 
 

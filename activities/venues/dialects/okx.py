@@ -24,6 +24,7 @@ from activities.venues.dialects.row import (
     VenueErrorText,
 )
 from activities.venues.dialects.unified import cancel, fees, read_order
+from workflows.domain.reports import RejectionFamily
 
 PAGE_SIZE = 100
 _LONGEST_SPAN_MS = 89 * 86_400_000  # fills are listed for three months
@@ -165,6 +166,8 @@ OKX = Dialect(
     is_list=_is_list,
     is_balances=_is_balances,
     read_error=_read_error,
+    # its deadline has passed: on arrival, or before the book
+    refusals={"50036": RejectionFamily.CLOCK, "50037": RejectionFamily.CLOCK},
     # unavailable, timeout ("does not mean success or failure"), busy, system error, timed out
     not_rejections=frozenset({"50001", "50004", "50013", "50026", "51054", "51149"}),
     duplicate_id=_duplicate,
