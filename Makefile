@@ -18,7 +18,7 @@ up: $(READY) ## start the whole local stack; Ctrl-C stops it
 	@$(BIN)/python -m workers up
 
 test: $(READY) ## run all tests
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(READY) ## format, lint, types, import rules, house rules, container set-up
 	@$(BIN)/ruff format --check .

@@ -87,11 +87,13 @@ class Killer:
         if not later:
             raise DemoFailed("the order went on, but its history does not say by whom")
         names = killed.workers | self._workers()
+        next_pid = _pid(later[0]) or 0
         return Crash(
             slice_number=killed.slice_number,
             worker=killed.worker,
             pid=killed.pid,
-            taken_over_by=names.get(_pid(later[0]) or 0, "a worker"),
+            taken_over_by=names.get(next_pid, "a worker"),
+            taken_over_pid=next_pid,
             takeover_s=round((_time(later[0]) - killed.at).total_seconds(), 3),
             next_slice_s=round((now - killed.at).total_seconds(), 3) if went_on else None,
             next_slice_due_s=round(max(0.0, (killed.due_at - killed.at).total_seconds()), 3),

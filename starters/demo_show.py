@@ -156,7 +156,10 @@ class Follow:
 
     def crashed(self, crash: Crash) -> None:
         """How the order went on after its worker was killed."""
-        took_over = f"{crash.taken_over_by} took over {crash.takeover_s:.1f} s after the kill"
+        again = ", started again," if crash.taken_over_by == crash.worker else ""
+        took_over = (
+            f"{crash.taken_over_by}{again} took over {crash.takeover_s:.1f} s after the kill"
+        )
         if crash.next_slice_s is None:
             self._screen.line(f"{took_over}, too late for another slice", "yellow")
             return

@@ -157,7 +157,9 @@ def _orders_are_told_truly(summary: dict[str, Any]) -> None:
 
 def _the_worker_was_replaced(crash: dict[str, Any]) -> None:
     assert crash["slice_number"] >= 4
-    assert {crash["worker"], crash["taken_over_by"]} == {"worker-0", "worker-1"}
+    # the other one, or the same one's new process if the supervisor is quicker
+    assert {crash["worker"], crash["taken_over_by"]} <= {"worker-0", "worker-1"}
+    assert crash["pid"] != crash["taken_over_pid"] > 0
     assert 0 < crash["takeover_s"] <= crash["next_slice_s"] < SLICES * INTERVAL_S
 
 
