@@ -232,7 +232,7 @@ def _weights(now: RebalanceSnapshot) -> Table:
 
 
 def _percent(weight: Decimal | None) -> str:
-    return "" if weight is None else f"{weight * 100:.2f} %"
+    return "" if weight is None else f"{weight * 100:.4f} %"
 
 
 def _trades(trades: Sequence[PlannedTrade], cash: str) -> Table:

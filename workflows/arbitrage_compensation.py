@@ -262,7 +262,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
 
     def _end_hold(self) -> None:
         """A cancel ends the hold, also one that comes after an earlier cancel."""
-        if self.state.held_since is not None:
+        if self.state.held_since is not None and not self.state.status.is_terminal:
             self.change(was_cancelled_before_hold=False)
 
     def _must_end_hold(self) -> bool:

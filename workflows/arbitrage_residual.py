@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from workflows import ports
 from workflows.domain.arbitrage_profit import Marks, Profit
+from workflows.domain.books import Book
 from workflows.domain.compensation import Action, Choice, HedgeVenue, bound_price, choose
 from workflows.domain.exact import exact, times, whole_steps
 from workflows.domain.instruments import Instrument
@@ -21,6 +22,9 @@ from workflows.messages import OrderRequest
 
 _FLATTEN_THROUGH = Decimal("0.015")
 """How far through the touch a compensation may trade: inside the price collar of 2 %."""
+_FROM_THE_MIDDLE = Decimal("0.019")
+"""How far from the middle: what the collar leaves for a middle that moves meanwhile."""
+_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Look:
     complete: ports.VenueView
     unwind: ports.VenueView
     choice: Choice
+    refused: tuple[Action, ...] = ()
 
     @property
     def side(self) -> Side:
@@ -69,6 +74,7 @@ def look_at(
         complete=complete,
         unwind=unwind,
         choice=choose(now.residual, unit, hedges[0], hedges[1], plan.max_loss_bps),
+        refused=refused,
     )
 
 
@@ -152,7 +158,17 @@ def _farthest(side: Side, view: ports.VenueView) -> Decimal | None:
     levels = book.against(side) if book else ()
     if rules is None or not levels:
         return None
-    return rules.round_price(levels[0].price * (1 + side.sign * _FLATTEN_THROUGH), side)
+    price = levels[0].price * (1 + side.sign * _FLATTEN_THROUGH)
+    if book is not None and book.bids and book.asks:
+        # the collar counts from the middle, which is far from the touch where the spread is wide
+        farthest = _middle(book) * (1 + side.sign * _FROM_THE_MIDDLE)
+        price = min(price, farthest) if side is Side.BUY else max(price, farthest)
+    return rules.round_price(price, side)
+
+
+def _middle(book: Book) -> Decimal:
+    with exact():
+        return (book.bids[0].price + book.asks[0].price) * _HALF
 
 
 def _within_collar(limit: Decimal, side: Side, view: ports.VenueView) -> Decimal:
@@ -226,7 +242,7 @@ def _leg(
         time_in_force=time_in_force,
         priority=1,
     )
-    middle = (book.bids[0].price + book.asks[0].price) / 2 if book.bids and book.asks else price
+    middle = _middle(book) if book.bids and book.asks else price
     return new_leg(
         execution_id,
         name,
@@ -256,8 +272,12 @@ def told(look: Look, action: str, at: datetime, order_id: str | None) -> Compens
 def why(look: Look) -> str:
     """Both options in one line."""
     parts = []
-    for name, option in (("complete", look.choice.complete), ("unwind", look.choice.unwind)):
-        if not option.is_feasible:
+    options = ((Action.COMPLETE, look.choice.complete), (Action.UNWIND, look.choice.unwind))
+    for action, option in options:
+        name = action.value.lower()
+        if action in look.refused:
+            parts.append(f"{name}=refused by {look.venue(action).venue}")
+        elif not option.is_feasible:
             parts.append(f"{name}={option.why}")
         elif option.pnl_bps is not None:
             parts.append(f"{name}={plain(round(option.pnl_bps, 2))}bps")

@@ -84,9 +84,9 @@ class Redactor:
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._secrets = tuple(secret for secret in secrets if secret)
 
-    def describe(self, error: BaseException) -> str:
-        """`Class: text` of an error, redacted."""
-        text = self._QUERY.sub("?...", str(error))
+    def describe(self, error: BaseException, words: str = "") -> str:
+        """`Class: text` of an error, redacted; `words` are the venue's own, if it had any."""
+        text = self._QUERY.sub("?...", words or str(error))
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
         return f"{type(error).__name__}: {text}"[:MAX_MESSAGE_CHARS]
@@ -107,6 +107,7 @@ def submission_error(
     if proof is None or not _is_definite(proof, told, call, dialect):
         return OutcomeUnknownError(message)
     code = type(error).__name__ if told is None else told.code
+    message = redactor.describe(error, told.message if told else "")
     if family is RejectionFamily.CLOCK:
         return VenueClockError(message, code=code, family=family)
     return VenueRejectedError(message, code=code, family=family)

@@ -47,10 +47,13 @@ PLANS: dict[str, dict[str, Any]] = {
         "amount": 0.01,
         "min_profit": -100,
         "min_profit_worst": -1000,
+        "max_age": 10,
+        "max_skew": 10,
     },
     "Rebalance": {"exchanges": [BUY_VENUE, SELL_VENUE], "targets": {"BTC": 0.25, "ETH": 0.1}},
 }
-"""Numbers as a stranger writes them; the arbitrage takes what stands in the books."""
+"""Numbers as a stranger writes them. The arbitrage takes what stands in the books, which stand
+still: a busy machine may look at them one after the other."""
 CANCELLED_BY = [CANCELS[n] for n in (0, 2, 4, 7, 10, 11, 12, 13)]
 
 
@@ -240,6 +243,8 @@ async def test_messages_that_make_no_sense_change_nothing(cli: Cli, pair: Pair) 
                 for inputs in SENSELESS
             )
         )
+        query = ("query", "--workflow-id", execution_id, "--type", "progress")
+        await asyncio.gather(*(cli(*query, *inputs) for inputs in SENSELESS))
         verdict = await cli.update(execution_id, "accept")
         assert verdict["status"] == "running"
         others = (NULL, PLAIN_TEXT, DOUBLED, ("--input", json.dumps(PLANS["Arbitrage"])))
@@ -285,9 +290,11 @@ async def test_a_start_that_is_no_plan_ends_denied(cli: Cli, pair: Pair, new_id,
     ended = await _ends(cli, pair, {name: begin(inputs) for name, (inputs, _) in codes.items()})
     told = [(codes[name][0], done["status"], done["code"]) for name, done in ended.items()]
     assert told == [(inputs, "denied", code) for inputs, code in NO_BODY]
+    for name, done in ended.items():
+        assert same(await cli.progress(name), done)
 
 
-Wrong = tuple[dict[str, Any], str, str | None]
+Wrong = tuple[dict[str, Any], str, str]
 WRONG: dict[str, list[Wrong]] = {
     "Arbitrage": [
         ({"sell_exchange": BUY_VENUE}, "SAME_VENUE", "sell_exchange"),
@@ -313,7 +320,7 @@ WRONG: dict[str, list[Wrong]] = {
         ({"mode": "both"}, "UNKNOWN_ENUM", "mode"),
         ({"id": "another"}, "FIELD_NOT_ALLOWED", "id"),
         ({"admin": True}, "UNKNOWN_FIELD", "admin"),
-        ({"min_profit": 100}, "BELOW_MIN_PROFIT", None),
+        ({"min_profit": 100}, "BELOW_MIN_PROFIT", "min_profit"),
     ],
     "Rebalance": [
         ({"exchanges": [BUY_VENUE, BUY_VENUE]}, "SAME_VENUE", "exchanges"),

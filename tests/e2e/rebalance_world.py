@@ -22,11 +22,6 @@ from workflows.execution_messages import RebalancePlan, RebalanceSnapshot
 
 ENDS_WITHIN_S = 40.0
 VENUES = (BUY_VENUE, SELL_VENUE)
-NO_FUNDS = {
-    "binance": {"code": -2010, "message": "Account has insufficient balance for requested action."},
-    "okx": {"code": 51008, "message": "Order failed. Insufficient balance."},
-}
-"""How each exchange says that the account cannot pay."""
 _WEIGHT_STEP = Decimal("1e-12")
 
 
@@ -82,6 +77,10 @@ class Rebalancing:
     async def aim(self, venue: str, leg: str, fault: str, **options: Any) -> int:
         """A fault at this leg's child; the rule's id."""
         return await self.pair.control(venue).add(fault, client_order_id=self.child(leg), **options)
+
+    async def refuse(self, venue: str, leg: str) -> None:
+        """Its exchange refuses this leg for good."""
+        await self.aim(venue, leg, "refuse", purpose="submit")
 
     def at(self, venue: str, leg: str) -> list[JudgedOrder]:
         """What the exchange's log has under this leg's id."""

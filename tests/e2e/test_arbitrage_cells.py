@@ -23,7 +23,6 @@ from tests.e2e.arbitrage_world import (
     Lane,
     Pair,
     assert_books_agree,
-    until_rests,
 )
 from tests.e2e.world import until
 from workflows.domain.executions import ExecutionStatus as End
@@ -137,13 +136,11 @@ class Course:
         if state in ("open", "partial"):
             held = await control.held(self.rules[venue, leg][0])
             await self.pair.take_back(venue, self.baits[venue])
+            if state == "partial":
+                side, half = "sell" if leg == "buy" else "buy", self.lane.amount * HALF
+                self.baits[venue] = await self.pair.bait(venue, self.lane, side, half)
             await control.release(held.id)
-            await until_rests(self.aimed, venue, leg)
-        if state == "partial":
-            [order] = self.aimed.at(venue, leg)
-            await control.act(
-                "fill", client_order_id=self.aimed.child(leg), quantity=order.quantity * HALF
-            )
+            await until(lambda: self.aimed.at(venue, leg))
         if state == "unknown":
             looked_up = self.rules[venue, leg][1]
             await until(lambda: _has_hit(control, looked_up))

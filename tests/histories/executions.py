@@ -12,15 +12,21 @@ from typing import Any
 from temporalio.common import RawValue, WorkflowIDReusePolicy
 
 from tests.e2e.arbitrage_world import BTC, BUY_VENUE, SELL_VENUE, Aimed, Pair, until_rests
-from tests.e2e.rebalance_world import NO_FUNDS, Rebalancing, shifting
+from tests.e2e.rebalance_world import Rebalancing, shifting
 from tests.e2e.world import until
 from workflows import names
 from workflows.domain.executions import ExecutionStatus as Status
 from workflows.execution_messages import ArbitragePlan
 
-CROSSING = {"buy_price": str(BTC.high), "sell_price": str(BTC.low), "limit_tolerance": "0.001"}
+PATIENT = {"max_age": "10", "max_skew": "10"}
+"""The books stand still: a busy machine may look at them one after the other."""
+CROSSING = PATIENT | {
+    "buy_price": str(BTC.high),
+    "sell_price": str(BTC.low),
+    "limit_tolerance": "0.001",
+}
 """Both legs take what stands in the books: a small loss, which the plan allows."""
-RESTING = {"leg_time_in_force": "GTC", "timeout": "30"}
+RESTING = PATIENT | {"leg_time_in_force": "GTC", "timeout": "30"}
 HELD = {"max_loss_bps": "0", "hold_retry": "0.3", "hold_for": "1"}
 LONG_HELD = {"max_loss_bps": "0", "hold_retry": "0.1", "hold_for": "600"}
 MOVED = 20_000
@@ -51,6 +57,11 @@ async def begin(pair: Pair, aimed: Aimed) -> None:
     await pair.world.orders.execute_arbitrage(plan)
 
 
+async def refuse(aimed: Aimed, venue: str, leg: str) -> None:
+    """Its exchange refuses this leg for good."""
+    await aimed.aim(venue, leg, "refuse", purpose="submit")
+
+
 async def worked(aimed: Aimed, *wanted: Status) -> Worked:
     """Its end, which must be one of those wanted."""
     told = await aimed.end()
@@ -75,7 +86,7 @@ def refused(*legs: tuple[str, str], wanted: Status, **plan: Any) -> Scenario:
     async def run(pair: Pair) -> Worked:
         aimed = pair.arbitrage(BTC, **CROSSING | plan)
         for venue, leg in legs:
-            await aimed.aim(venue, leg, "refuse", **NO_FUNDS[venue])
+            await refuse(aimed, venue, leg)
         await begin(pair, aimed)
         return await worked(aimed, wanted)
 
@@ -92,12 +103,12 @@ async def unknown_leg(pair: Pair) -> Worked:
 async def partial(pair: Pair) -> Worked:
     """The bids shrink while the sell is on its way, and completing is refused."""
     half = BTC.amount / 2
-    aimed = pair.arbitrage(BTC, buy_price=str(BTC.high))
+    aimed = pair.arbitrage(BTC, **PATIENT, buy_price=str(BTC.high))
     first = await pair.bait(SELL_VENUE, BTC, "buy", half)
     await pair.bait(SELL_VENUE, BTC, "buy", half)
     rule = await aimed.aim(SELL_VENUE, "sell", "hold_before")
     for number in (1, 2):
-        await aimed.aim(SELL_VENUE, f"complete-{number}", "refuse", **NO_FUNDS[SELL_VENUE])
+        await refuse(aimed, SELL_VENUE, f"complete-{number}")
     await begin(pair, aimed)
     await pair.control(SELL_VENUE).held(rule)
     await pair.take_back(SELL_VENUE, first)
@@ -142,7 +153,7 @@ async def cancelled_by_temporal(pair: Pair) -> Worked:
 
 async def cancelled_in_flight(pair: Pair) -> Worked:
     """One leg has filled, the other comes too late for its bids: its residual is still cleared."""
-    aimed = pair.arbitrage(BTC, buy_price=str(BTC.high))
+    aimed = pair.arbitrage(BTC, **PATIENT, buy_price=str(BTC.high))
     bait = await pair.bait(SELL_VENUE, BTC, "buy", BTC.amount)
     rule = await aimed.aim(SELL_VENUE, "sell", "hold_before")
     await begin(pair, aimed)
@@ -213,7 +224,7 @@ async def without_input(pair: Pair) -> Worked:
 async def continued_as_new(pair: Pair) -> Worked:
     """A residual is held for so long that a new run takes it over, and a cancel ends that."""
     aimed = pair.arbitrage(BTC, **CROSSING | LONG_HELD)
-    await aimed.aim(SELL_VENUE, "sell", "refuse", **NO_FUNDS[SELL_VENUE])
+    await refuse(aimed, SELL_VENUE, "sell")
     await begin(pair, aimed)
     first = (await aimed.workflow.describe()).run_id
 
@@ -256,7 +267,7 @@ async def level(pair: Pair) -> Worked:
 async def corrected(pair: Pair) -> Worked:
     """The first pass sells nothing, the second one all."""
     work = await shifting(pair, MOVED)
-    await work.aim(BUY_VENUE, FIRST_SELL, "refuse", **NO_FUNDS[BUY_VENUE])
+    await work.refuse(BUY_VENUE, FIRST_SELL)
     await work.start()
     done = await ended(work, Status.COMPLETED)
     assert (await work.progress()).passes == 2

@@ -278,7 +278,7 @@ async def test_a_cancelled_arbitrage_with_a_long_hold_goes_on_in_new_runs_and_st
     result = await asyncio.wait_for(run.workflow.result(), 120)
     latest = await client.get_workflow_handle(run.id).describe()
     assert latest.run_id != run.workflow.first_execution_run_id
-    assert (result.status, result.residual_quantity) == (ExecutionStatus.CANCELLED, 0)
+    assert (result.status, result.residual_quantity) == (ExecutionStatus.CANCELLED, Decimal(0))
 
 
 async def test_a_resting_order_at_a_wide_bound_stays_within_the_price_collar(
@@ -287,8 +287,21 @@ async def test_a_resting_order_at_a_wide_bound_stays_within_the_price_collar(
     world = two_venues({"unwind": [rejects()]}, {"sell": [rejects()]})
     plan = {"max_loss_bps": "1000", "hold_for": "60"}
     result = await (await Run(desk, world, client, plan).start()).end()
-    held = [submit.intent for submit in world.submits if "hold" in submit.intent.order_id]
-    assert [each.price for each in held if each.price < Decimal("49995") * Decimal("0.98")] == []
+    held = [submit.intent.price for submit in world.submits if "hold" in submit.intent.order_id]
+    assert held
+    assert all(price and price >= Decimal("49995") * Decimal("0.98") for price in held)
+    assert result.residual_quantity == 0
+
+
+async def test_a_flattening_order_stays_within_the_price_collar_of_a_wide_spread(
+    client: Client, desk: Desk
+) -> None:
+    world = collapsing("49000")  # the asks stay at 50,000, so the middle is at 49,500
+    plan = {"hold_for": "0", "hold_end": "flatten"}
+    result = await (await Run(desk, world, client, plan).start()).end()
+    [sent] = [submit.intent for submit in world.submits if "flatten" in submit.intent.order_id]
+    assert sent.price is not None
+    assert sent.price >= Decimal("49500") * Decimal("0.98")
     assert result.residual_quantity == 0
 
 
