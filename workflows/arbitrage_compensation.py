@@ -42,7 +42,7 @@ from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import TimeInForce
 from workflows.domain.reports import RejectionFamily
 from workflows.durations import in_seconds, seconds
-from workflows.execution import Execution, read_views
+from workflows.execution import Execution, read_views, read_what_is_told
 from workflows.execution_messages import (
     ArbitragePlan,
     ArbitrageSnapshot,
@@ -116,8 +116,8 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         await self._learn_all_rates()
         residual = profit_of(self.records, self.state).residual
         if residual:
-            views = await read_views(views_of(self.plan), _LOOK_WITHIN)
-            self.change(marks=marks_of(residual, views) if views else self.state.marks)
+            views = await read_what_is_told(views_of(self.plan), _LOOK_WITHIN)
+            self.change(marks=marks_of(residual, views) or self.state.marks)
         await self.end(status, self._why(status))
 
     def _why(self, status: ExecutionStatus) -> str:
@@ -144,9 +144,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         return (Action.COMPLETE,) if refused else ()
 
     async def _look(self) -> Look | None:
-        views = await read_views(views_of(self.plan), _LOOK_WITHIN)
-        if views is None:
-            return None
+        views = await read_what_is_told(views_of(self.plan), _LOOK_WITHIN)
         now = profit_of(self.records, self.state)
         self.change(marks=marks_of(now.residual, views) or self.state.marks)
         return look_at(self.plan, now, views, self._refused)

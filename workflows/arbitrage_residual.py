@@ -4,7 +4,7 @@ A long residual is sold: completed at the sell venue, or unwound at the buy venu
 bought: completed at the buy venue, or unwound at the sell venue.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -54,26 +54,29 @@ def look_at(
     views: tuple[ports.VenueView, ...],
     refused: tuple[Action, ...],
 ) -> Look | None:
-    """Choose for the residual of now; None while a venue's book or rules are missing.
+    """Choose for the residual of now; None while the books or rules of both venues are missing.
 
+    A venue that does not tell its market has nothing for us, which must not stop the other one.
     `refused` are actions that have just failed without a fill.
     """
     buy, sell = views
     is_long = now.residual > 0
     complete, unwind = (sell, buy) if is_long else (buy, sell)
     unit = now.unit_cost if is_long else now.unit_proceeds
-    hedges = [
-        _hedge(view, is_long=is_long, is_refused=action in refused)
-        for view, action in ((complete, Action.COMPLETE), (unwind, Action.UNWIND))
-    ]
-    if hedges[0] is None or hedges[1] is None:
+    completing = _hedge(complete, is_long=is_long, is_refused=Action.COMPLETE in refused)
+    unwinding = _hedge(unwind, is_long=is_long, is_refused=Action.UNWIND in refused)
+    known = completing or unwinding
+    if known is None:
         return None
+    absent = replace(known, levels=())
     return Look(
         residual=now.residual,
         unit=unit,
         complete=complete,
         unwind=unwind,
-        choice=choose(now.residual, unit, hedges[0], hedges[1], plan.max_loss_bps),
+        choice=choose(
+            now.residual, unit, completing or absent, unwinding or absent, plan.max_loss_bps
+        ),
         refused=refused,
     )
 
@@ -189,7 +192,7 @@ def _sized(
     expires_at: datetime,
 ) -> LegRecord | None:
     rules = look.unwind.instrument
-    assert rules is not None, "a look has the rules of both venues"
+    assert rules is not None, "its price was made by these rules"
     held = look.unwind.free.get(rules.base if look.residual > 0 else rules.quote, Decimal(0))
     with exact():
         lot_cost = price * rules.step

@@ -1,8 +1,8 @@
 """Arbitrages: how far apart their legs arrive, how soon a lone leg is unwound, how many a second.
 
 BTC/USDT stands still, so every arbitrage meets the same two books and none of them earns
-anything: the plans allow for the fees, and for ETH/USDT, which moves. Arrivals are read from the exchanges' own logs, in whole
-milliseconds; the exchanges share one machine and so one clock.
+anything: the plans allow for the fees, and for ETH/USDT, which moves. Arrivals are read from the
+exchanges' own logs, in whole milliseconds; the exchanges share one machine and so one clock.
 """
 
 import asyncio

@@ -22,7 +22,14 @@ from tests.workflows.arbitrage_runs import (
 )
 from tests.workflows.conftest import assert_replays
 from tests.workflows.execution_fakes import Desk, ExecutionWorld, desk_on
-from tests.workflows.scripted_answers import after, rejects, rests, takes, with_late_fills
+from tests.workflows.scripted_answers import (
+    after,
+    not_sent,
+    rejects,
+    rests,
+    takes,
+    with_late_fills,
+)
 from tests.workflows.scripted_venue import SYMBOL, Answer, Order, Venue, acked, levels, listing
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
@@ -210,6 +217,21 @@ async def test_a_market_that_stays_away_ends_in_a_residual_that_is_held(
     result = await ended(run)
     assert (result.status, result.residual_quantity) == (ExecutionStatus.RESIDUAL_HELD, AMOUNT)
     assert "alarm RESIDUAL_HELD" in world.did()
+
+
+async def test_a_venue_that_is_away_does_not_stop_the_other_one_from_unwinding(
+    client: Client, desk: Desk
+) -> None:
+    world = two_venues()
+
+    async def goes_away(venue: Venue, intent: ChildIntent) -> SubmitOutcome:
+        venue.views_fail = True
+        return await not_sent("VENUE_UNAVAILABLE")(venue, intent)
+
+    world.venues[SELL_VENUE].answers["sell"] = [goes_away]
+    result = await (await Run(desk, world, client).start()).end()
+    assert hedges(world) == ["unwind-1 sell 0.1 at binance"]
+    assert (result.status, result.residual_quantity) == (ExecutionStatus.UNWOUND, Decimal(0))
 
 
 async def test_a_cancel_while_the_market_is_away_ends_the_waiting_for_it(
