@@ -225,7 +225,8 @@ def test_a_rebalancing_shows_weights_trades_and_what_is_left_out(
     )
     assert main(["rebalance", "preview", "--target", "BTC=0.5"]) == 0
     shown = capsys.readouterr().out
-    for text in ("75.0000 %", "50.0000 %", "sell BTC", "25000", "below the minimum", "7 DOGE to buy"):
+    shares = ("75.0000 %", "50.0000 %")
+    for text in (*shares, "sell BTC", "25000", "below the minimum", "7 DOGE to buy"):
         assert text in shown
 
 
