@@ -1,7 +1,7 @@
-"""Two processes run the tests: all that share an engine stay together, and come first.
+"""Two processes run the tests: those that share a running stack stay together, and come first.
 
-An engine costs seconds to start and its tests mostly wait, so one process takes them all; the
-other one takes module after module, and so does the first when the engine's tests are over.
+A stack costs seconds to start and its tests mostly wait, so one process takes all that share one.
+There are two such groups, one for each process; whichever is free then takes the next module.
 Without `pytest -n` nothing here has an effect but the order.
 """
 
@@ -10,7 +10,8 @@ from datetime import date
 
 import pytest
 
-SHARED_ENGINE = "tests.e2e.engine_stack"
+SHARED = {"tests.e2e.engine_stack": "engine", "tests.e2e.pair_stack": "pair"}
+"""Plugins that start a stack, and the group of the modules that use it."""
 
 
 def pytest_configure() -> None:
@@ -19,14 +20,15 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group for the shared engine, and one for each other module; the longest begins."""
-    for item in items:
-        module = getattr(item, "module", None)
-        shares = SHARED_ENGINE in getattr(module, "pytest_plugins", ())
-        name = "engine" if shares else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: not _is_in_engine(item))  # stable: else the order stays
+    """One group for each shared stack, and one for each other module; the longest begin."""
+    groups = {item: _group_of(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    order = list(SHARED.values())
+    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
 
 
-def _is_in_engine(item: pytest.Item) -> bool:
-    return any(mark.args == ("engine",) for mark in item.iter_markers("xdist_group"))
+def _group_of(item: pytest.Item) -> str:
+    plugins = getattr(getattr(item, "module", None), "pytest_plugins", ())
+    shared = (SHARED[plugin] for plugin in plugins if plugin in SHARED)
+    return next(shared, item.nodeid.partition("::")[0])
