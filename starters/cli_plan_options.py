@@ -21,8 +21,10 @@ PlanFile = Annotated[
 Id = Annotated[
     str | None, typer.Option("--id", help="Your id for the execution; made when absent.")
 ]
-Strategy = Annotated[str | None, typer.Option("--strategy-id", help="Who trades.")]
-Account = Annotated[str | None, typer.Option(help="Account at every exchange of the plan.")]
+Strategy = Annotated[
+    str | None, typer.Option("--strategy-id", help="Who trades; default arbitrage or rebalance.")
+]
+Account = Annotated[str | None, typer.Option(help="Account at every exchange; default main.")]
 Timeout = Annotated[
     str | None,
     typer.Option(help="Seconds that its orders may take; default 30.", rich_help_panel=WORK),
@@ -39,7 +41,10 @@ BuyExchange = Annotated[str | None, typer.Option(help="Where to buy. Required.")
 SellExchange = Annotated[str | None, typer.Option(help="Where to sell. Required.")]
 BuyPrice = Annotated[str | None, typer.Option(help="Price of the buy, in quote units. Required.")]
 SellPrice = Annotated[str | None, typer.Option(help="Price of the sell. Required.")]
-Amount = Annotated[str | None, typer.Option(help="Base quantity. Required.")]
+Amount = Annotated[
+    str | None,
+    typer.Option(help="Base quantity, at most: books, balances and limits may cap it. Required."),
+]
 EstProfit = Annotated[
     str | None, typer.Option(help="What you expect, in quote units; must agree with the prices.")
 ]
@@ -54,7 +59,7 @@ OneSided = Annotated[
     str | None,
     typer.Option(
         "--one-sided-timeout",
-        help="Seconds that a leg may rest once the other has filled.",
+        help="Seconds that a leg may rest once the other has filled; default 5.",
         rich_help_panel=WORK,
     ),
 ]
@@ -63,10 +68,14 @@ LimitTolerance = Annotated[
     typer.Option(help="Leg limit = price x (1 +- this); default 0.001.", rich_help_panel=WORK),
 ]
 MinProfit = Annotated[
-    str | None, typer.Option(help="the expected net profit is this.", rich_help_panel=_GATES)
+    str | None,
+    typer.Option(help="the expected net profit is this; default 0.", rich_help_panel=_GATES),
 ]
 MinProfitWorst = Annotated[
-    str | None, typer.Option(help="both limits still leave this.", rich_help_panel=_GATES)
+    str | None,
+    typer.Option(
+        help="both limits still leave this; default: minus max-loss-bps.", rich_help_panel=_GATES
+    ),
 ]
 Slippage = Annotated[
     str | None,
@@ -77,10 +86,12 @@ Slippage = Annotated[
     ),
 ]
 MaxAge = Annotated[
-    str | None, typer.Option(help="the books are this young, seconds.", rich_help_panel=_GATES)
+    str | None,
+    typer.Option(help="the books are this young, seconds; default 2.", rich_help_panel=_GATES),
 ]
 MaxSkew = Annotated[
-    str | None, typer.Option(help="the books are this close, seconds.", rich_help_panel=_GATES)
+    str | None,
+    typer.Option(help="the books are this close, seconds; default 0.5.", rich_help_panel=_GATES),
 ]
 MaxLoss = Annotated[
     str | None,
@@ -91,10 +102,12 @@ MaxLoss = Annotated[
     ),
 ]
 HoldRetry = Annotated[
-    str | None, typer.Option(help="Seconds between looks at it.", rich_help_panel=_AFTER)
+    str | None,
+    typer.Option(help="Seconds between looks at it; default 10.", rich_help_panel=_AFTER),
 ]
 HoldFor = Annotated[
-    str | None, typer.Option(help="Seconds until hold-end decides.", rich_help_panel=_AFTER)
+    str | None,
+    typer.Option(help="Seconds until hold-end decides; default 300.", rich_help_panel=_AFTER),
 ]
 HoldEnd = Annotated[
     str | None, typer.Option(help="hold (default) or flatten.", rich_help_panel=_AFTER)
@@ -104,7 +117,7 @@ HoldEnd = Annotated[
 
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", help="ASSET=WEIGHT, such as BTC=0.5; repeat it. Required."),
+    typer.Option("--target", help="ASSET=WEIGHT, as BTC=0.5; repeat it; none is 0. Required."),
 ]
 Exchanges = Annotated[
     list[str] | None, typer.Option("--exchange", help="A venue; repeat it; default all.")
@@ -114,10 +127,11 @@ Assets = Annotated[
 ]
 Cash = Annotated[str | None, typer.Option(help="What all is valued in; default USDT.")]
 BandAbs = Annotated[
-    str | None, typer.Option(help="Drift that is left alone.", rich_help_panel=WORK)
+    str | None, typer.Option(help="Drift left alone, as weight; default 0.", rich_help_panel=WORK)
 ]
 BandRel = Annotated[
-    str | None, typer.Option(help="The same, as share of the target.", rich_help_panel=WORK)
+    str | None,
+    typer.Option(help="The same, as share of the target; default 0.", rich_help_panel=WORK),
 ]
 To = Annotated[
     str | None, typer.Option(help="Trade to: target (default) or edge.", rich_help_panel=WORK)
@@ -133,7 +147,10 @@ MinValue = Annotated[
     ),
 ]
 Reserve = Annotated[
-    str | None, typer.Option("--cash-reserve", help="Never spent.", rich_help_panel=WORK)
+    str | None,
+    typer.Option(
+        "--cash-reserve", help="Cash that is never spent; default 0.", rich_help_panel=WORK
+    ),
 ]
 Worst = Annotated[
     str | None,

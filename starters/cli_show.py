@@ -20,6 +20,7 @@ from workers.settings import Settings
 from workflows.domain.lifecycle import OrderStatus
 from workflows.fields import plain
 from workflows.messages import ChildView, OrderSnapshot
+from workflows.names import owner_of
 
 SHOWN_DECIMALS = Decimal("1e-8")
 WIDTH_OF_A_PIPE = 200
@@ -63,7 +64,7 @@ def progress(snapshot: OrderSnapshot, *, as_json: bool) -> None:
     if as_json:
         put_json(snapshot)
     else:
-        out().print(Text(_line(snapshot)))
+        out().print(Text(f"{snapshot.status}  {_line(snapshot)}"))
 
 
 def outcome(snapshot: OrderSnapshot) -> None:
@@ -179,7 +180,7 @@ def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
         "reason": snapshot.reason,
         "created": snapshot.created_at or "",
         "history": f"{settings.temporal_ui}/namespaces/{settings.temporal_namespace}"
-        f"/workflows/{snapshot.order_id}",
+        f"/workflows/{owner_of(snapshot.order_id)}",
     }
     table.add_row("status", Text(snapshot.status, style=_COLOURS.get(snapshot.status, "bold")))
     for name, value in rows.items():
@@ -203,7 +204,13 @@ def _children(children: Sequence[ChildView]) -> None:
 
 
 def _denial(snapshot: OrderSnapshot) -> str:
-    return f"{snapshot.code or snapshot.status}: {snapshot.reason or 'the order is denied'}"
+    why = snapshot.reason or "the order is denied"
+    return denial(snapshot.code or snapshot.status, snapshot.field, why)
+
+
+def denial(code: str, field: str | None, why: str) -> str:
+    """`CODE: field: facts`; the facts may name the field themselves."""
+    return f"{code}: {why}" if not field or field in why else f"{code}: {field}: {why}"
 
 
 def put_json(snapshot: BaseModel) -> None:

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from starters.cli_show import complain, number, out, put_json
+from starters.cli_show import complain, denial, number, out, put_json
 from starters.kinds import ExecutionT
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
@@ -55,7 +55,7 @@ def execution(look: Look[ExecutionT], snapshot: ExecutionT, *, as_json: bool) ->
         put_json(snapshot)
     elif snapshot.status is ExecutionStatus.DENIED:
         why = snapshot.error or "the plan is denied"
-        complain(f"{snapshot.code or snapshot.status}: {why}")
+        complain(denial(snapshot.code or snapshot.status, snapshot.field, why))
     else:
         out().print(look.picture(snapshot))
 
@@ -225,10 +225,21 @@ def rebalance_picture(now: RebalanceSnapshot) -> RenderableType:
 
 def _weights(now: RebalanceSnapshot) -> Table:
     table = Table("asset", "weight", "target", "after")
-    for asset in dict.fromkeys([*now.targets, *now.weights_before]):
-        weights = (now.weights_before, now.targets, now.weights_after)
+    goals = _goals(now)
+    for asset in dict.fromkeys([*now.targets, *now.weights_before, *goals]):
+        weights = (now.weights_before, goals, now.weights_after)
         table.add_row(Text(asset), *(_percent(each.get(asset)) for each in weights))
     return table
+
+
+def _goals(now: RebalanceSnapshot) -> dict[str, Decimal]:
+    """The targets, and what they imply: an asset without one is sold, the rest stays in cash."""
+    goals = dict(now.targets)
+    if now.cash:
+        goals.setdefault(now.cash, 1 - sum(goals.values(), Decimal(0)))
+    for asset in now.weights_before:
+        goals.setdefault(asset, Decimal(0))
+    return goals
 
 
 def _percent(weight: Decimal | None) -> str:
@@ -269,8 +280,9 @@ def _left_out(now: RebalanceSnapshot) -> dict[str, str]:
 
 
 def _orders(orders: Sequence[LegOrderView]) -> Table:
-    names = ("exchange", "side", "symbol", "status", "limit", "amount", "filled", "price", "fees")
-    table = Table("order", *names)
+    names = ["exchange", "side", "symbol", "status", "limit", "amount", "filled", "price", "fees"]
+    has_reasons = any(each.reason for each in orders)
+    table = Table("order", *names, *(["reason"] if has_reasons else []))
     for each in orders:
         table.add_row(
             Text(each.leg),
@@ -278,6 +290,7 @@ def _orders(orders: Sequence[LegOrderView]) -> Table:
             Text(each.status, style="green" if each.status is OrderStatus.FILLED else ""),
             *(number(of) for of in (each.price, each.amount, each.filled_amount, each.avg_price)),
             Text(_amounts(each.fee)),
+            *([Text(each.reason)] if has_reasons else []),
         )
     return table
 

@@ -1,8 +1,9 @@
-"""Two processes run the tests: those that share a running stack stay together, and come first.
+"""Two processes run the tests: all that share a running stack stay together, and come first.
 
-A stack costs seconds to start and its tests mostly wait, so one process takes all that share one.
-There are two such groups, one for each process; whichever is free then takes the next module.
-Without `pytest -n` nothing here has an effect but the order.
+A stack costs seconds to start, its tests mostly wait and some of them kill its parts and count
+seconds, so one process takes them all, one stack after the other. The other process takes module
+after module, and so does the first when its stacks are done. Without `pytest -n` nothing here has
+an effect but the order.
 """
 
 import os
@@ -10,8 +11,8 @@ from datetime import date
 
 import pytest
 
-SHARED = {"tests.e2e.engine_stack": "engine", "tests.e2e.pair_stack": "pair"}
-"""Plugins that start a stack, and the group of the modules that use it."""
+SHARED = ("tests.e2e.engine_stack", "tests.e2e.pair_stack")
+"""Plugins that start a stack which several modules use."""
 
 
 def pytest_configure() -> None:
@@ -20,15 +21,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group for each shared stack, and one for each other module; the longest begin."""
-    groups = {item: _group_of(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    order = list(SHARED.values())
-    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
+    """One group for the shared stacks, and one for each other module; the longest begins."""
+    ranks = {item: _rank(item) for item in items}
+    for item, rank in ranks.items():
+        shares = rank < len(SHARED)
+        item.add_marker(
+            pytest.mark.xdist_group("stacks" if shares else item.nodeid.partition("::")[0])
+        )
+    items.sort(key=lambda item: ranks[item])  # stable: else the order stays
 
 
-def _group_of(item: pytest.Item) -> str:
+def _rank(item: pytest.Item) -> int:
+    """Which of the shared stacks the test uses; beyond the last for none."""
     plugins = getattr(getattr(item, "module", None), "pytest_plugins", ())
-    shared = (SHARED[plugin] for plugin in plugins if plugin in SHARED)
-    return next(shared, item.nodeid.partition("::")[0])
+    return next((rank for rank, name in enumerate(SHARED) if name in plugins), len(SHARED))

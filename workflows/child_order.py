@@ -140,7 +140,7 @@ class ChildOrder:
         if answer.denied is not None:
             self._deny(answer.denied)
         elif answer.resolve_attempt is not None:
-            self._must_resolve(answer.resolve_attempt)
+            self._must_resolve(answer.resolve_attempt, answer.epoch)
         else:
             self._move(ChildEvent.RESERVED, epoch=answer.epoch)
 
@@ -256,9 +256,12 @@ class ChildOrder:
         self._move(ChildEvent.ADOPTED, waits=0)
         return True
 
-    def _must_resolve(self, attempt: int) -> None:
+    def _must_resolve(self, attempt: int, epoch: str = "") -> None:
         self._move(
-            ChildEvent.ANSWER_UNKNOWN, attempt=attempt, reason="the ledger knows more than we do"
+            ChildEvent.ANSWER_UNKNOWN,
+            attempt=attempt,
+            epoch=epoch or self.state.epoch,
+            reason="the ledger knows more than we do",
         )
 
     async def _has_stopped(self) -> bool:

@@ -24,6 +24,7 @@ _BLOCK_CODES = {
     TradingState.REDUCING: DenialCode.TRADING_REDUCING,
 }
 _SENT_WHOLE = (OrderType.MARKET, OrderType.LIMIT)
+_NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +48,20 @@ class Compensation:
     taken_by_buys: Decimal
     taken_by_sells: Decimal
 
-    def is_reduced_by(self, side: Side, quantity: Decimal) -> bool:
-        """True when `quantity` on `side`, beside what is under way there, leaves less of it."""
+    def left(self, side: Side) -> Decimal:
+        """What `side` may trade, beside what is under way there, until nothing of it is left."""
         taken = self.taken_by_buys if side is Side.BUY else self.taken_by_sells
         with exact():
-            return -side.sign * self.residual >= taken + quantity
+            return max(-side.sign * self.residual - taken, _NOTHING)
+
+    def is_reduced_by(self, side: Side, quantity: Decimal) -> bool:
+        """True when `quantity` on `side` brings it closer to zero, and not past it."""
+        return quantity <= self.left(side)
+
+    def is_enlarged_by(self, side: Side, quantity: Decimal) -> bool:
+        """True when more would be left after `quantity` on `side` than before."""
+        with exact():
+            return quantity > 2 * self.left(side)
 
 
 def reduces(exposure: Exposure, side: Side, quantity: Decimal) -> bool:
@@ -85,6 +95,18 @@ def check_overshoot(used: Decimal, quantity: Decimal, parent_quantity: Decimal) 
     return Denied(code=DenialCode.RISK_OVERSHOOT, field="quantity", detail=detail)
 
 
+def check_residual(compensation: Compensation, side: Side, quantity: Decimal) -> Denied | None:
+    """A compensation may miss zero by a fee or a lot, and never leave more than there was.
+
+    A workflow that was set back may have forgotten that it compensated already.
+    """
+    if not compensation.is_enlarged_by(side, quantity):
+        return None
+    left, residual = compensation.left(side), compensation.residual
+    detail = f"side={side} quantity={quantity:f} left={left:f} residual={residual:f}"
+    return Denied(code=DenialCode.RISK_OVERSHOOT, field="quantity", detail=detail)
+
+
 def check_child(
     proposal: Proposal,
     exposure: Exposure,
@@ -96,7 +118,7 @@ def check_child(
     side, quantity = proposal.side, proposal.quantity
     compensates = compensation is not None and compensation.is_reduced_by(side, quantity)
     return check_block(block, exposure, side, quantity, compensates=compensates) or _check_limits(
-        proposal, exposure, limits, is_whole=True, compensates=compensates
+        proposal, exposure, limits, compensation, is_whole=True
     )
 
 
@@ -117,18 +139,26 @@ def check_parent(
     if blocked is None and not account_ready:
         blocked = Denied(code=DenialCode.RECONCILING, detail="account=reconciling")
     is_whole = order_type in _SENT_WHOLE
-    return blocked or _check_limits(
-        proposal, exposure, limits, is_whole=is_whole, compensates=compensates
-    )
+    return blocked or _check_limits(proposal, exposure, limits, compensation, is_whole=is_whole)
 
 
 def _check_limits(
-    proposal: Proposal, exposure: Exposure, limits: Limits, *, is_whole: bool, compensates: bool
+    proposal: Proposal,
+    exposure: Exposure,
+    limits: Limits,
+    compensation: Compensation | None,
+    *,
+    is_whole: bool,
 ) -> Denied | None:
     """What reduces a residual skips the limits on value and position; the collar stays."""
+    side, quantity = proposal.side, proposal.quantity
     with exact():
         denied = check_collar(proposal, limits)
-        if denied is not None or compensates:
+        if denied is None and compensation is not None:
+            if compensation.is_reduced_by(side, quantity):
+                return None
+            denied = check_residual(compensation, side, quantity)
+        if denied is not None:
             return denied
         value = check_order_value(proposal, limits) if is_whole else None
         return value or check_position(proposal, limits, exposure)

@@ -30,11 +30,13 @@ from activities.ledger.results import (
     Booked,
     ClaimRefused,
     OpenParent,
+    PositionKey,
     StoredChild,
     TradingState,
 )
-from activities.ledger.statements import alarm
+from activities.ledger.statements import alarm, lock_position
 from activities.ledger.store_compensation import compensation_of, lock_execution
+from activities.ledger.store_unsent import release_forgotten
 from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, Side
@@ -122,7 +124,8 @@ class LedgerStore:
     ) -> tuple[str, Denied | None]:
         """Check one attempt (`checks.check_child`, parent cap) and book its reservation.
 
-        What reduces the residual of the execution that it `compensates` is checked for less.
+        What reduces the residual of the execution that it `compensates` is checked for less, and
+        what would enlarge it is denied; other compensations that nobody sent are given up first.
         Answers the ledger's epoch, and None when approved. The same (child, attempt) again gets
         the stored answer. Raises ChildMayBeLiveError while another attempt may be live, the child
         is at the venue, or the stored approval was for something else; ChildClosedError for a
@@ -131,10 +134,11 @@ class LedgerStore:
         async with self._engine.begin() as connection:
             held = None
             if compensates is not None:
+                name = intent.client_order_id
                 await lock_execution(connection, compensates)
-                held = await compensation_of(
-                    connection, compensates, intent.symbol, intent.client_order_id
-                )
+                await lock_position(connection, PositionKey.of(intent))
+                await connection.execute(release_forgotten(compensates, [name]))
+                held = await compensation_of(connection, compensates, intent.symbol, name)
             return await store_reserve.reserve(
                 connection, intent, attempt, reference_price, parent_quantity, self._limits, held
             )

@@ -25,9 +25,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.ledger.models import ChildOrder, ExecutionLock, ExecutionRow, ParentOrder
 from activities.ledger.results import LostExecution, UnknownExecutionError
 from activities.ledger.statements import alarm
-from activities.ledger.store_attempts import release_unsent
 from activities.ledger.store_compensation import lock_execution
 from activities.ledger.store_orders import save_order
+from activities.ledger.store_unsent import release_unsent
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.messages import OrderSnapshot

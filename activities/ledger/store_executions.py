@@ -36,6 +36,7 @@ from activities.ledger.store_compensation import compensation_of, lock_execution
 from activities.ledger.store_fills import report_of
 from activities.ledger.store_orders import accept_parent, open_parent
 from activities.ledger.store_reserve import reserve
+from activities.ledger.store_unsent import release_forgotten
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.risk import Limits
@@ -168,6 +169,9 @@ async def _known_leg(connection: AsyncConnection, row: Row[Any]) -> KnownLeg:
 # --- accept -------------------------------------------------------------------------------------
 
 
+_EPOCH = "epoch="
+
+
 class _Refusal(Exception):  # noqa: N818 - an answer that undoes what was done, not an error
     """One leg was denied, or with None all of them together."""
 
@@ -186,7 +190,8 @@ async def accept_legs(
     if check is not None and check.verdict == "denied":
         return _denied_before(request, check)
     if check is not None:
-        return LegsVerdict(reserved=await _answer_again(connection, request, limits))
+        epoch = check.detail.removeprefix(_EPOCH)
+        return LegsVerdict(reserved=await _answer_again(connection, request, limits, epoch))
     try:
         _refuse_ended(execution)
         async with connection.begin_nested():
@@ -222,7 +227,8 @@ def _denied_before(request: AcceptLegs, check: Row[Any]) -> LegsVerdict:
     return LegsVerdict(denied=denied, denied_leg=leg)
 
 
-def _audit(request: AcceptLegs, refusal: _Refusal | None) -> Insert:
+def _audit(request: AcceptLegs, refusal: _Refusal | None, epoch: str = "") -> Insert:
+    """The answer to all legs; an approval tells the ledger's incarnation that gave it."""
     denied = None if refusal is None else refusal.denied
     leg = None if refusal is None else refusal.leg
     return insert(RiskCheck).values(
@@ -232,7 +238,7 @@ def _audit(request: AcceptLegs, refusal: _Refusal | None) -> Insert:
         verdict="approved" if denied is None else "denied",
         code=None if denied is None else denied.code.value,
         field=None if denied is None else denied.field,
-        detail="" if denied is None else denied.detail,
+        detail=f"{_EPOCH}{epoch}" if denied is None else denied.detail,
     )
 
 
@@ -243,10 +249,12 @@ async def _accept_all(
     for key in sorted(request.locks):
         await _take_lock(connection, key, request.execution_id)
     await _lock_positions(connection, request)
+    await _release_forgotten(connection, request)
     reserved = tuple(
         [await _accept_leg(connection, request.execution_id, leg, limits) for leg in request.legs]
     )
-    await connection.execute(in_one_trip(_audit(request, None), _run(request.execution_id)))
+    audit = _audit(request, None, reserved[0].epoch if reserved else "")
+    await connection.execute(in_one_trip(audit, _run(request.execution_id)))
     return reserved
 
 
@@ -280,6 +288,16 @@ async def _take_lock(connection: AsyncConnection, key: str, execution_id: str) -
 async def _lock_positions(connection: AsyncConnection, request: AcceptLegs) -> None:
     for key in sorted({PositionKey.of(leg.first.intent) for leg in request.legs}):
         await lock_position(connection, key)
+
+
+async def _release_forgotten(connection: AsyncConnection, request: AcceptLegs) -> None:
+    """An execution has one compensation at a time: one that was never sent is not remembered.
+
+    The task that asked for it was lost, or its workflow was, before it was told the answer.
+    """
+    asking = [leg.first.intent.client_order_id for leg in request.legs if leg.first.compensates]
+    if asking:
+        await connection.execute(release_forgotten(request.execution_id, asking))
 
 
 async def _accept_leg(
@@ -329,19 +347,22 @@ async def _reserve(
 
 
 async def _answer_again(
-    connection: AsyncConnection, request: AcceptLegs, limits: Limits
+    connection: AsyncConnection, request: AcceptLegs, limits: Limits, epoch: str
 ) -> tuple[Reserved, ...]:
-    """The answers that were given before.
+    """The answers that were given before, by the ledger's incarnation `epoch`.
 
     A task that is done again may ask for other figures. Then none of its legs is what was checked,
-    and each must be resolved: nothing goes out that another leg does not match.
+    and each must be resolved: nothing goes out that another leg does not match. The epoch of then,
+    not of now: a ledger that was restored meanwhile may have forgotten that a leg was claimed.
     """
     await _lock_positions(connection, request)
     answers = []
     try:
         for leg in request.legs:
-            epoch, denied = await _reserve(connection, leg.first, limits)
-            answers.append(Reserved(epoch=epoch, denied=denied))
+            now, denied = await _reserve(connection, leg.first, limits)
+            answers.append(Reserved(epoch=now, denied=denied))
     except ChildMayBeLiveError:
-        return tuple(Reserved(epoch="", resolve_attempt=leg.first.attempt) for leg in request.legs)
+        return tuple(
+            Reserved(epoch=epoch, resolve_attempt=leg.first.attempt) for leg in request.legs
+        )
     return tuple(answers)

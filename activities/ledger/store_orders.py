@@ -17,7 +17,7 @@ from activities.ledger.models import (
 )
 from activities.ledger.results import OpenParent, ParentKind, PositionKey
 from activities.ledger.statements import alarm, in_one_trip, strictest_state, working
-from activities.ledger.store_attempts import release_unsent
+from activities.ledger.store_unsent import release_unsent
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import Side

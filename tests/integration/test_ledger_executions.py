@@ -151,6 +151,19 @@ async def test_legs_with_other_figures_are_all_to_be_resolved(ledger: World) -> 
     assert await ledger.value("SELECT sum(quantity) FROM reservations") == 2
 
 
+async def test_legs_to_be_resolved_name_the_epoch_in_which_they_were_reserved(
+    ledger: World,
+) -> None:
+    """So that one which was never claimed is proven absent at once, by that ledger alone."""
+    before = await ledger.value("SELECT epoch FROM ledger_meta")
+    await begun(ledger)
+    await ledger.store.new_epoch()
+    assert await ledger.value("SELECT epoch FROM ledger_meta") != before
+    verdict = await accept(ledger, *a_pair(quantity=Decimal("0.5")))
+    assert [each.epoch for each in verdict.reserved] == [before, before]
+    assert [each.resolve_attempt for each in verdict.reserved] == [1, 1]
+
+
 async def test_a_denied_leg_undoes_the_others_and_leaves_an_audit(ledger: World) -> None:
     await ready(ledger)
     await ledger.executions.open_execution(an_execution())

@@ -230,6 +230,41 @@ def test_a_rebalancing_shows_weights_trades_and_what_is_left_out(
         assert text in shown
 
 
+def test_an_asset_without_a_target_is_shown_as_going_to_nothing(
+    answering: Answering, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {"BTC": Decimal("0.6"), "ETH": Decimal("0.3"), "USDT": Decimal("0.1")}
+    targets = {"BTC": Decimal("0.45")}
+    answering(rebalance(preview=True, weights_before=weights, targets=targets))
+    assert main(["rebalance", "preview", "--target", "BTC=0.45"]) == 0
+    lines = {cells[0]: cells[1:] for line in _lines(capsys) if (cells := _cells(line))}
+    assert lines["BTC"] == ["60.0000 %", "45.0000 %"]
+    assert lines["ETH"] == ["30.0000 %", "0.0000 %"]
+    assert lines["USDT"] == ["10.0000 %", "55.0000 %"]
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_history_of_a_leg_is_its_executions(
+    answering: Answering, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(orders=[snapshot("arb-1:buy")])
+    assert main(["orders", "show", "arb-1:buy"]) == 0
+    (history,) = (line.strip() for line in _lines(capsys) if line.startswith("history"))
+    assert history.endswith("/workflows/arb-1")
+
+
+def test_a_denial_names_the_field_at_fault(
+    answering: Answering, capsys: pytest.CaptureFixture[str]
+) -> None:
+    denied = {"code": DenialCode.UNKNOWN_SYMBOL, "field": "symbol", "error": "exchange=okx"}
+    answering(arbitrage(ExecutionStatus.DENIED, **denied))
+    assert main(RUN) == 2
+    assert capsys.readouterr().err == "UNKNOWN_SYMBOL: symbol: exchange=okx\n"
+
+
 def test_json_is_the_message_itself_one_line_for_each_change(
     answering: Answering, capsys: pytest.CaptureFixture[str]
 ) -> None:

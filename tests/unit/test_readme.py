@@ -22,7 +22,7 @@ from workers.__main__ import app as workers_app
 from workers.settings import Settings, is_setting, load_settings
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
-from workflows.domain.executions import ExecutionKind, ExecutionStatus
+from workflows.domain.executions import ExecutionKind, ExecutionStatus, Outcome
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
@@ -219,7 +219,7 @@ def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_setting_that_is_named_exists(document):
     text = text_of(document)
-    others = {*DenialCode, *ApiCode, *COMPOSE_ONLY, "CHILD_TRANSITIONS"}
+    others = {*DenialCode, *ApiCode, *Outcome, *COMPOSE_ONLY, "CHILD_TRANSITIONS"}
     for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text):
         assert name in others or is_setting(name), name
         if is_setting(name) and not name.startswith("EXCHANGE_"):

@@ -96,7 +96,7 @@ async def test_an_attempt_that_the_ledger_knows_better_is_resolved_not_repeated(
         await assert_no_task_failed(handle)
     assert result.status is OrderStatus.FILLED
     assert world.submits == []
-    assert [request.attempt for request in world.resolved] == [1]
+    assert [(request.attempt, request.epoch) for request in world.resolved] == [(1, "e1")]
 
 
 async def test_a_child_that_cannot_be_given_up_is_resolved_first(client: Client) -> None:

@@ -81,12 +81,14 @@ class Reserve:
     parent_quantity: Decimal
     compensates: str | None = None
     """The execution whose residual this child reduces. What the ledger finds to reduce it skips
-    the limits on size and exposure, and passes while trading is reducing."""
+    the limits on size and exposure, and passes while trading is reducing; what would enlarge the
+    residual is denied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """`epoch` names the ledger's incarnation: another one means that it was restored.
+    """`epoch` names the ledger's incarnation that reserved: another one later means that it was
+    restored. Empty when that is not known.
 
     `resolve_attempt`: nothing was reserved, because the ledger knows of this attempt that it may
     be live; the workflow's memory is older than the ledger's.
