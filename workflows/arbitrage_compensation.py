@@ -217,6 +217,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         """Rest at the bound until the next round. True when the time for that is over."""
         plan, now = self.plan, workflow.now()
         self._start_clock()
+        await self.save_legs()
         if not self._is_told:
             self._is_told = True
             await self.alarm("RESIDUAL_BEYOND_BOUND", f"residual={look.residual:f} {why(look)}")

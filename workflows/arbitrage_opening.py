@@ -50,7 +50,8 @@ def judge_views(
 
 def _facts(view: ports.VenueView) -> VenueFacts | Denied:
     if view.instrument is None:
-        return Denied(code=DenialCode.UNKNOWN_SYMBOL, detail=f"exchange={view.venue}")
+        detail = f"symbol={view.symbol} exchange={view.venue}"
+        return Denied(code=DenialCode.UNKNOWN_SYMBOL, detail=detail)
     if view.book is None or view.fees is None or not (view.book.bids and view.book.asks):
         return Denied(code=DenialCode.RISK_STALE_REF, detail=f"book=absent exchange={view.venue}")
     return VenueFacts(

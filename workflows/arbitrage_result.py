@@ -116,10 +116,12 @@ def snapshot_of(
 def _amounts(
     state: ArbitrageState, records: tuple[LegRecord, ...], now: Profit
 ) -> dict[str, Decimal | None]:
+    # a leg that is still at work is no residual, and without a mark it has no profit to tell
+    is_told = state.status.is_terminal or not now.residual or now.residual_mark is not None
     return {
-        "actual_profit": now.total,
+        "actual_profit": now.total if is_told else None,
         "realised_profit": now.realised,
-        "residual_profit": now.residual_pnl,
+        "residual_profit": now.residual_pnl if is_told else None,
         "fees_total": now.fees_total,
         "matched_quantity": now.matched,
         "residual_quantity": now.residual,

@@ -30,6 +30,8 @@ HISTORY_EVENTS_PER_RUN = 1_000
 class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
     """Base of the execution workflows; see the module's docstring."""
 
+    _legs_told = 0
+
     # --- what an execution adds -----------------------------------------------------------------
 
     @abstractmethod
@@ -176,7 +178,15 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
         )
         if saved.stored is not None:
             self.take_stored(saved.stored)
-        workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(self.state.status)])
+        if self.state.status.is_terminal:
+            workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(self.state.status)])
+
+    async def save_legs(self) -> None:
+        """Tell the ledger the ends of legs, if there are new ones, while the execution goes on."""
+        over = sum(record.is_over for record in self.records)
+        if over > self._legs_told:
+            self._legs_told = over
+            await self.save()
 
     async def alarm(self, code: str, detail: str) -> None:
         """Tell a human of this execution."""

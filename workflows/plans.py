@@ -114,6 +114,11 @@ def _check_leg(plan: ArbitragePlan, leg: PlannedLeg, exchange: str) -> Denied | 
 def _check_rebalance(plan: RebalancePlan) -> Denied | None:
     if len(set(plan.exchanges)) != len(plan.exchanges):
         return _denied(DenialCode.SAME_VENUE, "exchanges", "an exchange is named twice")
+    managed = {*(plan.assets or plan.targets), plan.cash}
+    outside = [asset for asset in plan.targets if asset not in managed]
+    if outside:
+        detail = f"{outside[0]} has a target but is not among them"
+        return _denied(DenialCode.INCONSISTENT_PLAN, "assets", detail)
     with exact():
         total = sum(plan.targets.values(), Decimal(0))
     # without a weight of its own, cash gets what the others leave

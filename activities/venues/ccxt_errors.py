@@ -89,7 +89,8 @@ class Redactor:
         text = self._QUERY.sub("?...", words or str(error))
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
-        return f"{type(error).__name__}: {text}"[:MAX_MESSAGE_CHARS]
+        name = type(error).__name__
+        return f"{name}: {text}"[:MAX_MESSAGE_CHARS] if text else name
 
 
 def submission_error(

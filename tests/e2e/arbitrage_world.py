@@ -103,6 +103,14 @@ class Pair:
                 await self.act(venue, "place", lane, **taking)
                 self.quotes[venue, lane.symbol, other] = await self.quote(venue, lane, other, edge)
 
+    async def shape_again(self) -> None:
+        """As `shape` for all lanes: an exchange that was started again is quoted anew."""
+        for (venue, _, _), order_id in self.quotes.items():
+            await self.take_back(venue, order_id)
+        self.quotes.clear()
+        for lane in LANES:
+            await self.shape(lane)
+
     async def quote(self, venue: str, lane: Lane, side: str, price: Decimal) -> int:
         """A large order of `hedge` at a touch; its id at the exchange."""
         much = Decimal(50) * (50_000 // lane.inside)

@@ -154,6 +154,7 @@ async def test_the_sell_exchange_is_away_while_its_leg_is_under_way(pair: Pair) 
         told = await ends_well(pair, aimed)
     assert told.status in SETTLED
     assert aimed.at(SELL_VENUE, "sell") == []
+    await pair.shape_again()
 
 
 async def test_temporal_restarted_while_both_legs_are_under_way(pair: Pair) -> None:

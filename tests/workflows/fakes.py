@@ -3,6 +3,7 @@
 Hand-written, in memory, behind the same ports as the real activities.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -220,6 +221,8 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
 
     @activity.defn(name="resolve")
     async def resolve(self, request: Resolve) -> Resolved:
+        while not self.resolutions:  # a test answers once it has seen what is asked
+            await asyncio.sleep(0.01)
         self.resolved.append(request)
         return self.resolutions.pop(0)
 
