@@ -40,6 +40,7 @@ from workflows.rebalance_market import (
 )
 from workflows.rebalance_state import (
     RebalanceState,
+    cut_error,
     details_of,
     ending_of,
     is_whole,
@@ -60,7 +61,6 @@ MAX_PASSES = 2
 _LOOK_WITHIN = timedelta(seconds=30)
 _FILLS_WITHIN = timedelta(seconds=30)
 """How long the buys wait for missing fills of the sells; later ones are no cash yet."""
-_HALF = Decimal("0.5")
 _NO_ANSWER = "no venue that trades it answered"
 
 
@@ -147,8 +147,12 @@ class Rebalance(Execution[RebalancePlan, RebalanceState, RebalanceSnapshot]):
                 self._show_plan(wanted, sells, buys)
             else:
                 self.change(weights_after=wanted.weights)
-            self.change(is_level=not (sells.trades or buys.trades))
-            if plan.preview or self.state.is_level or self.state.passes >= MAX_PASSES:
+            is_over = not (sells.trades or buys.trades)
+            self.change(is_level=is_over and not (sells.is_cut or buys.is_cut))
+            if self.state.is_level and self.state.is_cut:
+                # what was cut off is no longer wanted, or too little to trade
+                self._show_left(wanted, sells, buys)
+            if plan.preview or is_over or self.state.passes >= MAX_PASSES:
                 return
             if self._is_cut_short():
                 return
@@ -232,12 +236,11 @@ class Rebalance(Execution[RebalancePlan, RebalanceState, RebalanceSnapshot]):
         """The order of a trade, on its way; None when it is refused, or no longer wanted."""
         if self.is_cancelled():
             return None
-        place = trade.place
         record = new_leg(
             self.execution_id,
             leg_name(self.state.passes, trade),
             request_of(plan, trade),
-            reference_price=(place.bid + place.ask) * _HALF,
+            reference_price=trade.place.reference,
             expires_at=workflow.now() + seconds(plan.timeout),
         )
         venues = sorted(plan.exchanges)
@@ -265,7 +268,7 @@ class Rebalance(Execution[RebalancePlan, RebalanceState, RebalanceSnapshot]):
         portfolios = tuple(each for each in told if each is not None)
         if not portfolios or (needs_all and len(portfolios) < len(plan.exchanges)):
             return None
-        return picture_of(plan, portfolios)
+        return picture_of(plan, portfolios, self.terms.max_order_value)
 
     async def _ask(
         self, plan: RebalancePlan, venue: str, within: timedelta
@@ -290,6 +293,7 @@ class Rebalance(Execution[RebalancePlan, RebalanceState, RebalanceSnapshot]):
         self.change(
             skipped=shown_skipped(wanted.skipped, sells.skipped, buys.skipped),
             transfers=shown_transfers(sells, buys),
+            is_cut=sells.is_cut or buys.is_cut,
         )
 
     def _is_cut_short(self) -> bool:
@@ -306,6 +310,8 @@ class Rebalance(Execution[RebalancePlan, RebalanceState, RebalanceSnapshot]):
             denied = self.state.refusals[0].denied
             self.change(code=denied.code, field=denied.field)
             error = denied.detail
+        elif status is not ExecutionStatus.COMPLETED:
+            error = cut_error(self.state)
         await self.end(status, error)
 
     def snapshot_now(self) -> RebalanceSnapshot:

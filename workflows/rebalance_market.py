@@ -5,7 +5,7 @@ where its market is open and its rules and fees are known.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -61,8 +61,12 @@ def portfolio_request(plan: RebalancePlan, venue: str) -> ports.PortfolioRequest
     )
 
 
-def picture_of(plan: RebalancePlan, portfolios: tuple[ports.Portfolio, ...]) -> Picture:
-    """The portfolios as one."""
+def picture_of(
+    plan: RebalancePlan,
+    portfolios: tuple[ports.Portfolio, ...],
+    max_order_value: Decimal | None = None,
+) -> Picture:
+    """The portfolios as one. `max_order_value` is what one order may be worth; None: any value."""
     latest = _latest(portfolios)
     assets = sorted(
         {
@@ -72,7 +76,13 @@ def picture_of(plan: RebalancePlan, portfolios: tuple[ports.Portfolio, ...]) -> 
             if asset != plan.cash
         }
     )
-    places = {asset: _places(plan, portfolios, asset, latest) for asset in assets}
+    places = {
+        asset: tuple(
+            replace(place, max_value=max_order_value)
+            for place in _places(plan, portfolios, asset, latest)
+        )
+        for asset in assets
+    }
     with exact():
         return Picture(
             holdings={

@@ -9,7 +9,8 @@ from workflows.domain.exact import exact
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.orders import OrderType, Side, TimeInForce
 from workflows.domain.rebalancing import Rebalancing, Skipped
-from workflows.domain.rebalancing_venues import Split, VenueTrade
+from workflows.domain.rebalancing_places import CUTS, VenueTrade
+from workflows.domain.rebalancing_venues import Split
 from workflows.execution_face import ExecutionState
 from workflows.execution_messages import (
     NeededTransfer,
@@ -40,7 +41,8 @@ class RebalanceState(ExecutionState):
 
     Value, weights, `sells` and `buys` are of the first pass; `skipped` and `transfers` of the
     latest one. `is_level`: nothing was left to trade when it was last looked at. `is_blind`: a
-    venue did not answer when the latest pass was to buy.
+    venue did not answer when the latest pass was to buy. `is_cut`: an order of the latest pass may
+    not have all that was wanted of it.
     """
 
     plan: RebalancePlan | None = None
@@ -55,6 +57,7 @@ class RebalanceState(ExecutionState):
     refusals: tuple[Refusal, ...] = ()
     is_level: bool = False
     is_blind: bool = False
+    is_cut: bool = False
     is_cut_short: bool = False
 
 
@@ -171,14 +174,26 @@ def ending_of(state: RebalanceState, records: tuple[LegRecord, ...]) -> Executio
     if not records:
         if state.refusals:
             return ExecutionStatus.DENIED
-        return ExecutionStatus.FAILED if state.is_blind else ExecutionStatus.COMPLETED
+        is_preview = state.plan is not None and state.plan.preview
+        is_stuck = state.is_blind or (state.is_cut and not is_preview)
+        return ExecutionStatus.FAILED if is_stuck else ExecutionStatus.COMPLETED
     if not any(record.executed for record in records):
         return ExecutionStatus.FAILED
     latest = of_pass(records, state.passes)
-    is_done = state.is_level or (all(map(is_whole, latest)) and not state.is_blind)
+    is_held_back = state.is_blind or state.is_cut
+    is_done = state.is_level or (all(map(is_whole, latest)) and not is_held_back)
     if is_done and not state.refusals:
         return ExecutionStatus.COMPLETED
     return ExecutionStatus.PARTIAL
+
+
+def cut_error(state: RebalanceState) -> str:
+    """Why less was traded than wanted, when one order may not have it all."""
+    reasons = sorted({each.reason for each in state.skipped if each.reason.startswith(CUTS)})
+    if not state.is_cut:
+        return ""
+    on = "" if state.refusals else ", another run trades on"
+    return f"less than wanted: {'; '.join(reasons)}; the rest is in skipped{on}"
 
 
 def snapshot_of(

@@ -47,6 +47,7 @@ def place(venue: str, asset: str, bid: Decimal, ask: Decimal, **rules: object) -
         buys_pay_base=bool(rules.get("buys_pay_base", False)),
         free=Decimal(str(rules.get("free", "0"))),
         slippage=Decimal(str(rules.get("slippage", "0"))),
+        max_value=None if rules.get("max_value") is None else Decimal(str(rules["max_value"])),
     )
 
 

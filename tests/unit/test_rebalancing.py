@@ -1,5 +1,6 @@
 """The rules of a rebalancing, one by one: bands, goals, minimums, venues, cash."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -262,6 +263,112 @@ def test_what_the_venues_rules_leave_is_reported(
     left = Decimal("0.3") - sum(sold)
     finest = Decimal(rules.get("step", "0.00001"))
     assert [each.quantity for each in split.skipped] == ([left] if left >= finest else [])
+
+
+# --- what one order may have ----------------------------------------------------------------------
+
+
+def test_a_sell_is_cut_to_the_value_of_one_order_at_each_venue() -> None:
+    here = [
+        btc_at("a", "60000", "60000", free="5", max_value="100000"),
+        btc_at("b", "59000", "59000", free="5", max_value="100000"),
+    ]
+    split = split_sells([sell("BTC", "4")], {"BTC": here}, {})
+    assert [(each.venue, each.quantity) for each in split.trades] == [
+        ("a", Decimal("1.66666")),
+        ("b", Decimal("1.69491")),
+    ]
+    (told,) = split.skipped
+    assert (told.quantity, told.reason, split.is_cut) == (
+        Decimal("0.63843"),
+        "above MAX_ORDER_VALUE=100000",
+        True,
+    )
+    assert not split.transfers
+
+
+def test_a_sell_below_the_touch_is_worth_the_middle_and_a_buy_its_limit() -> None:
+    # the middle is 60,000: more than the sell's limit; the buy's limit is 60,702
+    here = [btc_at("a", "59900", "60100", free="5", slippage="0.01", max_value="60702")]
+    sold = split_sells([sell("BTC", "3")], {"BTC": here}, {})
+    bought = split_buys([buy("BTC", "3")], {"BTC": here}, {"a": Decimal(900_000)})
+    assert [each.limit for each in sold.trades] == [Decimal(59_301)]
+    assert [each.limit for each in bought.trades] == [Decimal(60_701)]
+    assert [each.quantity for each in sold.trades] == [Decimal("1.0117")]
+    assert [each.quantity for each in bought.trades] == [Decimal("1.00001")]
+
+
+def test_a_buy_is_cut_before_the_cash_is_shared_out() -> None:
+    places = {
+        "BTC": [btc_at("a", "60000", "60000", max_value="60000")],
+        "ETH": [place("a", "ETH", ETH, ETH, fee="0", max_value="60000")],
+    }
+    split = split_buys([buy("BTC", "5"), buy("ETH", "2")], places, {"a": Decimal(90_000)})
+    assert [(each.asset, each.quantity) for each in split.trades] == [
+        ("BTC", Decimal(1)),
+        ("ETH", Decimal(2)),
+    ]
+    assert split.scale == 1
+    assert [(each.asset, each.quantity, each.is_cut) for each in split.skipped] == [
+        ("BTC", Decimal(4), True)
+    ]
+
+
+def test_without_cash_for_it_the_rest_of_a_cut_buy_is_not_the_limits_doing() -> None:
+    places = {"BTC": [btc_at("a", "60000", "60000", fee="0", max_value="60000")]}
+    split = split_buys([buy("BTC", "5")], places, {"a": Decimal(30_000)})
+    assert [each.quantity for each in split.trades] == [Decimal("0.5")]
+    assert [(each.quantity, each.reason) for each in split.skipped] == [
+        (Decimal(4), "no cash is left for it")
+    ]
+    assert not split.is_cut
+
+
+def test_cash_behind_a_full_order_is_cut_off_and_needs_no_transfer() -> None:
+    places = {"BTC": [btc_at(name, "60000", "60000", max_value="60000") for name in ("a", "b")]}
+    split = split_buys([buy("BTC", "1.5")], places, {"a": Decimal(300_000), "b": Decimal(0)})
+    assert [(each.venue, each.quantity) for each in split.trades] == [("a", Decimal(1))]
+    assert [(each.quantity, each.is_cut) for each in split.skipped] == [(Decimal("0.5"), True)]
+    assert not split.transfers
+
+
+def test_what_exceeds_the_exchanges_largest_order_is_cut_and_told() -> None:
+    places = {"BTC": [btc_at("a", "60000", "60000", free="1", max="0.1")]}
+    sold = split_sells([sell("BTC", "0.3")], places, {})
+    bought = split_buys([buy("BTC", "0.3")], places, {"a": Decimal(60_000)})
+    for split in (sold, bought):
+        assert [each.quantity for each in split.trades] == [Decimal("0.1")]
+        (told,) = split.skipped
+        assert (told.quantity, split.is_cut) == (Decimal("0.2"), True)
+        assert told.reason == "above the exchange's largest order: max=0.1 exchange=a"
+
+
+def test_where_no_order_is_small_enough_all_of_it_is_told() -> None:
+    places = {"BTC": [btc_at("a", "60000", "60000", free="1", min_notional="10", max_value="5")]}
+    sold = split_sells([sell("BTC", "0.3")], places, {})
+    bought = split_buys([buy("BTC", "0.3")], places, {"a": Decimal(60_000)})
+    for split in (sold, bought):
+        assert not split.trades
+        assert [(each.quantity, each.is_cut) for each in split.skipped] == [(Decimal("0.3"), True)]
+
+
+def test_what_is_below_a_minimum_is_not_told_as_cut() -> None:
+    places = {"BTC": [btc_at("a", "60000", "60000", free="9", max_value="60000")]}
+    split = split_sells([sell("BTC", "0.0001")], places, {})
+    assert not split.trades
+    assert [each.reason for each in split.skipped] == ["below minimum of the exchange"]
+    assert not split.is_cut
+
+
+def test_what_one_order_may_have_is_not_cut() -> None:
+    free = btc_at("a", "60000", "60000", free="9", slippage="0.002")
+    capped = replace(free, max_value=Decimal(61_000))
+    cash = {"a": Decimal(900_000)}
+    for spot in (free, capped):
+        sold = split_sells([sell("BTC", "1")], {"BTC": [spot]}, {})
+        bought = split_buys([buy("BTC", "1")], {"BTC": [spot]}, cash)
+        assert [each.quantity for each in (*sold.trades, *bought.trades)] == [Decimal(1)] * 2
+        assert not (*sold.skipped, *bought.skipped)
 
 
 def test_what_is_held_where_it_has_no_market_needs_a_transfer() -> None:

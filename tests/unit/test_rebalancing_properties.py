@@ -30,12 +30,16 @@ shares = st.decimals(min_value=0, max_value=1, places=3)
 
 
 @st.composite
-def worlds(draw: Callable[..., Any], *, plain: bool = False) -> World:
-    """Up to four assets at up to three venues. `plain`: one venue, one price, one fee."""
+def worlds(draw: Callable[..., Any], *, plain: bool = False, capped: bool = False) -> World:
+    """Up to four assets at up to three venues. `plain`: one venue, one price, one fee.
+
+    `capped`: one order may not have everything, by its value, by its quantity, or both.
+    """
     venues = ["a"] if plain else draw(st.sampled_from([["a"], ["a", "b"], ["a", "b", "c"]]))
     assets = ASSETS[: draw(st.integers(1, len(ASSETS)))]
     prices = {asset: Decimal(PRICES[asset]) for asset in assets}
     fee = draw(fees)
+    max_value = draw(st.sampled_from(["5", "99.5", "1000", "20000"])) if capped else None
     places = {}
     for asset in assets:
         listed = [venue for venue in venues if plain or draw(st.booleans())] or venues[:1]
@@ -56,6 +60,8 @@ def worlds(draw: Callable[..., Any], *, plain: bool = False) -> World:
                     min_notional="10",
                     buys_pay_base=False if plain else draw(st.booleans()),
                     slippage="0" if plain else draw(st.sampled_from(["0", "0.002"])),
+                    max_value=max_value,
+                    max=draw(st.sampled_from([None, "0.03", "7"])) if capped else None,
                 )
             )
         places[asset] = made
@@ -130,6 +136,59 @@ def test_every_order_is_one_that_its_venue_accepts(
         assert order.quantity * order.limit >= rules.min_notional
     places = [(o.side, o.venue, o.asset) for o in (*sells.trades, *buys.trades)]
     assert len(places) == len(set(places)), "one order per asset and venue has its own name"
+
+
+@UNDISTURBED
+@given(cases(capped=True))
+def test_no_order_has_more_than_one_order_may(
+    case: tuple[World, Aims, Rebalancing, Split, Split, Decimal],
+) -> None:
+    _, _, _, sells, buys, _ = case
+    for order in (*sells.trades, *buys.trades):
+        rules, spot = order.place.instrument, order.place
+        # as the risk check judges it: the dearer of the limit and the middle of the touch
+        dearest = max(Fraction(order.limit), (Fraction(spot.bid) + Fraction(spot.ask)) / 2)
+        assert Fraction(order.quantity) * dearest <= Fraction(spot.max_value or 0)
+        assert rules.max_quantity is None or order.quantity <= rules.max_quantity
+        assert rules.is_on_step(order.quantity)
+        assert order.quantity * order.limit >= rules.min_notional
+
+
+@UNDISTURBED
+@given(cases(capped=True))
+def test_what_is_cut_off_is_told(
+    case: tuple[World, Aims, Rebalancing, Split, Split, Decimal],
+) -> None:
+    world, _, plan, sells, buys, _ = case
+    for adjustment in (*plan.sells, *plan.buys):
+        split = sells if adjustment.side is Side.SELL else buys
+        ours = [each for each in split.trades if each.asset == adjustment.asset]
+        told = [
+            Fraction(each.quantity)
+            for each in (*split.skipped, *split.transfers)
+            if each.asset == adjustment.asset
+        ]
+        net = sum((Fraction(o.quantity) * kept(o.side, o.place) for o in ours), Fraction())
+        share = Fraction(split.scale) if adjustment.side is Side.BUY else Fraction(1)
+        finest = min(Fraction(p.instrument.step) for p in world.places[adjustment.asset])
+        assert Fraction(adjustment.quantity) * share - net - sum(told) <= 2 * finest
+        assert net + sum(told) <= Fraction(adjustment.quantity)
+
+
+@UNDISTURBED
+@given(cases(capped=True))
+def test_a_cap_takes_no_cash_that_is_not_there(
+    case: tuple[World, Aims, Rebalancing, Split, Split, Decimal],
+) -> None:
+    world, _, _, sells, buys, _ = case
+    with localcontext(prec=60):
+        cash = dict(world.cash)
+        for order in sells.trades:
+            cash[order.venue] += order.quantity * order.price * (1 - order.place.fee)
+        for order in buys.trades:
+            paid = Decimal(1) if order.place.buys_pay_base else 1 + order.place.fee
+            cash[order.venue] -= order.quantity * order.limit * paid
+        assert all(amount >= 0 for amount in cash.values())
 
 
 @UNDISTURBED

@@ -26,6 +26,7 @@ from workflows.domain.reports import ChildReport, SubmitOutcome
 from workflows.ports import (
     AcceptLegs,
     CancelChild,
+    EngineTerms,
     ExecutionsPort,
     GivenUp,
     GiveUp,
@@ -79,6 +80,7 @@ class ExecutionWorld:
 
     venues: dict[str, Venue]
     opened_as: OpenExecutionKind = OpenExecutionKind.NEW
+    terms: EngineTerms = TERMS
     opened_denial: Denied | None = None
     stored: str | None = None
     """The result of an execution that ended before under this id."""
@@ -170,7 +172,7 @@ class Desk(ExecutionsPort, ViewsPort, VenuePort, VenueDataPort):
         world.opened.append(execution)
         opened = OpenedExecution(
             kind=world.opened_as,
-            terms=TERMS,
+            terms=world.terms,
             stored=world.stored,
             denied=world.opened_denial,
             legs=world.legs,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.execution_fakes import Desk, ExecutionWorld, desk_on
-from tests.workflows.rebalance_runs import Run, one_venue, run, venue, weight
+from tests.workflows.fakes import TERMS
+from tests.workflows.rebalance_runs import PRICES, Run, one_venue, run, venue, weight
 from tests.workflows.scripted_answers import after, lost, rejects, takes, with_late_fills
 from tests.workflows.scripted_venue import Answer, Venue, crosses
 from workflows.domain.executions import ExecutionStatus
@@ -21,10 +23,12 @@ from workflows.domain.orders import (
     TimeInForce,
 )
 from workflows.domain.reports import SubmitOutcome
+from workflows.ports import Submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SELL, BUY = "1-sell-binance-BTC", "1-buy-binance-ETH"
+BUY_AGAIN = "2-buy-binance-ETH"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -114,6 +118,101 @@ async def test_what_is_below_the_threshold_is_told_and_left(client: Client, desk
     assert [(each.asset, each.side) for each in result.skipped] == [("ETH", Side.BUY)]
     assert [each.leg for each in result.orders] == [SELL]
     assert result.status is ExecutionStatus.COMPLETED
+
+
+# --- what one order may have --------------------------------------------------------------------
+
+
+def capped(value: str, **free: str) -> ExecutionWorld:
+    """40,000 USDT as in `one_venue`, unless told otherwise; an order is worth `value` at most."""
+    held = free or {"BTC": "0.5", "ETH": "2", "USDT": "4000"}
+    terms = replace(TERMS, max_order_value=Decimal(value))
+    return ExecutionWorld({"binance": venue("binance", **held)}, terms=terms)
+
+
+def worth(sent: Submit) -> Decimal:
+    """As the risk check judges an order; the middle is the one price of its asset."""
+    assert sent.intent.price is not None
+    middle = PRICES[sent.intent.symbol.partition("/")[0]]
+    return sent.intent.quantity * max(sent.intent.price, middle)
+
+
+async def test_no_order_is_above_the_limit_and_what_is_cut_off_is_told(
+    client: Client, desk: Desk
+) -> None:
+    world = capped("2000")
+    result = await run(desk, client, world)
+    assert [each.leg for each in result.orders] == [SELL, BUY, "2-sell-binance-BTC", BUY_AGAIN]
+    assert all(0 < worth(sent) <= 2_000 for sent in world.submits)
+    assert (result.status, result.passes) == (ExecutionStatus.PARTIAL, 2)
+    assert [(each.asset, each.side, each.reason) for each in result.skipped] == [
+        ("BTC", Side.SELL, "above MAX_ORDER_VALUE=2000"),
+        ("ETH", Side.BUY, "above MAX_ORDER_VALUE=2000"),
+    ]
+    assert "above MAX_ORDER_VALUE=2000" in result.error
+    # sold and still to sell are all that was wanted
+    sold = sum(each.filled_amount for each in result.orders if each.side is Side.SELL)
+    assert abs(sold + result.skipped[0].quantity - Decimal("0.1668")) <= Decimal("0.0002")
+
+
+async def test_a_preview_tells_what_would_be_cut_off(client: Client, desk: Desk) -> None:
+    world = capped("2000")
+    result = await run(desk, client, world, preview=True)
+    assert (result.status, result.error) == (ExecutionStatus.COMPLETED, "")
+    (sold,), (bought,) = result.sells, result.buys
+    assert (sold.quantity, bought.quantity) == (Decimal("0.0333"), Decimal("0.6653"))
+    assert [(each.asset, each.quantity, each.reason) for each in result.skipped] == [
+        ("BTC", Decimal("0.1335"), "above MAX_ORDER_VALUE=2000"),
+        ("ETH", Decimal("1.333"), "above MAX_ORDER_VALUE=2000"),
+    ]
+    assert world.did() == ["save completed"]
+
+
+async def test_what_the_second_pass_can_still_trade_is_not_left(client: Client, desk: Desk) -> None:
+    world = capped("6000")
+    result = await run(desk, client, world)
+    assert (result.status, result.passes, result.error) == (ExecutionStatus.COMPLETED, 2, "")
+    assert all(worth(sent) <= 6_000 for sent in world.submits)
+    assert not [each for each in result.skipped if "MAX_ORDER_VALUE" in each.reason]
+    assert abs(weight(world, "BTC") - Decimal("0.5")) < Decimal("0.002")
+
+
+async def test_a_limit_that_no_order_reaches_changes_nothing(client: Client, desk: Desk) -> None:
+    free, wide = one_venue(), capped("50000")
+    one, other = await run(desk, client, free), await run(desk, client, wide)
+    assert [(each.leg, each.amount, each.price) for each in one.orders] == [
+        (each.leg, each.amount, each.price) for each in other.orders
+    ]
+    assert (other.status, other.error, other.skipped) == (one.status, "", one.skipped)
+
+
+async def test_a_limit_below_the_smallest_order_trades_nothing_and_says_why(
+    client: Client, desk: Desk
+) -> None:
+    world = capped("2")
+    result = await run(desk, client, world)
+    assert (result.status, result.orders) == (ExecutionStatus.FAILED, ())
+    assert "above MAX_ORDER_VALUE=2" in result.error
+    assert world.did("accept", "submit") == []
+
+
+async def test_what_is_cut_to_the_exchanges_largest_order_is_told_too(
+    client: Client, desk: Desk
+) -> None:
+    world = one_venue()
+    listed = world.venues["binance"].listings
+    btc = listed["BTC/USDT"]
+    rules = replace(btc.instrument, max_quantity=Decimal("0.05"))
+    listed["BTC/USDT"] = replace(btc, instrument=rules)
+    result = await run(desk, client, world)
+    assert result.status is ExecutionStatus.PARTIAL
+    assert [each.amount for each in result.orders if each.side is Side.SELL] == [
+        Decimal("0.05"),
+        Decimal("0.05"),
+    ]
+    reason = "above the exchange's largest order: max=0.05 exchange=binance"
+    assert reason in [each.reason for each in result.skipped]
+    assert reason in result.error
 
 
 # --- the cash of the sells ----------------------------------------------------------------------

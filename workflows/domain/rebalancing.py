@@ -69,13 +69,14 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """An adjustment that is left out, and why."""
+    """An adjustment that is left out, and why. `is_cut`: one order may not have so much."""
 
     asset: str
     side: Side
     quantity: Decimal
     value: Decimal
     reason: str
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ def below_minimum(trade: Adjustment, min_trade_value: Decimal) -> Skipped | None
     return None
 
 
-def skip(trade: Adjustment, quantity: Decimal, reason: str) -> Skipped:
+def skip(trade: Adjustment, quantity: Decimal, reason: str, *, is_cut: bool = False) -> Skipped:
     """This much of the trade is left out."""
     return Skipped(
         asset=trade.asset,
@@ -151,6 +152,7 @@ def skip(trade: Adjustment, quantity: Decimal, reason: str) -> Skipped:
         quantity=quantity,
         value=value_of(trade, quantity),
         reason=reason,
+        is_cut=is_cut,
     )
 
 

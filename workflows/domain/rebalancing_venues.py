@@ -2,9 +2,8 @@
 
 Sells go where the net bid is best, up to what is free there; buys where the net ask is best, up
 to the cash there. Cash at one venue buys nothing at another: what that leaves is a transfer that
-somebody would have to make. Whatever no venue takes is told as skipped, with the reason.
-
-Costs are at the limit prices that would be sent, so that no fill can cost more than there is.
+somebody would have to make. Whatever no venue takes is told as skipped, with the reason; so is
+what is cut off because one order may not have it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from workflows.domain.exact import exact, minus, rounded, times
-from workflows.domain.instruments import Instrument
+from workflows.domain.exact import exact, floored, minus, rounded
 from workflows.domain.orders import Side
 from workflows.domain.rebalancing import (
     BELOW_MINIMUM,
@@ -24,106 +22,15 @@ from workflows.domain.rebalancing import (
     skip,
     value_of,
 )
+from workflows.domain.rebalancing_places import Cap, Place, VenueTrade
+
+__all__ = ["Place", "Split", "Transfer", "VenueTrade", "cash_after", "split_buys", "split_sells"]
 
 _NO_VENUE = "no venue trades it now"
-_RULES = f"{BELOW_MINIMUM} or above the maximum of an order"
+_RULES = f"{BELOW_MINIMUM} of the exchange"
+_NO_CASH = "no cash is left for it"
 _ALL = Fraction(1)
 _NOTHING = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """One asset at one venue: its market, the taker's fee, and what of it is free to sell.
-
-    `slippage` is the fraction by which an order may trade beyond the touch.
-    """
-
-    asset: str
-    instrument: Instrument
-    bid: Decimal
-    ask: Decimal
-    fee: Decimal
-    buys_pay_base: bool = False
-    free: Decimal = _NOTHING
-    slippage: Decimal = _NOTHING
-
-    @property
-    def venue(self) -> str:
-        return self.instrument.venue
-
-    def touch(self, side: Side) -> Decimal:
-        """The price at which an order of `side` would trade now."""
-        return self.ask if side is Side.BUY else self.bid
-
-    def limit(self, side: Side) -> Decimal:
-        """The worst price that an order of `side` may get, on the tick; at least one tick."""
-        with exact():
-            bound = self.touch(side) * (1 + side.sign * self.slippage)
-        return max(self.instrument.round_price(bound, side), self.instrument.tick)
-
-    @property
-    def net_bid(self) -> Fraction:
-        """What one unit sold brings."""
-        return Fraction(self.bid) * (1 - Fraction(self.fee))
-
-    @property
-    def net_ask(self) -> Fraction:
-        """What one unit costs that stays ours."""
-        return Fraction(self.ask) * self._paid / self._kept
-
-    @property
-    def unit_cost(self) -> Fraction:
-        """Cash that one unit ordered can take at most."""
-        return Fraction(self.limit(Side.BUY)) * self._paid
-
-    @property
-    def unit_need(self) -> Fraction:
-        """Cash that one unit which stays ours can take at most."""
-        return self.unit_cost / self._kept
-
-    @property
-    def _paid(self) -> Fraction:
-        return _ALL if self.buys_pay_base else 1 + Fraction(self.fee)
-
-    @property
-    def _kept(self) -> Fraction:
-        return 1 - Fraction(self.fee) if self.buys_pay_base else _ALL
-
-    def ordered_for(self, kept: Decimal) -> Fraction:
-        """Units to order so that `kept` stay ours."""
-        return Fraction(kept) / self._kept
-
-    def kept_of(self, ordered: Decimal) -> Decimal:
-        """Units of a buy that stay ours."""
-        return rounded(Fraction(ordered) * self._kept)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueTrade:
-    """One order: quantity in base units; `price` is the touch, `limit` the worst price."""
-
-    asset: str
-    place: Place
-    side: Side
-    quantity: Decimal
-
-    @property
-    def venue(self) -> str:
-        return self.place.venue
-
-    @property
-    def price(self) -> Decimal:
-        return self.place.touch(self.side)
-
-    @property
-    def limit(self) -> Decimal:
-        return self.place.limit(self.side)
-
-    @property
-    def value(self) -> Decimal:
-        """Cash units at the touch, before fees."""
-        with exact():
-            return self.quantity * self.price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +51,11 @@ class Split:
     skipped: tuple[Skipped, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     scale: Decimal = Decimal(1)
+
+    @property
+    def is_cut(self) -> bool:
+        """True when an order would have more, were it allowed to."""
+        return any(each.is_cut for each in self.skipped)
 
 
 @dataclass(slots=True)
@@ -199,7 +111,7 @@ def split_sells(
         if locked:
             skipped.append(skip(sell, locked, "locked by open orders"))
         if rest:
-            skipped.append(skip(sell, rest, _RULES))
+            skipped.append(_left_of_sell(sell, rest, here, orders))
     return Split(trades=tuple(trades), skipped=tuple(skipped), transfers=tuple(transfers))
 
 
@@ -212,6 +124,7 @@ def split_buys(
     min_trade_value: Decimal = _NOTHING,
 ) -> Split:
     """Orders that buy for the cash there is: all scaled by one share when it is short."""
+    buys, cuts = _cut(buys, places)
     share = _share(buys, places, cash, reserve)
     funds = Funds.of(cash, reserve)
     trades: list[VenueTrade] = []
@@ -223,7 +136,7 @@ def split_buys(
             skipped.append(skip(whole, whole.quantity, _NO_VENUE))
             continue
         buy = scaled(whole, share, _finest(here)) if share < 1 else whole
-        left_out = below_minimum(buy, min_trade_value)
+        left_out = below_minimum(buy, min_trade_value) if share < 1 else None
         if left_out is not None:
             skipped.append(replace(left_out, reason=f"{left_out.reason}, scaled to the cash"))
             continue
@@ -232,14 +145,18 @@ def split_buys(
         if left < _finest(here):
             continue
         untakable = min(left, _untakable(buy, here))
-        moved = minus(left, untakable)
+        more, cap = _affordable_beyond_caps(here, orders, left, funds)
+        cut = min(more, minus(left, untakable))
+        moved = minus(minus(left, untakable), cut)
         if untakable:
             skipped.append(skip(buy, untakable, _RULES))
+        if cut and cap is not None:
+            skipped.append(skip(buy, cut, cap.reason, is_cut=True))
         if moved:
             transfers.append(_transfer(buy, moved))
     return Split(
         trades=tuple(trades),
-        skipped=tuple(skipped),
+        skipped=(*skipped, *(_judged(cut, places[cut.asset], funds) for cut in cuts)),
         transfers=tuple(transfers),
         scale=rounded(share),
     )
@@ -250,7 +167,7 @@ def sell_at_best(sell: Adjustment, places: Sequence[Place]) -> tuple[list[VenueT
     orders: list[VenueTrade] = []
     left = sell.quantity
     for place in sorted(places, key=lambda each: (-each.net_bid, each.venue)):
-        quantity = _orderable(place, Side.SELL, Fraction(min(left, place.free)))
+        quantity = place.orderable(Side.SELL, Fraction(min(left, place.free)))
         if quantity:
             orders.append(
                 VenueTrade(asset=sell.asset, place=place, side=Side.SELL, quantity=quantity)
@@ -268,7 +185,7 @@ def buy_at_best(
     for place in sorted(places, key=lambda each: (each.net_ask, each.venue)):
         affordable = funds.at(place.venue) / place.unit_cost
         wanted = min(place.ordered_for(left), affordable)
-        quantity = _orderable(place, Side.BUY, wanted)
+        quantity = place.orderable(Side.BUY, wanted)
         if quantity:
             orders.append(
                 VenueTrade(asset=buy.asset, place=place, side=Side.BUY, quantity=quantity)
@@ -315,24 +232,75 @@ def _untakable(buy: Adjustment, places: Sequence[Place]) -> Decimal:
     """What the venues' rules leave of a buy, were there cash without limit."""
     left = buy.quantity
     for place in sorted(places, key=lambda each: (each.net_ask, each.venue)):
-        quantity = _orderable(place, Side.BUY, place.ordered_for(left))
+        quantity = place.orderable(Side.BUY, place.ordered_for(left))
         left = minus(left, place.kept_of(quantity))
     return left
 
 
-def _orderable(place: Place, side: Side, quantity: Fraction) -> Decimal:
-    """As much of the quantity as one order may have there; 0 when it is below a minimum."""
-    rules = place.instrument
-    if rules.max_quantity is not None:
-        quantity = min(quantity, Fraction(rules.max_quantity))
-    floored = times(rules.step, int(quantity / Fraction(rules.step)))
-    with exact():
-        is_enough = (
-            floored > 0
-            and floored >= rules.min_quantity
-            and floored * place.limit(side) >= rules.min_notional
-        )
-    return floored if is_enough else _NOTHING
+# --- what one order may not have ------------------------------------------------------------------
+
+
+def _left_of_sell(
+    sell: Adjustment, rest: Decimal, places: Sequence[Place], orders: Sequence[VenueTrade]
+) -> Skipped:
+    """What is free and not sold: cut off, or too little for its venue."""
+    for place in places:
+        taken, cap = _taken(place, orders), place.cap(Side.SELL)
+        with exact():
+            wanted = min(taken + rest, place.free)
+        if cap is not None and floored(wanted, place.instrument.step) > cap.quantity:
+            return skip(sell, rest, cap.reason, is_cut=True)
+    return skip(sell, rest, _RULES)
+
+
+def _cut(
+    buys: Sequence[Adjustment], places: Places
+) -> tuple[tuple[Adjustment, ...], list[Skipped]]:
+    """The buys as far as one order at each venue may have them, and what that cuts off."""
+    kept: list[Adjustment] = []
+    skipped: list[Skipped] = []
+    for buy in buys:
+        here = places.get(buy.asset, ())
+        caps = [(place, cap) for place in here if (cap := place.cap(Side.BUY)) is not None]
+        with exact():
+            most = sum((place.kept_of(cap.quantity) for place, cap in caps), _NOTHING)
+        if not caps or len(caps) < len(here) or minus(buy.quantity, most) < _finest(here):
+            kept.append(buy)
+            continue
+        skipped.append(skip(buy, minus(buy.quantity, most), caps[0][1].reason, is_cut=True))
+        if most:
+            kept.append(replace(buy, quantity=most, value=value_of(buy, most)))
+    return tuple(kept), skipped
+
+
+def _judged(cut: Skipped, places: Sequence[Place], funds: Funds) -> Skipped:
+    """What is cut off, unless the cash that is left would not buy of it anyway."""
+    for place in places:
+        lots = floored(rounded(funds.at(place.venue) / place.unit_cost), place.instrument.step)
+        if place.takes(Side.BUY, lots):
+            return cut
+    return replace(cut, reason=_NO_CASH, is_cut=False)
+
+
+def _affordable_beyond_caps(
+    places: Sequence[Place], orders: Sequence[VenueTrade], left: Decimal, funds: Funds
+) -> tuple[Decimal, Cap | None]:
+    """What the cash at venues with a full order would still buy there, and what filled them."""
+    more, bound = _NOTHING, None
+    for place in places:
+        cap = place.cap(Side.BUY)
+        if cap is None:
+            continue
+        wanted = Fraction(_taken(place, orders)) + place.ordered_for(left)
+        if wanted >= Fraction(cap.quantity) + Fraction(place.instrument.step):
+            bound = bound or cap
+            with exact():
+                more += place.kept_of(rounded(funds.at(place.venue) / place.unit_cost))
+    return more, bound
+
+
+def _taken(place: Place, orders: Sequence[VenueTrade]) -> Decimal:
+    return next((order.quantity for order in orders if order.venue == place.venue), _NOTHING)
 
 
 def _finest(places: Sequence[Place]) -> Decimal:
