@@ -167,7 +167,10 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
         self.become(status)
 
     async def save(self) -> None:
-        """Store it. An end that an earlier try of this task stored stays, and becomes ours."""
+        """Store it. An end that is stored already stays, and becomes ours when we end too.
+
+        Until then the run goes on: what it would send is denied by a ledger that holds the end.
+        """
         saved = await ports.save_execution(
             ports.SaveExecution(
                 execution_id=self.execution_id,
@@ -176,10 +179,11 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
                 legs=tuple(snapshot_of_leg(record) for record in self.records if record.is_over),
             )
         )
+        if not self.state.status.is_terminal:
+            return
         if saved.stored is not None:
             self.take_stored(saved.stored)
-        if self.state.status.is_terminal:
-            workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(self.state.status)])
+        workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(self.state.status)])
 
     async def save_legs(self) -> None:
         """Tell the ledger the ends of legs, if there are new ones, while the execution goes on."""
