@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
-from temporalio import activity, workflow
+from temporalio import activity
 
 from workflows.domain.denials import Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
@@ -13,12 +13,10 @@ from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport
 from workflows.messages import OrderRequest, OrderSnapshot
 from workflows.ports.ledger import (
-    LEDGER_RETRY,
-    LEDGER_TIMEOUT,
-    WAIT_ON_TIMERS,
     EngineTerms,
     Reserve,
     Reserved,
+    ledger_step,
 )
 from workflows.ports.views import VenueView, ViewRequest
 
@@ -164,47 +162,27 @@ class ExecutionsPort(ABC):
 
 async def open_execution(execution: OpenExecution) -> OpenedExecution:
     """Register the execution; retried without limit, as all of these are."""
-    return await workflow.execute_local_activity_method(
-        ExecutionsPort.open_execution,
-        execution,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary=f"register the {execution.kind} under its id",
+    return await ledger_step(
+        ExecutionsPort.open_execution, execution, f"register the {execution.kind} under its id"
     )
 
 
 async def accept_legs(request: AcceptLegs) -> LegsVerdict:
     """The ledger's verdict on all legs at once."""
-    return await workflow.execute_local_activity_method(
+    return await ledger_step(
         ExecutionsPort.accept_legs,
         request,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary="check and reserve " + ", ".join(leg.order_id for leg in request.legs),
+        "check and reserve " + ", ".join(leg.order_id for leg in request.legs),
     )
 
 
 async def save_execution(request: SaveExecution) -> SavedExecution:
     """Store the execution before its workflow ends."""
-    return await workflow.execute_local_activity_method(
-        ExecutionsPort.save_execution,
-        request,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary=f"store the execution as {request.status}",
+    return await ledger_step(
+        ExecutionsPort.save_execution, request, f"store the execution as {request.status}"
     )
 
 
 async def raise_alarm(alarm: RaiseAlarm) -> None:
     """Tell a human."""
-    await workflow.execute_local_activity_method(
-        ExecutionsPort.raise_alarm,
-        alarm,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary=f"alarm {alarm.code}",
-    )
+    await ledger_step(ExecutionsPort.raise_alarm, alarm, f"alarm {alarm.code}")

@@ -1,10 +1,12 @@
 """The ledger's port: local activities, idempotent, a few milliseconds each."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
@@ -175,61 +177,58 @@ class LedgerPort(ABC):
     async def save_order(self, request: SaveOrder) -> SavedOrder | None: ...
 
 
-LEDGER_TIMEOUT = timedelta(seconds=2)
-LEDGER_RETRY = RetryPolicy(
+_LEDGER_TIMEOUT = timedelta(seconds=2)
+_LEDGER_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     maximum_interval=timedelta(seconds=60),
 )
-WAIT_ON_TIMERS = timedelta(milliseconds=10)
+_WAIT_ON_TIMERS = timedelta(milliseconds=10)
 """Every pause between attempts is a durable timer. Within one workflow task the workflow's clock
 would stand still while they go on, and an order would trade after its deadline."""
+
+RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT")
+
+
+async def ledger_step(
+    step: Callable[[Any, RequestT], Awaitable[AnswerT]], request: RequestT, summary: str
+) -> AnswerT:
+    """One step as a local activity, retried without limit."""
+    return await workflow.execute_local_activity_method(
+        step,
+        request,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
+        local_retry_threshold=_WAIT_ON_TIMERS,
+        summary=summary,
+    )
 
 
 async def open_order(order: OpenOrder) -> OpenedOrder:
     """Register the order; retried without limit, as all of these are."""
-    return await workflow.execute_local_activity_method(
-        LedgerPort.open_order,
-        order,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary="register the order under its id",
-    )
+    return await ledger_step(LedgerPort.open_order, order, "register the order under its id")
 
 
 async def accept_order(order: AcceptOrder) -> Verdict:
     """The ledger's verdict on the whole order."""
-    return await workflow.execute_local_activity_method(
-        LedgerPort.accept_order,
-        order,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary="check the order against state and limits",
+    return await ledger_step(
+        LedgerPort.accept_order, order, "check the order against state and limits"
     )
 
 
 async def reserve(request: Reserve) -> Reserved:
     """Check and book one attempt. ActivityError when the protocol was broken: our bug."""
-    return await workflow.execute_local_activity_method(
+    return await ledger_step(
         LedgerPort.reserve,
         request,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary=f"reserve child {request.intent.child_index}, attempt {request.attempt}",
+        f"reserve child {request.intent.child_index}, attempt {request.attempt}",
     )
 
 
 async def give_up(request: GiveUp) -> GivenUp:
     """Release the reservation of a child that nobody can have sent."""
-    return await workflow.execute_local_activity_method(
-        LedgerPort.give_up,
-        request,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary=f"release the reservation: {request.reason}",
+    return await ledger_step(
+        LedgerPort.give_up, request, f"release the reservation: {request.reason}"
     )
 
 
@@ -244,19 +243,12 @@ async def give_up_in_turn(request: GiveUp) -> GivenUp:
         LedgerPort.give_up,
         request,
         task_queue=ORDERS_QUEUE,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
+        start_to_close_timeout=_LEDGER_TIMEOUT,
+        retry_policy=_LEDGER_RETRY,
         summary=f"release the reservation: {request.reason}",
     )
 
 
 async def save_order(request: SaveOrder) -> SavedOrder | None:
     """Store the order before its workflow ends. None in histories from before it had a result."""
-    return await workflow.execute_local_activity_method(
-        LedgerPort.save_order,
-        request,
-        start_to_close_timeout=LEDGER_TIMEOUT,
-        retry_policy=LEDGER_RETRY,
-        local_retry_threshold=WAIT_ON_TIMERS,
-        summary=f"store the order as {request.status}",
-    )
+    return await ledger_step(LedgerPort.save_order, request, f"store the order as {request.status}")
