@@ -25,6 +25,7 @@ PASSPHRASE = "test-passphrase"
 PAIR = "BTC/USDT"
 _HOSTS = (
     *("api.binance.com", "ws-api.binance.com", "api.binance.us"),
+    *("stream.binance.com", "stream.binance.us"),
     *("www.okx.com", "ws.okx.com"),
 )
 _OPTIONS = {

@@ -142,6 +142,34 @@ async def test_every_order_acknowledged_before_a_kill_in_mid_traffic_is_there(
         assert D(balance[asset]["used"]) == judged.locked
 
 
+async def waiting(client: Any) -> tuple[Any, Any, Any]:
+    """Open orders and lists in the venue's own words, and what is locked."""
+    orders = await client.private_get_openorders({"symbol": "BTCUSDT"})
+    return orders, await client.private_get_openorderlist(), (await client.fetch_balance())["used"]
+
+
+async def test_waiting_orders_and_lists_outlive_a_kill_and_still_trigger(tmp_path: Path) -> None:
+    sell = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.5"}
+    legs = {"aboveType": "LIMIT_MAKER", "abovePrice": "60000", "belowType": "STOP_LOSS"}
+    trailing = {"type": "STOP_LOSS", "trailingDelta": "10", "newClientOrderId": "trailing"}
+    async with started(tmp_path, live_market=False) as run:
+        await run.client.private_post_orderlist_oco(sell | legs | {"belowStopPrice": "40000"})
+        await run.client.private_post_order(sell | trailing)
+        before = await waiting(run.client)
+        await run.kill()
+    assert (len(before[0]), len(before[1]), D(before[2]["BTC"])) == (3, 1, D(1))
+    async with started(tmp_path, live_market=False) as run:
+        assert await waiting(run.client) == before
+        # More than all bids together: the price falls by the delta, and nobody buys any more.
+        await run.client.create_order(PAIR, "market", "sell", "60", None, {})
+        named = {"symbol": "BTCUSDT", "origClientOrderId": "trailing"}
+        fired = await run.client.private_get_order(named)
+        assert (fired["status"], fired["isWorking"]) == ("EXPIRED", True)
+        assert len((await waiting(run.client))[0]) == 2
+        log = read_log(tmp_path / "journal.jsonl")
+    assert log.contradictions() == []
+
+
 async def test_sigterm_ends_the_process_cleanly(tmp_path: Path) -> None:
     async with started(tmp_path) as run:
         run.process.terminate()

@@ -11,7 +11,12 @@ import pytest
 
 from activities.venues import ccxt_link
 from activities.venues.ccxt_gateway import CcxtGateway, VenueConfig, open_gateway
-from activities.venues.gateway import OutcomeUnknownError, VenueClockError, VenueRejectedError
+from activities.venues.gateway import (
+    OutcomeUnknownError,
+    VenueClockError,
+    VenueRejectedError,
+    VenueUnavailableError,
+)
 from tests.contract.faulty_venue import FaultyVenue, faulty_venue
 from tests.contract.paper_venue import KEY, PAIR, SECRET
 from workflows.domain.orders import ChildIntent, ChildType, Side, client_order_id
@@ -111,6 +116,17 @@ async def test_whatever_is_no_trustworthy_answer_is_unknown(engine: Engine, faul
     with pytest.raises(OutcomeUnknownError):
         await engine.submit()
     assert await engine.venue.faults.hits(rule) == 1
+
+
+async def test_an_order_that_is_told_without_its_client_id_is_nobodys(engine: Engine):
+    """A broken answer, which must not make the order somebody else's."""
+    placed = await engine.submit()
+    field = "clientOrderId"
+    await engine.venue.faults.add("missing_fields", method="GET", path="/order", field=field)
+    with pytest.raises(VenueUnavailableError, match=field):
+        await engine.gateway.read_order(PAIR, placed.venue_order_id)
+    told = await engine.gateway.read_order(PAIR, placed.venue_order_id)
+    assert told.report.client_order_id == placed.client_order_id
 
 
 @pytest.mark.parametrize(("options", "family"), REJECTED)

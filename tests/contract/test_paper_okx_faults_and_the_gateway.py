@@ -120,6 +120,26 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
             await gateway.close()
 
 
+async def test_an_order_that_is_told_without_its_client_id_is_nobodys(engine: Engine):
+    """A broken answer, which must not make the order somebody else's."""
+    intent = engine.intent()
+    placed = await engine.send(intent)
+    answer = {"method": "GET", "path": "/trade/order", "field": "clOrdId"}
+    await engine.venue.faults.add("missing_fields", **answer)
+    with pytest.raises(VenueUnavailableError, match="clOrdId"):
+        await engine.gateway.read_order(PAIR, placed.venue_order_id)
+    told = await engine.gateway.read_order(PAIR, placed.venue_order_id)
+    assert told.report.client_order_id == intent.client_order_id
+
+
+async def test_an_order_with_an_empty_client_id_is_somebody_elses(engine: Engine):
+    by_hand = await engine.send(engine.intent())
+    blank = {"data.0.clOrdId": ""}
+    await engine.venue.faults.add("replace_fields", method="GET", path="/trade/order", fields=blank)
+    told = await engine.gateway.read_order(PAIR, by_hand.venue_order_id)
+    assert told.report.client_order_id is None
+
+
 @pytest.mark.parametrize(("fault", "options"), UNKNOWN)
 async def test_whatever_is_no_trustworthy_answer_is_unknown(engine: Engine, fault, options):
     rule = await engine.venue.faults.add(fault, purpose="submit", **options)

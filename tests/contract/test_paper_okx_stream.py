@@ -14,7 +14,7 @@ import pytest
 
 from activities.venues.simulator import stream_session
 from activities.venues.simulator.judge import read_log
-from activities.venues.simulator.okx import stream
+from activities.venues.simulator.okx import talk
 from tests.contract.paper_venue import (
     KEY,
     OTHER_KEY,
@@ -297,7 +297,7 @@ async def test_a_client_that_does_not_keep_up_is_cut_off(
 async def test_a_client_that_says_nothing_is_cut_off_and_a_ping_is_enough(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "IDLE_S", 0.5)
+    monkeypatch.setattr(talk, "IDLE_S", 0.5)
     url = venue.served.base_url.replace("http", "ws") + "/ws/v5/private"
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as connected:
         loop = asyncio.get_running_loop()

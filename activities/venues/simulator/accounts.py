@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from activities.venues.simulator.events import TradeDone
-from activities.venues.simulator.orders import MARKET_OWNER, ZERO, Order, OrderType, Side
+from activities.venues.simulator.orders import MARKET_OWNER, ZERO, Order, Side
 from activities.venues.simulator.refusals import Reason, RefusedError
 from activities.venues.simulator.specs import SymbolSpec, cut
 
@@ -46,29 +46,29 @@ class Accounts:
         if self.of(account, asset).free < amount:
             raise RefusedError(Reason.INSUFFICIENT_BALANCE)
 
-    def lock_for(self, spec: SymbolSpec, order: Order) -> None:
-        """Lock what a resting order may need. Market orders pay from the free balance."""
-        asset, amount = self.needed_by(spec, order)
-        balance = self.of(order.account, asset)
-        assert balance.free >= amount, "an order was accepted without the funds for it"
-        balance.free -= amount
-        balance.locked += amount
+    def lock_for(self, spec: SymbolSpec, order: Order, partner: Order | None = None) -> None:
+        """Lock what a resting order may need. Market orders pay from the free balance.
 
-    def release_rest_of(self, spec: SymbolSpec, order: Order) -> None:
-        """Free what an order that ended had still locked."""
-        asset, amount = self.needed_by(spec, order)
-        balance = self.of(order.account, asset)
-        balance.locked -= amount
-        balance.free += amount
+        Two orders of which one cancels the other (`partner`) lock only what the larger one needs.
+        """
+        held = ZERO if partner is None else partner.locked
+        order.locked = max(needed_by(order) - held, ZERO)
+        balance = self.of(order.account, paid_asset_of(spec, order.side))
+        assert balance.free >= order.locked, "an order was accepted without the funds for it"
+        balance.free -= order.locked
+        balance.locked += order.locked
 
-    @staticmethod
-    def needed_by(spec: SymbolSpec, order: Order) -> tuple[str, Decimal]:
-        """Asset and amount that the unexecuted rest of `order` keeps locked."""
-        asset = spec.quote if order.side is Side.BUY else spec.base
-        if order.type is OrderType.MARKET:
-            return asset, ZERO
-        unit = order.price if order.side is Side.BUY else Decimal(1)
-        return asset, order.remaining * unit
+    def release_rest_of(self, spec: SymbolSpec, order: Order, partner: Order | None = None) -> None:
+        """Free what an order that ended had still locked, but what its open partner needs."""
+        kept = ZERO
+        if partner is not None:
+            kept = needed_by(partner) - partner.locked
+            assert 0 <= kept <= order.locked, "two orders of a list locked too little"
+            partner.locked += kept
+        balance = self.of(order.account, paid_asset_of(spec, order.side))
+        balance.locked -= order.locked - kept
+        balance.free += order.locked - kept
+        order.locked = ZERO
 
     def settle(self, spec: SymbolSpec, order: Order, trade: TradeDone) -> None:
         """Book one side of a trade; call it before `order.executed` is raised."""
@@ -93,11 +93,12 @@ class Accounts:
 
     def _pay(self, order: Order, asset: str, amount: Decimal, trade: TradeDone) -> None:
         balance = self.of(order.account, asset)
-        if order.type is OrderType.MARKET:
+        if order.is_at_market:
             balance.free -= amount
         else:
             # A buy was locked at its limit price; a better fill frees the difference.
             locked = order.price * trade.quantity if order.side is Side.BUY else amount
+            order.locked -= locked
             balance.locked -= locked
             balance.free += locked - amount
         assert balance.free >= 0, "a trade overdrew a free balance"
@@ -113,6 +114,20 @@ class Accounts:
             for asset, amount in house.items():
                 sums[asset] += amount
         return dict(sums)
+
+
+def paid_asset_of(spec: SymbolSpec, side: Side) -> str:
+    """The asset that an order of `side` pays with."""
+    return spec.quote if side is Side.BUY else spec.base
+
+
+def needed_by(order: Order) -> Decimal:
+    """What the unexecuted rest of `order` must keep locked, in the asset that it pays with."""
+    if order.is_at_market:
+        return ZERO
+    if order.side is Side.SELL:
+        return order.remaining
+    return order.remaining * (order.price or order.lock_price)
 
 
 def fee_of(side: Side, price: Decimal, quantity: Decimal, rate: Decimal) -> Decimal:

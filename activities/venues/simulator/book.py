@@ -1,26 +1,41 @@
 """One symbol's order book: price levels, each a queue in order of arrival.
 
 Rule: price-time priority. A level is a dict of orders by id, because a dict keeps the order of
-arrival and forgets a cancelled order in constant time. Knows nothing of accounts, fees or clocks.
+arrival and forgets a cancelled order in constant time. Of an iceberg only the shown part is seen
+and has a place in the queue; when it is used up the next part queues at the end of its level.
+Knows nothing of accounts, fees or clocks.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from activities.venues.simulator.orders import Side
+from activities.venues.simulator.orders import ZERO, Side
 
 
 @dataclass(slots=True, kw_only=True)
 class RestingOrder:
-    """An order that waits in the book; `remaining` in base."""
+    """An order that waits in the book; quantities in base. `display` zero shows all of it.
+
+    An iceberg shows a whole part when it comes into the book, after a restart too.
+    """
 
     order_id: int
     owner: str
     side: Side
     price: Decimal
     remaining: Decimal
+    display: Decimal = ZERO
+    shown: Decimal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.show()
+
+    def show(self) -> None:
+        """Show the next part, or what is left."""
+        self.shown = min(self.display or self.remaining, self.remaining)
 
 
 class _BookSide:
@@ -37,6 +52,10 @@ class _BookSide:
             level = self._levels[order.price] = {}
             insort(self._prices, order.price)
         level[order.order_id] = order
+
+    def requeue(self, order: RestingOrder) -> None:
+        level = self._levels[order.price]
+        level[order.order_id] = level.pop(order.order_id)
 
     def remove(self, order: RestingOrder) -> None:
         level = self._levels[order.price]
@@ -84,25 +103,42 @@ class OrderBook:
         """Take `quantity` (base) off an order; an order with nothing left leaves the book."""
         order = self._by_id[order_id]
         order.remaining -= quantity
+        order.shown -= quantity
         assert order.remaining >= 0, "a resting order was filled beyond its quantity"
         self.revision += 1
         if not order.remaining:
             self.remove(order_id)
+        elif order.shown <= 0:
+            order.show()
+            self._sides[order.side].requeue(order)
 
     def best(self, side: Side) -> Decimal | None:
         """Best price of the resting orders of `side`; None if there is none."""
         return self._sides[side].best()
 
-    def best_first(self, side: Side) -> Iterator[RestingOrder]:
-        """Resting orders of `side` in the order in which they would trade."""
+    def offers(self, side: Side) -> Iterator[tuple[RestingOrder, Decimal]]:
+        """Orders of `side` with the base quantity that each trades in one go, in their turn.
+
+        An iceberg comes once for each of its parts.
+        """
         for _, level in self._sides[side].levels():
-            yield from level.values()
+            yield from _in_turn(level.values())
 
     def depth(self, side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:
-        """At most `limit` (price, base quantity) levels of `side`, best first."""
+        """At most `limit` (price, shown base quantity) levels of `side`, best first."""
         found: list[tuple[Decimal, Decimal]] = []
         for price, level in self._sides[side].levels():
             if len(found) == limit:
                 break
-            found.append((price, sum((order.remaining for order in level.values()), Decimal(0))))
+            found.append((price, sum((order.shown for order in level.values()), ZERO)))
         return found
+
+
+def _in_turn(level: Iterable[RestingOrder]) -> Iterator[tuple[RestingOrder, Decimal]]:
+    queue = deque((order, order.shown, order.remaining - order.shown) for order in level)
+    while queue:
+        order, shown, hidden = queue.popleft()
+        yield order, shown
+        if hidden:
+            part = min(order.display, hidden)
+            queue.append((order, part, hidden - part))

@@ -1,34 +1,30 @@
-"""The exchange's commands: accept, match and cancel orders.
+"""The exchange's commands: accept, match, trigger and cancel orders.
 
 Theory of operation. A command first decides (and may refuse: then nothing has changed), then emits
-events. Each event is folded into the state at once and kept in `_pending` until the caller takes it
-to the journal; the caller must do so before any answer leaves. The books are derived: on start they
-are rebuilt from the open orders. Liquidity of the market itself (owner `market`) has negative ids,
-lives in the books only, and is never journaled; its trades with accounts are.
+events through the floor; the caller must take them to the journal before any answer leaves. The
+books are derived: on start they are rebuilt from the open orders. Liquidity of the market itself
+(owner `market`) has negative ids, lives in the books only, and is never journaled; its trades with
+accounts are. At the end of each command the waiting orders look at every trade that it printed, in
+order; those that fire work at once, and what they print is looked at in turn.
 Pure: time comes in as an argument. Knows nothing of files, sockets or dialects.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 
-from activities.venues.simulator import filters, matching
+from activities.venues.simulator import acceptance, matching, order_lists, triggers
+from activities.venues.simulator.accounts import paid_asset_of
 from activities.venues.simulator.book import OrderBook, RestingOrder
-from activities.venues.simulator.conditions import Conditions
-from activities.venues.simulator.events import (
-    AccountOpened,
-    Deposited,
-    Event,
-    OrderAccepted,
-    OrderUpdated,
-    TradeDone,
-    TradeIdsReserved,
-)
+from activities.venues.simulator.events import AccountOpened, Event, TradeDone
+from activities.venues.simulator.floor import Floor
 from activities.venues.simulator.matching import Fill
 from activities.venues.simulator.orders import (
     MARKET_OWNER,
     ZERO,
     NewOrder,
+    NewOrderList,
     Order,
+    OrderList,
     OrderStatus,
     OrderType,
     Side,
@@ -37,26 +33,17 @@ from activities.venues.simulator.orders import (
 from activities.venues.simulator.refusals import Reason, RefusedError
 from activities.venues.simulator.specs import FeeRates, SymbolSpec
 from activities.venues.simulator.state import ExchangeState
-from activities.venues.simulator.tape import PublicTrade, Tape
-
-TRADE_ID_BLOCK = 10_000  # trade ids reserved in the journal at a time
 
 
 class Engine:
     """One venue's books, accounts and orders."""
 
     def __init__(self, state: ExchangeState, fees: FeeRates) -> None:
-        self.state = state
-        self.fees = fees
-        self.conditions = Conditions()
-        self.books = {name: OrderBook() for name in state.specs}
-        self.tapes = {name: Tape(last=spec.anchor) for name, spec in state.specs.items()}
-        self._pending: list[Event] = []
+        self.state, self.fees = state, fees
+        self._floor = Floor(state, fees)
+        self.conditions = self._floor.conditions
+        self.books, self.tapes = self._floor.books, self._floor.tapes
         self._last_quote_id = 0
-        for name, reserved in state.trade_ids_reserved.items():
-            state.last_trade_id[name] = max(state.last_trade_id[name], reserved)
-        for order in state.open_orders():
-            self._rest(order)
 
     def spec(self, symbol: str) -> SymbolSpec:
         """Rules of a symbol (unified name); refuses UNKNOWN_SYMBOL."""
@@ -72,7 +59,7 @@ class Engine:
 
     def take_events(self) -> list[Event]:
         """The events since the last call, to be journaled and published in this order."""
-        taken, self._pending = self._pending, []
+        taken, self._floor.pending = self._floor.pending, []
         return taken
 
     # -- accounts and their orders ----------------------------------------------------------
@@ -80,102 +67,103 @@ class Engine:
     def open_account(self, account: str, start: Mapping[str, Decimal], now_ms: int) -> None:
         """Open an account unless it exists: an existing one keeps its balances."""
         if account not in self.state.accounts.balances:
-            self._emit(AccountOpened(ts_ms=now_ms, account=account, balances=dict(start)))
+            self._floor.emit(AccountOpened(ts_ms=now_ms, account=account, balances=dict(start)))
 
     def place(self, account: str, wanted: NewOrder, now_ms: int) -> tuple[Order, list[TradeDone]]:
         """Accept and match an order; returns it with the trades it made at once.
 
         Raises RefusedError, and then nothing has changed.
         """
-        spec = self.spec(wanted.symbol)
-        if wanted.symbol in self.halted:
-            raise RefusedError(Reason.SYMBOL_HALTED)
-        book = self.books[wanted.symbol]
-        quantity, book_ended = self._quantity(spec, book, wanted)
-        self._check(account, wanted, quantity, book_ended=book_ended)
-        order = self._accept(account, wanted, quantity, now_ms)
-        if self._would_take(wanted):
-            self._set_status(order, OrderStatus.EXPIRED, now_ms)
-            return order, []
-        fills: list[Fill] = []
-        if order.tif is not TimeInForce.FOK or self._fillable(book, order):
-            limit = None if order.type is OrderType.MARKET else order.price
-            fills = matching.sweep(book, order.side, order.quantity, limit)
-        trades = [self._take(order, fill, now_ms) for fill in fills]
-        self._finish(order, book_ended, now_ms)
+        spec, book = self._open_market(wanted.symbol)
+        last = self.tapes[wanted.symbol].last
+        quantity, book_ended = acceptance.quantity_of(spec, book, wanted)
+        acceptance.check_rules(spec, wanted, quantity, last, book_ended=book_ended)
+        acceptance.check_account(self.state, account, wanted)
+        acceptance.check_market(book, wanted, last)
+        asset, amount = acceptance.funds_needed(spec, book, wanted, quantity, last)
+        self.state.accounts.require_free(account, asset, amount)
+        order = self._floor.accept(account, wanted, quantity, now_ms)
+        trades: list[TradeDone] = []
+        if acceptance.would_take(book, wanted):
+            self._floor.set_status(order, OrderStatus.EXPIRED, now_ms)
+        elif not order.is_waiting:
+            trades = self._work(order, now_ms, book_ended=book_ended)
+        self._after_command(now_ms)
         return order, trades
 
+    def place_list(self, account: str, wanted: NewOrderList, now_ms: int) -> OrderList:
+        """Accept two orders of which one cancels the other; they wait, none trades at once.
+
+        Raises RefusedError, and then nothing has changed.
+        """
+        spec, book = self._open_market(wanted.above.symbol)
+        last = self.tapes[spec.name].last
+        needed = ZERO
+        legs = order_lists.contingent_first(wanted)
+        for leg in legs:
+            quantity, _ = acceptance.quantity_of(spec, book, leg)
+            acceptance.check_rules(spec, leg, quantity, last, book_ended=False)
+            acceptance.check_account(self.state, account, leg)
+            _, amount = acceptance.funds_needed(spec, book, leg, quantity, last)
+            needed = max(needed, amount)
+        order_lists.check_ids(self.state, account, wanted)
+        order_lists.check_prices(wanted, last)
+        for leg in legs:
+            acceptance.check_market(book, leg, last)
+        self.state.accounts.require_free(account, paid_asset_of(spec, legs[0].side), needed)
+        made = self._floor.open_list(account, wanted, now_ms)
+        for leg in legs:
+            quantity, _ = acceptance.quantity_of(spec, book, leg)
+            order = self._floor.accept(account, leg, quantity, now_ms, made.list_id)
+            if not order.is_waiting:
+                self._floor.rest(order)
+        return made
+
     def cancel(self, order: Order, now_ms: int, cancel_id: str = "") -> None:
-        """Cancel an open order. Raises RefusedError(UNKNOWN_ORDER) if it is open no more."""
+        """Cancel an open order, and the one it is linked with.
+
+        Raises RefusedError(UNKNOWN_ORDER) if it is open no more.
+        """
         if not order.status.is_open:
             raise RefusedError(Reason.UNKNOWN_ORDER)
-        self.books[order.symbol].remove(order.order_id)
-        self._set_status(order, OrderStatus.CANCELED, now_ms, cancel_id)
+        partner = self.state.partner_of(order)
+        self._floor.set_status(order, OrderStatus.CANCELED, now_ms, cancel_id)
+        if partner is not None:
+            self._floor.set_status(partner, OrderStatus.CANCELED, now_ms, cancel_id)
 
-    def _quantity(
-        self, spec: SymbolSpec, book: OrderBook, wanted: NewOrder
-    ) -> tuple[Decimal, bool]:
-        """Base quantity to trade, and whether the book ends before a wanted cost is spent."""
-        if wanted.quote_quantity is None:
-            assert wanted.quantity is not None, "an order has a quantity or a cost"
-            return wanted.quantity, False
-        filters.check_notional(spec, wanted.quote_quantity)
-        return matching.affordable(book, wanted.side, wanted.quote_quantity, spec.lot)
+    def cancel_list(self, found: OrderList, now_ms: int, cancel_id: str = "") -> None:
+        """Cancel what is open of a list. Raises RefusedError(UNKNOWN_LIST) if nothing is."""
+        legs = order_lists.open_legs(self.state, found)
+        if not legs:
+            raise RefusedError(Reason.UNKNOWN_LIST)
+        self.cancel(legs[0], now_ms, cancel_id)
 
-    def _check(
-        self, account: str, wanted: NewOrder, quantity: Decimal, *, book_ended: bool
-    ) -> None:
-        spec, book = self.state.specs[wanted.symbol], self.books[wanted.symbol]
-        if wanted.type is not OrderType.MARKET:
-            filters.check_price(spec, wanted.price)
-        if quantity or not book_ended:
-            filters.check_quantity(spec, quantity)
-        if wanted.quote_quantity is None:
-            priced = wanted.price or self.tapes[wanted.symbol].last
-            filters.check_notional(spec, priced * quantity)
-        if self.state.has_open(account, wanted.client_order_id):
-            raise RefusedError(Reason.DUPLICATE_ORDER)
-        if self._would_take(wanted) and not wanted.ends_if_taking:
-            raise RefusedError(Reason.WOULD_TAKE)
-        asset, amount = self._funds_needed(spec, book, wanted, quantity)
-        self.state.accounts.require_free(account, asset, amount)
+    def _open_market(self, symbol: str) -> tuple[SymbolSpec, OrderBook]:
+        spec = self.spec(symbol)
+        if symbol in self.halted:
+            raise RefusedError(Reason.SYMBOL_HALTED)
+        return spec, self.books[symbol]
 
-    def _would_take(self, wanted: NewOrder) -> bool:
-        """Whether this is a post-only order that would take liquidity."""
-        book = self.books[wanted.symbol]
-        return wanted.type is OrderType.LIMIT_MAKER and matching.crosses(
-            book, wanted.side, wanted.price
-        )
+    # -- matching ---------------------------------------------------------------------------
 
-    @staticmethod
-    def _funds_needed(
-        spec: SymbolSpec, book: OrderBook, wanted: NewOrder, quantity: Decimal
-    ) -> tuple[str, Decimal]:
-        if wanted.side is Side.SELL:
-            return spec.base, quantity
-        if wanted.type is not OrderType.MARKET:
-            return spec.quote, wanted.price * quantity
-        fills = matching.preview(book, wanted.side, quantity)
-        return spec.quote, sum((fill.price * fill.quantity for fill in fills), ZERO)
+    def _work(self, order: Order, now_ms: int, *, book_ended: bool = False) -> list[TradeDone]:
+        """Let an order take what it can, and rest or end with what is left."""
+        book = self.books[order.symbol]
+        fills: list[Fill] = []
+        if order.tif is not TimeInForce.FOK or self._fillable(book, order):
+            limit = None if order.is_at_market else order.price
+            fills = matching.sweep(book, order.side, self._payable(book, order), limit)
+        trades = [self._floor.take(order, fill, now_ms) for fill in fills]
+        self._finish(order, book_ended, now_ms)
+        return trades
 
-    def _accept(self, account: str, wanted: NewOrder, quantity: Decimal, now_ms: int) -> Order:
-        order_id = self.state.last_order_id + 1
-        self._emit(
-            OrderAccepted(
-                ts_ms=now_ms,
-                order_id=order_id,
-                client_order_id=wanted.client_order_id,
-                account=account,
-                symbol=wanted.symbol,
-                side=wanted.side,
-                type=wanted.type,
-                tif=wanted.tif,
-                price=wanted.price,
-                quantity=quantity,
-                quote_quantity=wanted.quote_quantity or ZERO,
-            )
-        )
-        return self.state.orders[order_id]
+    def _payable(self, book: OrderBook, order: Order) -> Decimal:
+        """What the account can pay for: nothing was locked for the way to a triggered price."""
+        if order.type is OrderType.MARKET or not order.is_at_market or order.side is Side.SELL:
+            return order.remaining
+        spec = self.state.specs[order.symbol]
+        budget = self.state.accounts.of(order.account, spec.quote).free
+        return min(order.remaining, matching.affordable(book, order.side, budget, spec.lot)[0])
 
     @staticmethod
     def _fillable(book: OrderBook, order: Order) -> bool:
@@ -185,41 +173,52 @@ class Engine:
     def _finish(self, order: Order, book_ended: bool, now_ms: int) -> None:
         """Give the order its status after matching, or let its rest wait in the book."""
         if not order.remaining and not book_ended:
-            self._set_status(order, OrderStatus.FILLED, now_ms)
-        elif order.type is OrderType.MARKET or order.tif is not TimeInForce.GTC:
-            self._set_status(order, OrderStatus.EXPIRED, now_ms)
+            self._floor.set_status(order, OrderStatus.FILLED, now_ms)
+        elif order.is_at_market or order.tif is not TimeInForce.GTC:
+            self._floor.set_status(order, OrderStatus.EXPIRED, now_ms)
         else:
-            self._rest(order)
+            self._floor.rest(order)
             if order.executed:
-                self._set_status(order, OrderStatus.PARTIALLY_FILLED, now_ms)
+                self._floor.set_status(order, OrderStatus.PARTIALLY_FILLED, now_ms)
 
-    def _rest(self, order: Order) -> None:
-        self.books[order.symbol].add(
-            RestingOrder(
-                order_id=order.order_id,
-                owner=order.account,
-                side=order.side,
-                price=order.price,
-                remaining=order.remaining,
-            )
-        )
+    # -- triggers ---------------------------------------------------------------------------
+
+    def _after_command(self, now_ms: int) -> None:
+        while self._floor.prints:
+            self._after_print(*self._floor.prints.popleft(), now_ms)
+
+    def _after_print(self, symbol: str, price: Decimal, now_ms: int) -> None:
+        """Let the waiting orders of a symbol see a trade; those that fire work, oldest first."""
+        fired: list[Order] = []
+        for order in self.state.waiting(symbol):
+            seen = triggers.observe(order, price)
+            if seen.extreme:
+                self._floor.follow(order, seen.extreme, now_ms)
+            if seen.fires:
+                fired.append(order)
+        for order in fired:
+            if order.is_waiting:  # one that fired before it may have made it expire
+                self._floor.trigger(order, price, now_ms)
+                self._work(order, now_ms)
 
     # -- the market itself ------------------------------------------------------------------
 
     def quote(self, symbol: str, side: Side, price: Decimal, quantity: Decimal, now_ms: int) -> int:
         """Rest liquidity of the market; it first trades with what it crosses. Returns its id."""
-        taken = self.flow(symbol, side, quantity, price, now_ms)
+        taken = self._flow(symbol, side, quantity, price, now_ms)
         self._last_quote_id -= 1
+        quote_id = self._last_quote_id
         if taken < quantity:
             resting = RestingOrder(
-                order_id=self._last_quote_id,
+                order_id=quote_id,
                 owner=MARKET_OWNER,
                 side=side,
                 price=price,
                 remaining=quantity - taken,
             )
             self.books[symbol].add(resting)
-        return self._last_quote_id
+        self._after_command(now_ms)
+        return quote_id
 
     def withdraw(self, symbol: str, quote_id: int) -> None:
         """Take the market's own liquidity back; nothing if it has traded away."""
@@ -229,18 +228,36 @@ class Engine:
         self, symbol: str, side: Side, quantity: Decimal, limit: Decimal | None, now_ms: int
     ) -> Decimal:
         """Immediate-or-cancel order of the market. Returns the base quantity that traded."""
+        traded = self._flow(symbol, side, quantity, limit, now_ms)
+        self._after_command(now_ms)
+        return traded
+
+    def _flow(
+        self, symbol: str, side: Side, quantity: Decimal, limit: Decimal | None, now_ms: int
+    ) -> Decimal:
         fills = matching.sweep(self.books[symbol], side, quantity, limit)
         for fill in fills:
-            trade_id = self._print(symbol, side, fill, now_ms)
-            self._make(fill, trade_id, MARKET_OWNER, now_ms)
+            trade_id = self._floor.print(symbol, side, fill.price, fill.quantity, now_ms)
+            self._floor.make(fill, trade_id, MARKET_OWNER, now_ms)
         return sum((fill.quantity for fill in fills), ZERO)
+
+    def print_trade(
+        self, symbol: str, taker_side: Side, price: Decimal, quantity: Decimal, now_ms: int
+    ) -> int:
+        """The market trades with itself: a trade on the tape that leaves the book as it is.
+
+        Returns the trade's id.
+        """
+        trade_id = self._floor.print(symbol, taker_side, price, quantity, now_ms)
+        self._after_command(now_ms)
+        return trade_id
 
     def fill_resting(self, order: Order, quantity: Decimal, now_ms: int) -> None:
         """The market trades `quantity` (base) with this order, whatever stands before it.
 
-        Raises RefusedError(UNKNOWN_ORDER) if it is not open, (LOT_SIZE) if it has less left.
+        Raises RefusedError(UNKNOWN_ORDER) if it is not in the book, (LOT_SIZE) if it has less left.
         """
-        if not order.status.is_open:
+        if not order.status.is_open or order.is_waiting:
             raise RefusedError(Reason.UNKNOWN_ORDER)
         if not 0 < quantity <= order.remaining:
             raise RefusedError(Reason.LOT_SIZE)
@@ -251,95 +268,7 @@ class Engine:
             quantity=quantity,
         )
         self.books[order.symbol].reduce(order.order_id, quantity)
-        trade_id = self._print(order.symbol, order.side.opposite, fill, now_ms)
-        self._make(fill, trade_id, MARKET_OWNER, now_ms)
-
-    # -- trades -----------------------------------------------------------------------------
-
-    def _take(self, order: Order, fill: Fill, now_ms: int) -> TradeDone:
-        trade_id = self._print(order.symbol, order.side, fill, now_ms)
-        trade = self._trade(order, fill, trade_id, fill.maker_owner, now_ms, maker=False)
-        self._make(fill, trade_id, order.account, now_ms)
-        return trade
-
-    def _make(self, fill: Fill, trade_id: int, taker: str, now_ms: int) -> None:
-        """Book the resting side of a fill, if it belongs to an account."""
-        if fill.maker_owner == MARKET_OWNER:
-            return
-        order = self.state.orders[fill.maker_order_id]
-        self._trade(order, fill, trade_id, taker, now_ms, maker=True)
-        done = not order.remaining
-        status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
-        self._set_status(order, status, now_ms)
-
-    def _trade(
-        self, order: Order, fill: Fill, trade_id: int, other: str, now_ms: int, *, maker: bool
-    ) -> TradeDone:
-        spec = self.state.specs[order.symbol]
-        rate = self.fees.maker if maker else self.fees.taker
-        fee, fee_asset = self.conditions.fee(spec, order.side, fill, rate)
-        if fee_asset not in (spec.base, spec.quote):
-            self._pay_in(order.account, fee_asset, fee, now_ms)
-        trade = TradeDone(
-            ts_ms=now_ms,
-            trade_id=trade_id,
-            order_id=order.order_id,
-            client_order_id=order.client_order_id,
-            account=order.account,
-            symbol=order.symbol,
-            side=order.side,
-            price=fill.price,
-            quantity=fill.quantity,
-            fee=fee,
-            fee_asset=fee_asset,
-            maker=maker,
-            counterparty=other,
-            executed=order.executed + fill.quantity,
-            quote_executed=order.quote_executed + fill.price * fill.quantity,
-        )
-        self._emit(trade)
-        return trade
-
-    def _pay_in(self, account: str, asset: str, fee: Decimal, now_ms: int) -> None:
-        """A fee in a third asset needs some of it: the venue pays in what is not there."""
-        short = fee - self.state.accounts.of(account, asset).free
-        if short > 0:
-            self._emit(Deposited(ts_ms=now_ms, account=account, asset=asset, amount=short))
-
-    def _print(self, symbol: str, taker_side: Side, fill: Fill, now_ms: int) -> int:
-        """Put a trade on the tape and number it; ids are unique per symbol, also after a crash."""
-        state = self.state
-        trade_id = state.last_trade_id[symbol] = state.last_trade_id[symbol] + 1
-        if trade_id > state.trade_ids_reserved[symbol]:
-            up_to = trade_id + TRADE_ID_BLOCK
-            self._emit(TradeIdsReserved(ts_ms=now_ms, symbol=symbol, up_to=up_to))
-        self.tapes[symbol].record(
-            PublicTrade(
-                trade_id=trade_id,
-                price=fill.price,
-                quantity=fill.quantity,
-                taker_side=taker_side,
-                ts_ms=now_ms,
-            )
-        )
-        return trade_id
-
-    def _set_status(
-        self, order: Order, status: OrderStatus, now_ms: int, cancel_id: str = ""
-    ) -> None:
-        self._emit(
-            OrderUpdated(
-                ts_ms=now_ms,
-                order_id=order.order_id,
-                client_order_id=order.client_order_id,
-                account=order.account,
-                symbol=order.symbol,
-                status=status,
-                executed=order.executed,
-                cancel_id=cancel_id,
-            )
-        )
-
-    def _emit(self, event: Event) -> None:
-        self.state.apply(event)
-        self._pending.append(event)
+        side = order.side.opposite
+        trade_id = self._floor.print(order.symbol, side, order.price, quantity, now_ms)
+        self._floor.make(fill, trade_id, MARKET_OWNER, now_ms)
+        self._after_command(now_ms)

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from activities.venues.simulator.orders import OrderStatus, OrderType, Side, TimeInForce
+from activities.venues.simulator.orders import (
+    NO_LIST,
+    ZERO,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,11 @@ class Deposited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAccepted:
-    """A NEW order. `quote_quantity` is what a market order by cost asked for, else zero."""
+    """A NEW order. `quote_quantity` is what a market order by cost asked for, else zero.
+
+    `extreme` is set where a trailing order follows the market from the beginning; `lock_price` is
+    what a buy without a limit keeps locked per unit until it is triggered.
+    """
 
     ts_ms: int
     order_id: int
@@ -46,6 +57,60 @@ class OrderAccepted:
     price: Decimal
     quantity: Decimal
     quote_quantity: Decimal
+    stop_price: Decimal = ZERO
+    trailing_delta: int = 0
+    iceberg_quantity: Decimal = ZERO
+    lock_price: Decimal = ZERO
+    extreme: Decimal = ZERO
+    list_id: int = NO_LIST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingMoved:
+    """A trailing order follows the market from now on, or has seen a better price."""
+
+    ts_ms: int
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    extreme: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTriggered:
+    """A waiting order works from now on; `price` is that of the trade that triggered it."""
+
+    ts_ms: int
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderListOpened:
+    """Two orders, accepted in the same batch, of which one cancels the other."""
+
+    ts_ms: int
+    list_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    first_order_id: int
+    second_order_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderListEnded:
+    """Both orders of a list have ended."""
+
+    ts_ms: int
+    list_id: int
+    client_order_id: str
+    account: str
+    symbol: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,4 +160,15 @@ class TradeIdsReserved:
     up_to: int
 
 
-Event = AccountOpened | Deposited | OrderAccepted | TradeDone | OrderUpdated | TradeIdsReserved
+Event = (
+    AccountOpened
+    | Deposited
+    | OrderAccepted
+    | TrailingMoved
+    | OrderTriggered
+    | TradeDone
+    | OrderUpdated
+    | OrderListOpened
+    | OrderListEnded
+    | TradeIdsReserved
+)

@@ -2,14 +2,18 @@
 
 Rule: a step first moves the maker to the new price and then lets the flow trade there, so a price
 that passes through an account's resting order fills it. Symbols without recorded trades stay
-synthetic. Knows nothing of wall clocks: the caller says how much time passed.
+synthetic. A frozen symbol moves by `trade` alone. Knows nothing of wall clocks: the caller says how
+much time passed.
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from activities.venues.simulator.engine import Engine
 from activities.venues.simulator.market_maker import MarketMaker
+from activities.venues.simulator.orders import Side
 from activities.venues.simulator.price_feeds import (
     Move,
     PriceFeed,
@@ -34,6 +38,7 @@ class Market:
             name: MarketMaker(specs[name], feed.start, f"{seed}:{venue}")
             for name, feed in feeds.items()
         }
+        self.frozen: set[str] = set()  # symbols (unified names) whose quotes stay as they are
 
     def open(self, engine: Engine, now_ms: int) -> None:
         """Quote every symbol for the first time."""
@@ -42,11 +47,30 @@ class Market:
             self._makers[name].requote(engine, feed.start, now_ms)
 
     def advance(self, engine: Engine, elapsed_s: float, now_ms: int) -> None:
-        """One step of `elapsed_s` seconds for every symbol; nothing trades in a halted one."""
+        """One step of `elapsed_s` seconds for every symbol; none moves that is halted or frozen."""
         for name, feed in self._feeds.items():
             for move in feed.advance(elapsed_s):
-                if name not in engine.halted:
+                if name not in engine.halted and name not in self.frozen:
                     self._carry_out(engine, name, move, now_ms)
+
+    def trade(
+        self, engine: Engine, name: str, price: Decimal, quantity: Decimal, now_ms: int
+    ) -> int:
+        """The market trades `quantity` (base) at exactly this price; returns the trade's id.
+
+        Its own quotes then stand one tick away on either side. Orders of accounts in between are
+        in its way: those through the price trade first, at their own price, and those at the price
+        before anybody else. Unless the symbol is frozen the next step moves the quotes back.
+        """
+        maker, tick = self._makers[name], engine.state.specs[name].tick
+        maker.surround(engine, price, tick, now_ms)
+        _clear_the_way(engine, name, price, now_ms)
+        maker.surround(engine, price, tick, now_ms)  # what clearing the way has eaten
+        side = _taker_at(engine, name, price)
+        quote = engine.quote(name, side.opposite, price, quantity, now_ms)
+        engine.flow(name, side, quantity, price, now_ms)
+        engine.withdraw(name, quote)
+        return engine.state.last_trade_id[name]
 
     def _carry_out(self, engine: Engine, name: str, move: Move, now_ms: int) -> None:
         maker = self._makers[name]
@@ -55,6 +79,25 @@ class Market:
             # The flow pays up to the maker's best price: it meets the queue at the touch.
             limit = maker.best(move.side.opposite, move.fair)
             engine.flow(name, move.side, move.quantity, limit, now_ms)
+
+
+def _clear_the_way(engine: Engine, name: str, price: Decimal, now_ms: int) -> None:
+    """Trade with every order that is better than `price`: the market has passed through it."""
+    book = engine.books[name]
+    for side in Side:
+        for best in iter(partial(book.best, side), None):
+            if best == price or (best < price) is (side is Side.BUY):
+                break
+            _, quantity = book.depth(side, 1)[0]
+            engine.flow(name, side.opposite, quantity, best, now_ms)
+
+
+def _taker_at(engine: Engine, name: str, price: Decimal) -> Side:
+    """The side that takes: an account's order at the price makes; else as the price moves."""
+    book = engine.books[name]
+    if price in (book.best(Side.BUY), book.best(Side.SELL)):
+        return Side.SELL if price == book.best(Side.BUY) else Side.BUY
+    return Side.BUY if price >= engine.tapes[name].last else Side.SELL
 
 
 def build_feeds(

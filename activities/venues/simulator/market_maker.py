@@ -39,26 +39,43 @@ class MarketMaker:
 
     def requote(self, engine: Engine, fair: Decimal, now_ms: int) -> None:
         """Move the ladder to `fair`. Quotes that cross an account's order trade with it."""
+        ladders = {side: self._ladder(side, self.best(side, fair)) for side in Side}
         for side in Side:
-            self._withdraw(engine, side, fair)
+            self._withdraw(engine, side, ladders[side])
         for side in Side:
-            self._refill(engine, side, fair, now_ms)
+            self._refill(engine, side, ladders[side], now_ms)
 
-    def _ladder(self, side: Side, fair: Decimal) -> list[Decimal]:
+    def surround(self, engine: Engine, price: Decimal, tick: Decimal, now_ms: int) -> None:
+        """Quote one `tick` on either side of `price` and outwards from there, all levels at once.
+
+        The side that trades with nobody comes first: who is set off by the trades of the other
+        finds it.
+        """
+        best_bid = engine.books[self._spec.name].best(Side.BUY)
+        falls = best_bid is not None and best_bid > price
+        quiet = Side.BUY if falls else Side.SELL
+        ladders = {
+            Side.BUY: self._ladder(Side.BUY, price - tick),
+            Side.SELL: self._ladder(Side.SELL, price + tick),
+        }
+        for side in Side:
+            self._withdraw(engine, side, ladders[side])
+            self._wanted[side] = set()
+        for side in (quiet, quiet.opposite):
+            self._refill(engine, side, ladders[side], now_ms)
+
+    def _ladder(self, side: Side, first: Decimal) -> list[Decimal]:
         step = -self._grid if side is Side.BUY else self._grid
-        first = self.best(side, fair)
         return [first + step * level for level in range(LEVELS)]
 
-    def _withdraw(self, engine: Engine, side: Side, fair: Decimal) -> None:
-        quotes = self._quotes[side]
-        first, last = (ladder := self._ladder(side, fair))[0], ladder[-1]
-        low, high = min(first, last), max(first, last)
-        for price in [price for price in quotes if not low <= price <= high]:
+    def _withdraw(self, engine: Engine, side: Side, ladder: list[Decimal]) -> None:
+        quotes, stay = self._quotes[side], set(ladder)
+        for price in [price for price in quotes if price not in stay]:
             engine.withdraw(self._spec.name, quotes.pop(price))
 
-    def _refill(self, engine: Engine, side: Side, fair: Decimal, now_ms: int) -> None:
+    def _refill(self, engine: Engine, side: Side, ladder: list[Decimal], now_ms: int) -> None:
         quotes, book = self._quotes[side], engine.books[self._spec.name]
-        before, ladder = self._wanted[side], self._ladder(side, fair)
+        before = self._wanted[side]
         for level, price in enumerate(ladder):
             if price <= 0 or (price in quotes and quotes[price] in book):
                 continue

@@ -33,10 +33,10 @@ def preview(
 ) -> Iterator[Fill]:
     """The fills that `sweep` would make, without making them."""
     wanted = quantity
-    for resting in book.best_first(side.opposite):
+    for resting, offered in book.offers(side.opposite):
         if not wanted or (limit is not None and not _acceptable(side, resting.price, limit)):
             return
-        taken = min(wanted, resting.remaining)
+        taken = min(wanted, offered)
         wanted -= taken
         yield Fill(
             maker_order_id=resting.order_id,
@@ -62,12 +62,12 @@ def affordable(book: OrderBook, side: Side, budget: Decimal, lot: Decimal) -> tu
     The flag tells that the book ended before the budget was spent.
     """
     total, left = ZERO, budget
-    for resting in book.best_first(side.opposite):
+    for resting, offered in book.offers(side.opposite):
         lots = (left / resting.price / lot).to_integral_value(ROUND_DOWN)
-        taken = min(resting.remaining, lots * lot)
+        taken = min(offered, lots * lot)
         total += taken
         left -= taken * resting.price
-        if taken < resting.remaining:
+        if taken < offered:
             return total, False
     return total, left > 0
 

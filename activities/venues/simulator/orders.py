@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 ZERO = Decimal(0)
+NO_LIST = -1  # the list id of an order that stands alone
 MARKET_OWNER = "market"  # the owner of the liquidity and flow that belong to no account
 
 
@@ -29,6 +30,38 @@ class OrderType(StrEnum):
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     LIMIT_MAKER = "LIMIT_MAKER"  # post-only: refused if it would take liquidity
+    STOP_LOSS = "STOP_LOSS"  # becomes a market order at its trigger; so does TAKE_PROFIT
+    STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"  # becomes a limit order; so does TAKE_PROFIT_LIMIT
+    TAKE_PROFIT = "TAKE_PROFIT"
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+
+    @property
+    def is_contingent(self) -> bool:
+        """Whether the order waits for a price before it works."""
+        return self in _CONTINGENT
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether the order names the worst price at which it trades."""
+        return self in _LIMITED
+
+
+_CONTINGENT = frozenset(
+    {
+        OrderType.STOP_LOSS,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+    }
+)
+_LIMITED = frozenset(
+    {
+        OrderType.LIMIT,
+        OrderType.LIMIT_MAKER,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+    }
+)
 
 
 class TimeInForce(StrEnum):
@@ -59,8 +92,9 @@ class NewOrder:
     """What an account asks for. `quantity` in base, `price` and `quote_quantity` in quote.
 
     Exactly one of `quantity` and `quote_quantity` is set (the latter for MARKET only); `price` is
-    zero for MARKET. A LIMIT_MAKER that would take liquidity is refused, or with `ends_if_taking`
-    accepted and ended at once.
+    zero where the type has no limit. A LIMIT_MAKER that would take liquidity is refused, or with
+    `ends_if_taking` accepted and ended at once. A contingent order has a `stop_price`, a
+    `trailing_delta` (bips) or both; `iceberg_quantity` is what is shown at a time, zero for all.
     """
 
     client_order_id: str
@@ -72,6 +106,21 @@ class NewOrder:
     quantity: Decimal | None = None
     quote_quantity: Decimal | None = None
     ends_if_taking: bool = False
+    stop_price: Decimal = ZERO
+    trailing_delta: int = 0
+    iceberg_quantity: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrderList:
+    """Two orders of one symbol, side and quantity, of which one cancels the other.
+
+    `above` is the one that acts above the market.
+    """
+
+    client_order_id: str
+    above: NewOrder
+    below: NewOrder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,8 +142,44 @@ class Order:
     status: OrderStatus = OrderStatus.NEW
     executed: Decimal = ZERO
     quote_executed: Decimal = ZERO
+    stop_price: Decimal = ZERO
+    trailing_delta: int = 0
+    iceberg_quantity: Decimal = ZERO
+    list_id: int = NO_LIST
+    lock_price: Decimal = ZERO
+    """What a buy keeps locked per unit of base until it works at the market."""
+    locked: Decimal = ZERO
+    """What it keeps locked now; of a list's two orders one may hold the lock for both."""
+    extreme: Decimal = ZERO
+    """The best price since a trailing order follows the market; zero before."""
+    following_ms: int | None = None
+    working_ms: int | None = None
+    """Since when it works against the book; None while it waits for its trigger."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for its trigger."""
+        return self.status.is_open and self.working_ms is None
+
+    @property
+    def is_at_market(self) -> bool:
+        """Whether it trades now at whatever the market offers, paid from the free balance."""
+        return not self.type.has_limit and self.working_ms is not None
 
     @property
     def remaining(self) -> Decimal:
         """Base quantity not executed yet."""
         return self.quantity - self.executed
+
+
+@dataclass(slots=True, kw_only=True)
+class OrderList:
+    """Two orders of which one cancels the other; it has ended when both have."""
+
+    list_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    order_ids: tuple[int, int]
+    updated_ms: int
+    is_done: bool = False

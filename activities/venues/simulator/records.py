@@ -13,9 +13,13 @@ from activities.venues.simulator.events import (
     Deposited,
     Event,
     OrderAccepted,
+    OrderListEnded,
+    OrderListOpened,
+    OrderTriggered,
     OrderUpdated,
     TradeDone,
     TradeIdsReserved,
+    TrailingMoved,
 )
 
 # The JSON objects are of any shape by nature; their types end at this module.
@@ -27,6 +31,10 @@ _KINDS: Mapping[str, type[Event]] = {
     "order": OrderAccepted,
     "trade": TradeDone,
     "order_update": OrderUpdated,
+    "trailing": TrailingMoved,
+    "triggered": OrderTriggered,
+    "order_list": OrderListOpened,
+    "order_list_end": OrderListEnded,
     "trade_ids": TradeIdsReserved,
 }
 _KIND_OF = {event_type: kind for kind, event_type in _KINDS.items()}
@@ -60,11 +68,14 @@ def encode(event: Event) -> Record:
 
 
 def decode(record: Record) -> Event | None:
-    """The event of a record; None for a kind that is not an event. KeyError if a field misses."""
+    """The event of a record; None for a kind that is not an event.
+
+    Raises TypeError if a field misses that older journals have, too.
+    """
     readers = _READERS.get(record["kind"])
     if readers is None:
         return None
-    values = {name: read(record[name]) for name, read in readers}
+    values = {name: read(record[name]) for name, read in readers if name in record}
     return _KINDS[record["kind"]](**values)
 
 

@@ -42,6 +42,7 @@ class PaperExchange:
         self._clock = now_ms
         self.clock_offset_ms = 0  # how far the venue's clock is ahead of this machine's
         self.listeners: list[Listener] = []
+        self.onlookers: list[Callable[[], None]] = []  # may look at books and tapes, after a commit
         self.broken = asyncio.Event()  # set when the journal refused a batch
         specs = config.specs()
         by_name = {spec.name: spec for spec in specs}
@@ -55,8 +56,8 @@ class PaperExchange:
         self.engine = Engine(state, config.fee_rates())
         for name, account in config.accounts.items():
             self.engine.open_account(name, account.balances, self.now_ms())
-        self._market = Market(by_name, feeds, config.seed, config.name)
-        self._market.open(self.engine, self.now_ms())
+        self.market = Market(by_name, feeds, config.seed, config.name)
+        self.market.open(self.engine, self.now_ms())
         self.commit()
 
     def now_ms(self) -> int:
@@ -79,10 +80,12 @@ class PaperExchange:
         if events:
             for listener in self.listeners:
                 listener(events)
+        for look in self.onlookers:
+            look()
 
     def step(self, elapsed_s: float) -> None:
         """Let the market move for `elapsed_s` seconds."""
-        self._market.advance(self.engine, elapsed_s, self.now_ms())
+        self.market.advance(self.engine, elapsed_s, self.now_ms())
         self.commit()
 
     async def run_market(self) -> None:

@@ -12,8 +12,20 @@ AMOUNT_STEP = Decimal("0.00000001")  # balances, fees and quote amounts are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaRange:
+    """Least and largest trailing delta, in bips."""
+
+    least: int = 10
+    most: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolSpec:
-    """One instrument. `anchor` is the price (in quote) around which the synthetic market moves."""
+    """One instrument. `anchor` is the price (in quote) around which the synthetic market moves.
+
+    Numbers of open orders are those of one account; `trailing_above` is for triggers above the
+    market.
+    """
 
     base: str
     quote: str
@@ -25,6 +37,11 @@ class SymbolSpec:
     max_quantity: Decimal = Decimal(9_000)
     max_notional: Decimal = Decimal(9_000_000)
     min_quantity: Decimal | None = None
+    iceberg_parts: int = 100
+    max_iceberg_orders: int = 50
+    max_algo_orders: int = 50
+    trailing_above: DeltaRange = DeltaRange()
+    trailing_below: DeltaRange = DeltaRange()
 
     def __post_init__(self) -> None:
         steps = (self.tick, self.lot, self.min_notional, self.least_quantity)

@@ -13,11 +13,15 @@ from activities.venues.simulator.events import (
     Deposited,
     Event,
     OrderAccepted,
+    OrderListEnded,
+    OrderListOpened,
+    OrderTriggered,
     OrderUpdated,
     TradeDone,
     TradeIdsReserved,
+    TrailingMoved,
 )
-from activities.venues.simulator.orders import Order, OrderStatus
+from activities.venues.simulator.orders import Order, OrderList, OrderStatus
 from activities.venues.simulator.specs import SymbolSpec
 
 
@@ -36,6 +40,10 @@ class ExchangeState:
         self._latest_by_client: dict[tuple[str, str, str], int] = {}
         self._trades: dict[tuple[str, str], list[TradeDone]] = defaultdict(list)
         self._trades_by_order: dict[int, list[TradeDone]] = defaultdict(list)
+        self.lists: dict[int, OrderList] = {}
+        self._waiting: dict[str, dict[int, Order]] = defaultdict(dict)
+        self._open_lists: dict[tuple[str, str], int] = {}
+        self._latest_list: dict[tuple[str, str], int] = {}
         self._bills: dict[str, list[tuple[int, TradeDone]]] = defaultdict(list)
         self._last_bill = 0
 
@@ -48,6 +56,14 @@ class ExchangeState:
                 self.accounts.deposit(event.account, event.asset, event.amount)
             case OrderAccepted():
                 self._accept(event)
+            case TrailingMoved():
+                self._follow(event)
+            case OrderTriggered():
+                self._trigger(event)
+            case OrderListOpened():
+                self._open_list(event)
+            case OrderListEnded():
+                self._end_list(event)
             case TradeDone():
                 self._trade(event)
             case OrderUpdated():
@@ -69,13 +85,53 @@ class ExchangeState:
             quote_quantity=event.quote_quantity,
             created_ms=event.ts_ms,
             updated_ms=event.ts_ms,
+            stop_price=event.stop_price,
+            trailing_delta=event.trailing_delta,
+            iceberg_quantity=event.iceberg_quantity,
+            list_id=event.list_id,
+            lock_price=event.lock_price,
+            extreme=event.extreme,
+            following_ms=event.ts_ms if event.extreme else None,
+            working_ms=None if event.type.is_contingent else event.ts_ms,
         )
-        self.accounts.lock_for(self.specs[order.symbol], order)
+        self.accounts.lock_for(self.specs[order.symbol], order, self.partner_of(order))
+        if order.is_waiting:
+            self._waiting[order.symbol][order.order_id] = order
         self.orders[order.order_id] = self._open[order.order_id] = order
         self.last_order_id = max(self.last_order_id, order.order_id)
         self._open_by_client[order.account, order.client_order_id] = order.order_id
         key = (order.account, order.symbol, order.client_order_id)
         self._latest_by_client[key] = order.order_id
+
+    def _follow(self, event: TrailingMoved) -> None:
+        order = self.orders[event.order_id]
+        order.extreme = event.extreme
+        if order.following_ms is None:
+            order.following_ms = event.ts_ms
+
+    def _trigger(self, event: OrderTriggered) -> None:
+        order = self.orders[event.order_id]
+        order.working_ms = order.updated_ms = event.ts_ms
+        del self._waiting[order.symbol][order.order_id]
+        if order.is_at_market:
+            self.accounts.release_rest_of(self.specs[order.symbol], order)
+
+    def _open_list(self, event: OrderListOpened) -> None:
+        key = (event.account, event.client_order_id)
+        self.lists[event.list_id] = OrderList(
+            list_id=event.list_id,
+            client_order_id=event.client_order_id,
+            account=event.account,
+            symbol=event.symbol,
+            order_ids=(event.first_order_id, event.second_order_id),
+            updated_ms=event.ts_ms,
+        )
+        self._open_lists[key] = self._latest_list[key] = event.list_id
+
+    def _end_list(self, event: OrderListEnded) -> None:
+        ended = self.lists[event.list_id]
+        ended.is_done, ended.updated_ms = True, event.ts_ms
+        del self._open_lists[event.account, event.client_order_id]
 
     def _trade(self, event: TradeDone) -> None:
         order = self.orders[event.order_id]
@@ -96,7 +152,9 @@ class ExchangeState:
         order.status = event.status
         order.updated_ms = event.ts_ms
         if not event.status.is_open:
-            self.accounts.release_rest_of(self.specs[order.symbol], order)
+            partner = self.partner_of(order)
+            self.accounts.release_rest_of(self.specs[order.symbol], order, partner)
+            self._waiting[order.symbol].pop(order.order_id, None)
             del self._open[order.order_id]
             del self._open_by_client[order.account, order.client_order_id]
 
@@ -105,6 +163,31 @@ class ExchangeState:
         for order in self._open.values():
             if account in (None, order.account) and symbol in (None, order.symbol):
                 yield order
+
+    def waiting(self, symbol: str) -> list[Order]:
+        """Orders of a symbol that wait for their trigger, oldest first."""
+        return list(self._waiting[symbol].values())
+
+    def partner_of(self, order: Order) -> Order | None:
+        """The open order that `order` cancels, or is cancelled by; None if there is none."""
+        found = self.lists.get(order.list_id)
+        if found is None:
+            return None
+        other = next(each for each in found.order_ids if each != order.order_id)
+        return self._open.get(other)
+
+    def has_open_list(self, account: str, client_order_id: str) -> bool:
+        """Whether an open list of the account bears this client order id."""
+        return (account, client_order_id) in self._open_lists
+
+    def find_list(
+        self, account: str, list_id: int | None, client_order_id: str | None
+    ) -> OrderList | None:
+        """By list id if given, else the latest with this client order id; None if absent."""
+        if list_id is None:
+            list_id = self._latest_list.get((account, client_order_id or ""))
+        found = self.lists.get(list_id) if list_id is not None else None
+        return found if found is not None and found.account == account else None
 
     def has_open(self, account: str, client_order_id: str) -> bool:
         """Whether an open order of the account bears this client order id."""

@@ -1,4 +1,4 @@
-"""The seam at which the private stream can be disturbed: each event, and each connection.
+"""The seam at which streams can be disturbed: each event, and each connection.
 
 Rule: the exchange hands every event of a subscription to `deliver` together with the means to send
 it, in the order of its journal, and knows nothing of what becomes of it. Answers to the client's
@@ -7,30 +7,40 @@ own requests on a connection never pass here.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 Send = Callable[[], Awaitable[None]]
 """Writes one message to its connection; raises ConnectionError when that is gone."""
 
 
+class StreamKind(StrEnum):
+    """Whose news a stream tells: an account's, or the market's."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
-    """One message on its way to one connection.
+    """One message on its way to one connection; a public one has no account.
 
     `kind` is the execution type (NEW, TRADE, CANCELED, EXPIRED) of an order's event; balances have
-    none, nor a symbol or an order.
+    none, nor a symbol or an order. On a public stream it is TRADE or TOUCH.
     """
 
-    account: str
+    account: str = ""
+    stream: StreamKind = StreamKind.PRIVATE
     kind: str | None = None
     symbol: str | None = None
     client_order_id: str | None = None
 
 
 class Connection(Protocol):
-    """One client's connection; `account` is None until it has subscribed."""
+    """One client's connection; `account` is None until it has subscribed to one."""
 
     account: str | None
+    stream: StreamKind
 
     def cut(self) -> None:
         """End it at once, without a word."""

@@ -1,4 +1,4 @@
-"""The connections of a private stream: what is to be sent waits its turn, and never without bound.
+"""The connections of a stream: what is to be sent waits its turn, and never without bound.
 
 Rule: messages leave in the order in which they were queued. A client that does not keep up is cut
 off, so that it cannot hold the exchange's memory. Knows nothing of what the messages say: the
@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from activities.venues.simulator.stream_seam import StreamEvent, StreamHooks
+from activities.venues.simulator.stream_seam import StreamEvent, StreamHooks, StreamKind
 
 MAX_QUEUED_MESSAGES = 10_000
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -24,7 +24,7 @@ _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
 class StreamSession:
-    """One connection, and the account that it listens to. See stream_seam.Connection.
+    """One connection, and the account that it listens to, if any. See stream_seam.Connection.
 
     `idle_s`: a client that is silent for longer is cut off; None: it may be.
     """
@@ -35,8 +35,10 @@ class StreamSession:
         wire: web.Request,
         hooks: StreamHooks,
         idle_s: float | None = None,
+        stream: StreamKind = StreamKind.PRIVATE,
     ) -> None:
         self.account: str | None = None
+        self.stream = stream
         self._socket, self._wire, self._hooks, self._idle_s = socket, wire, hooks, idle_s
         self._queue: asyncio.Queue[tuple[str, StreamEvent | None]] = asyncio.Queue(
             MAX_QUEUED_MESSAGES

@@ -182,3 +182,17 @@ def test_records_of_one_command_are_one_batch(tmp_path: Path) -> None:
     assert batch[0]["kind"] == "order"
     assert [record["commit"] for record in batch] == [False] * (len(batch) - 1) + [True]
     assert len(batch) > 4
+
+
+def test_a_journal_from_before_an_order_had_a_trigger_can_be_read(tmp_path: Path) -> None:
+    path = trade_and_stop(tmp_path)
+    later = {"stop_price", "trailing_delta", "iceberg_quantity", "lock_price", "extreme", "list_id"}
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert any(later & row.keys() for row in rows)
+    older = [{name: row[name] for name in row if name not in later} for row in rows]
+    path.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in older))
+    made = exchange(tmp_path)
+    (waiting,) = made.engine.state.open_orders("main")
+    assert (waiting.client_order_id, waiting.stop_price, waiting.list_id) == ("c1", D(0), -1)
+    assert read_log(path).contradictions() == []
+    made.close()

@@ -22,7 +22,7 @@ orders = st.builds(
     lambda *args: ("order", *args),
     st.sampled_from(ACCOUNTS),
     st.sampled_from(list(Side)),
-    st.sampled_from(list(OrderType)),
+    st.sampled_from([OrderType.LIMIT, OrderType.MARKET, OrderType.LIMIT_MAKER]),
     st.sampled_from(list(TimeInForce)),
     st.integers(9_900, 10_100).map(lambda ticks: ticks * D("0.01")),
     st.integers(1, 200_000).map(lambda lots: lots * D("0.00001")),
@@ -134,7 +134,7 @@ def test_no_fill_passes_over_an_order_with_a_better_claim(script: list[tuple]) -
         side = command[2] if command[0] == "order" else command[1]
         waiting = []
         if command[0] != "cancel":
-            waiting = [each.order_id for each in engine.books[PAIR].best_first(side.opposite)]
+            waiting = [each.order_id for each, _ in engine.books[PAIR].offers(side.opposite)]
         engine.take_events()
         carry_out(engine, number, command)
         made = [e for e in engine.take_events() if isinstance(e, TradeDone) and e.maker]

@@ -103,6 +103,34 @@ def window_of_trades_too_long() -> ApiError:
     return ApiError(-1127, "More than 24 hours between startTime and endTime.")
 
 
+def bad_interval() -> ApiError:
+    return ApiError(-1120, "Invalid interval.")
+
+
+def unsupported_combination() -> ApiError:
+    return ApiError(-1014, "Unsupported order combination.")
+
+
+def not_in_list() -> ApiError:
+    return ApiError(-1158, "Order type not supported in OCO.")
+
+
+def iceberg_needs_gtc(name: str, tif: str) -> ApiError:
+    return ApiError(-1160, f"Parameter '{name}' is not supported if `{tif}` is not GTC.")
+
+
+def misplaced_in_list(code: int, what: str, side: str, where: str) -> ApiError:
+    return ApiError(code, f"A {what} order in a {side} OCO must be {where}.")
+
+
+def none_contingent() -> ApiError:
+    return ApiError(-1168, "At least one OCO order must be contingent.")
+
+
+def no_such_list() -> ApiError:
+    return ApiError(-2018, "Order list does not exist.")
+
+
 def bad_combination() -> ApiError:
     return ApiError(-1128, "Combination of optional parameters invalid.")
 
@@ -136,6 +164,17 @@ _REFUSALS: Mapping[Reason, tuple[int, str]] = {
         "Account has insufficient balance for requested action.",
     ),
     Reason.UNKNOWN_ORDER: (-2011, "Unknown order sent."),
+    Reason.UNKNOWN_LIST: (-2011, "Unknown order list sent."),
+    Reason.WOULD_TRIGGER: (-2010, "Order would trigger immediately."),
+    Reason.PRICE_RELATION: (
+        -2010,
+        "The relationship of the prices for the orders is not correct.",
+    ),
+    Reason.ICEBERG_EXCEEDS: (-2010, "IcebergQty exceeds QTY."),
+    Reason.ICEBERG_PARTS: (-1013, "Filter failure: ICEBERG_PARTS"),
+    Reason.MAX_NUM_ICEBERG_ORDERS: (-1013, "Filter failure: MAX_NUM_ICEBERG_ORDERS"),
+    Reason.MAX_NUM_ALGO_ORDERS: (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"),
+    Reason.TRAILING_DELTA: (-1013, "Filter failure: TRAILING_DELTA"),
 }
 
 

@@ -27,6 +27,9 @@ _PURPOSES: Mapping[tuple[str, str], Purpose] = {
     ("DELETE", "/order"): Purpose.CANCEL,
     ("DELETE", "/openOrders"): Purpose.CANCEL,
     ("GET", "/order"): Purpose.LOOK_UP,
+    ("POST", "/orderList/oco"): Purpose.SUBMIT,
+    ("DELETE", "/orderList"): Purpose.CANCEL,
+    ("GET", "/orderList"): Purpose.LOOK_UP,
     ("GET", "/myTrades"): Purpose.OWN_TRADES,
     ("GET", "/account"): Purpose.BALANCES,
 }
@@ -71,18 +74,21 @@ class BinanceFaults:
         symbol = self._symbols.get(sent.get("symbol", ""))
         purpose = _PURPOSES.get((request.method, request.path.removeprefix(PREFIX)), Purpose.OTHER)
         if purpose is Purpose.SUBMIT:
-            client_id = sent.get("newClientOrderId")
+            client_id = sent.get("newClientOrderId", sent.get("listClientOrderId"))
             return Reading(purpose=purpose, symbol=symbol, client_order_id=client_id)
-        number = sent.get("orderId", "")
         return Reading(
             purpose=purpose,
             symbol=symbol,
-            client_order_id=sent.get("origClientOrderId"),
-            order_id=int(number) if number.isdecimal() and number.isascii() else None,
+            client_order_id=sent.get("origClientOrderId", sent.get("listClientOrderId")),
+            order_id=_number(sent.get("orderId", "")),
+            list_id=_number(sent.get("orderListId", "")),
         )
 
-    def refused(self, error: VenueError, request: RequestContext) -> Answer:  # noqa: ARG002 (alike)
-        """See FaultDialect."""
+    def refused(self, error: VenueError, request: RequestContext) -> Answer:
+        """See FaultDialect. That an order list does not exist has a code of its own."""
+        of_list = request.path.removeprefix(PREFIX) == "/orderList"
+        if of_list and error == _ERRORS[Trouble.NO_SUCH_ORDER]:
+            return refusal(errors.no_such_list())
         return refusal(errors.ApiError(error.code, error.message, error.status))
 
     def own_trades(self, body: Any) -> list[Any] | None:
@@ -98,3 +104,7 @@ class BinanceFaults:
         if not isinstance(body, dict) or "balances" not in body:
             return body
         return {**body, "balances": shapes.balance_rows(dict(balances))}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and text.isascii() else None

@@ -1,4 +1,4 @@
-"""Binance's public endpoints: rules, book, tickers and recent trades.
+"""Binance's public endpoints on what is now: rules, book and tickers.
 
 Rule: reads only. Each function takes the parameters, refuses what it does not know, and answers.
 """
@@ -80,13 +80,6 @@ class MarketData:
         spec, limit = self._symbols.one(params), params.limit(100, 5_000)
         params.finish()
         return shapes.depth(self._exchange.engine.books[spec.name], limit)
-
-    def trades(self, params: Params) -> list[Json]:
-        """GET /trades: the latest, oldest first."""
-        spec, limit = self._symbols.one(params), params.limit(500, 1_000)
-        params.finish()
-        recent = list(self._exchange.engine.tapes[spec.name].recent)
-        return [shapes.public_trade(trade) for trade in recent[-limit:]]
 
     def price(self, params: Params) -> Any:
         """GET /ticker/price."""

@@ -14,25 +14,20 @@ from urllib.parse import parse_qsl
 
 from activities.venues.simulator.binance import errors
 
-# Parameters of the real exchange that do not exist here: refused as "not required" in this place.
+# Parameters of the real exchange that have no place where they were not read: "not required".
+_OF_ORDERS = (
+    *("icebergQty", "stopPrice", "trailingDelta", "strategyId", "strategyType", "timeInForce"),
+    *("pegPriceType", "pegOffsetType", "pegOffsetValue", "price", "type"),
+)
 _KNOWN_ELSEWHERE = frozenset(
     {
-        "icebergQty",
-        "stopPrice",
-        "trailingDelta",
-        "strategyId",
-        "strategyType",
+        *_OF_ORDERS,
+        *(leg + name[0].upper() + name[1:] for leg in ("above", "below") for name in _OF_ORDERS),
         "selfTradePreventionMode",
-        "pegPriceType",
-        "pegOffsetType",
-        "pegOffsetValue",
         "cancelRestrictions",
         "computeCommissionRates",
-        "timeInForce",
-        "price",
         "quantity",
         "quoteOrderQty",
-        "type",
         "side",
     }
 )

@@ -7,37 +7,56 @@ status) come from the event, since the order may have moved on; the rest from th
 from collections.abc import Iterable
 from decimal import Decimal
 
-from activities.venues.simulator.binance.shapes import Json, number, shown_tif, venue_symbol
-from activities.venues.simulator.events import Event, OrderAccepted, OrderUpdated, TradeDone
+from activities.venues.simulator.binance.order_shapes import shown_tif
+from activities.venues.simulator.binance.shapes import Json, number, venue_symbol
+from activities.venues.simulator.events import (
+    Event,
+    OrderAccepted,
+    OrderListEnded,
+    OrderListOpened,
+    OrderTriggered,
+    OrderUpdated,
+    TradeDone,
+)
 from activities.venues.simulator.orders import ZERO, Order, OrderStatus
 from activities.venues.simulator.state import ExchangeState
 from activities.venues.simulator.stream_seam import StreamEvent
 
+_OfOrder = OrderAccepted | OrderTriggered | TradeDone | OrderUpdated
+_OfList = OrderListOpened | OrderListEnded
+_LIST = "LIST"  # how the seam calls the status of a list, which has no execution type
+
 
 def account_of(event: Event) -> str | None:
     """Whose event it is; None for events that are nobody's."""
-    return event.account if isinstance(event, OrderAccepted | TradeDone | OrderUpdated) else None
+    return event.account if isinstance(event, _OfOrder | _OfList) else None
 
 
-def execution_report(state: ExchangeState, event: Event) -> Json | None:
-    """The executionReport of an event; None if it makes none."""
+def report_of(state: ExchangeState, event: Event) -> Json | None:
+    """The executionReport or listStatus of an event; None if it makes none."""
     match event:
         case OrderAccepted():
+            return _report(state, event, "NEW", OrderStatus.NEW, ZERO, ZERO)
+        case OrderTriggered():
             return _report(state, event, "NEW", OrderStatus.NEW, ZERO, ZERO)
         case TradeDone():
             return _trade(state, event)
         case OrderUpdated(status=OrderStatus.CANCELED | OrderStatus.EXPIRED):
             return _end(state, event)
+        case OrderListOpened():
+            return _list_status(state, event, "EXEC_STARTED", "EXECUTING")
+        case OrderListEnded():
+            return _list_status(state, event, "ALL_DONE", "ALL_DONE")
         case _:
             return None
 
 
 def delivery(event: Event, report: Json) -> StreamEvent:
     """What the stream's seam is told of an event and the report that it makes."""
-    assert isinstance(event, OrderAccepted | TradeDone | OrderUpdated), "only orders are reported"
+    assert isinstance(event, _OfOrder | _OfList), "only orders and their lists are reported"
     return StreamEvent(
         account=event.account,
-        kind=report["x"],
+        kind=report.get("x", _LIST),
         symbol=event.symbol,
         client_order_id=event.client_order_id,
     )
@@ -48,7 +67,7 @@ def account_position(state: ExchangeState, events: Iterable[Event], account: str
     touched: dict[str, None] = {}
     ts_ms = 0
     for event in events:
-        if isinstance(event, OrderAccepted | TradeDone | OrderUpdated):
+        if isinstance(event, _OfOrder):
             spec = state.specs[event.symbol]
             touched |= {spec.base: None, spec.quote: None}
             if isinstance(event, TradeDone):
@@ -88,13 +107,13 @@ def _end(state: ExchangeState, event: OrderUpdated) -> Json:
 
 def _report(
     state: ExchangeState,
-    event: OrderAccepted | TradeDone | OrderUpdated,
+    event: _OfOrder,
     execution: str,
     status: OrderStatus,
     executed: Decimal,
     quote_executed: Decimal,
 ) -> Json:
-    order: Order = state.orders[event.order_id]
+    order = state.orders[event.order_id]
     return {
         "e": "executionReport",
         "E": event.ts_ms,
@@ -105,9 +124,9 @@ def _report(
         "f": shown_tif(order),
         "q": number(order.quantity),
         "p": number(order.price),
-        "P": number(ZERO),
-        "F": number(ZERO),
-        "g": -1,
+        "P": number(order.stop_price),
+        "F": number(order.iceberg_quantity),
+        "g": order.list_id,
         "C": "",
         "x": execution,
         "X": status.value,
@@ -121,13 +140,49 @@ def _report(
         "T": event.ts_ms,
         "t": -1,
         "I": 0,
-        "w": status.is_open,
+        "w": status.is_open and _works(order, event),
         "m": False,
         "M": False,
         "O": order.created_ms,
         "Z": number(quote_executed),
         "Y": number(ZERO),
         "Q": number(order.quote_quantity),
-        "W": order.created_ms,
         "V": "NONE",
+        **_times(order, event),
+    }
+
+
+def _works(order: Order, event: _OfOrder) -> bool:
+    """Whether the order worked when this happened: its acceptance may be told after its trigger."""
+    waited = order.type.is_contingent and isinstance(event, OrderAccepted)
+    return order.working_ms is not None and not waited
+
+
+def _times(order: Order, event: _OfOrder) -> Json:
+    """Fields that come under conditions: `W` while it works, `d` and `D` of trailing orders."""
+    found: Json = {}
+    if _works(order, event):
+        found["W"] = order.working_ms
+    if order.trailing_delta:
+        found["d"] = order.trailing_delta
+        if order.following_ms is not None:
+            found["D"] = order.following_ms
+    return found
+
+
+def _list_status(state: ExchangeState, event: _OfList, kind: str, status: str) -> Json:
+    symbol = venue_symbol(state.specs[event.symbol])
+    orders = [state.orders[each] for each in state.lists[event.list_id].order_ids]
+    return {
+        "e": "listStatus",
+        "E": event.ts_ms,
+        "s": symbol,
+        "g": event.list_id,
+        "c": "OCO",
+        "l": kind,
+        "L": status,
+        "r": "NONE",
+        "C": event.client_order_id,
+        "T": event.ts_ms,
+        "O": [{"s": symbol, "i": each.order_id, "c": each.client_order_id} for each in orders],
     }

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from activities.venues.simulator.binance import auth, errors, params
 from activities.venues.simulator.binance.errors import ApiError
+from activities.venues.simulator.binance.history import History
 from activities.venues.simulator.binance.market_data import MarketData, Symbols
+from activities.venues.simulator.binance.order_lists import OrderLists
 from activities.venues.simulator.binance.params import Params
 from activities.venues.simulator.binance.trading import Trading
 from activities.venues.simulator.binance.weights import WeightCounter
@@ -46,7 +48,10 @@ class BinanceRest:
         self._auth = auth.Authenticator(exchange.config.accounts)
         self._weights = WeightCounter()
         symbols = Symbols(exchange)
-        self._endpoints = _endpoints(MarketData(exchange, symbols), Trading(exchange, symbols))
+        self._endpoints = {
+            **_public_endpoints(MarketData(exchange, symbols), History(exchange, symbols)),
+            **_signed_endpoints(Trading(exchange, symbols), OrderLists(exchange, symbols)),
+        }
 
     async def handle(self, wire: web.Request) -> web.StreamResponse:
         """Answer any request under the prefix."""
@@ -101,21 +106,34 @@ class BinanceRest:
         self._exchange.commit(request_record(context, logged, answer, now_ms))
 
 
-def _endpoints(data: MarketData, trading: Trading) -> dict[tuple[str, str], _Endpoint]:
+def _public_endpoints(data: MarketData, history: History) -> dict[tuple[str, str], _Endpoint]:
     return {
         ("GET", "/ping"): _Endpoint(weight=1, public=data.ping),
         ("GET", "/time"): _Endpoint(weight=1, public=data.time),
         ("GET", "/exchangeInfo"): _Endpoint(weight=20, public=data.exchange_info),
         ("GET", "/depth"): _Endpoint(weight=5, public=data.depth),
-        ("GET", "/trades"): _Endpoint(weight=25, public=data.trades),
+        ("GET", "/trades"): _Endpoint(weight=25, public=history.trades),
+        ("GET", "/historicalTrades"): _Endpoint(weight=25, public=history.historical_trades),
+        ("GET", "/aggTrades"): _Endpoint(weight=4, public=history.aggregate_trades),
+        ("GET", "/klines"): _Endpoint(weight=2, public=history.klines),
         ("GET", "/ticker/price"): _Endpoint(weight=2, public=data.price),
         ("GET", "/ticker/bookTicker"): _Endpoint(weight=2, public=data.book_ticker),
         ("GET", "/ticker/24hr"): _Endpoint(weight=2, public=data.day_ticker),
+    }
+
+
+def _signed_endpoints(trading: Trading, lists: OrderLists) -> dict[tuple[str, str], _Endpoint]:
+    return {
         ("POST", "/order"): _Endpoint(weight=1, signed=trading.create),
         ("GET", "/order"): _Endpoint(weight=4, signed=trading.query),
         ("DELETE", "/order"): _Endpoint(weight=1, signed=trading.cancel),
         ("GET", "/openOrders"): _Endpoint(weight=6, signed=trading.open_orders),
         ("DELETE", "/openOrders"): _Endpoint(weight=1, signed=trading.cancel_open),
+        ("POST", "/orderList/oco"): _Endpoint(weight=1, signed=lists.create),
+        ("GET", "/orderList"): _Endpoint(weight=4, signed=lists.query),
+        ("DELETE", "/orderList"): _Endpoint(weight=1, signed=lists.cancel),
+        ("GET", "/openOrderList"): _Endpoint(weight=6, signed=lists.open_lists),
+        ("GET", "/allOrderList"): _Endpoint(weight=20, signed=lists.all_lists),
         ("GET", "/myTrades"): _Endpoint(weight=20, signed=trading.my_trades),
         ("GET", "/account"): _Endpoint(weight=20, signed=trading.account),
         ("GET", "/account/commission"): _Endpoint(weight=20, signed=trading.commission),

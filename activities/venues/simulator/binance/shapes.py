@@ -4,21 +4,19 @@ Rule: pure functions from the exchange's own records to JSON objects; all amount
 eight places. Decides nothing.
 """
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from activities.venues.simulator.accounts import Balance
 from activities.venues.simulator.book import OrderBook
-from activities.venues.simulator.events import TradeDone
-from activities.venues.simulator.orders import ZERO, Order, OrderType, Side, TimeInForce
+from activities.venues.simulator.orders import ZERO, OrderType, Side
 from activities.venues.simulator.specs import FeeRates, SymbolSpec
 from activities.venues.simulator.tape import PublicTrade, Tape
 
 # JSON objects are of any shape by nature; their types end at this module.
 Json = dict[str, Any]
 
-ORDER_TYPES = [OrderType.LIMIT.value, OrderType.LIMIT_MAKER.value, OrderType.MARKET.value]
+ORDER_TYPES = [each.value for each in OrderType]
 _PRECISION = 8
 
 
@@ -45,11 +43,11 @@ def symbol_info(spec: SymbolSpec, *, halted: bool = False) -> Json:
         "baseCommissionPrecision": _PRECISION,
         "quoteCommissionPrecision": _PRECISION,
         "orderTypes": ORDER_TYPES,
-        "icebergAllowed": False,
-        "ocoAllowed": False,
+        "icebergAllowed": True,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": False,
+        "allowTrailingStop": True,
         "cancelReplaceAllowed": False,
         "amendAllowed": False,
         "isSpotTradingAllowed": True,
@@ -84,6 +82,16 @@ def _filters(spec: SymbolSpec) -> list[Json]:
             "applyMaxToMarket": True,
             "avgPriceMins": 0,
         },
+        {"filterType": "ICEBERG_PARTS", "limit": spec.iceberg_parts},
+        {
+            "filterType": "TRAILING_DELTA",
+            "minTrailingAboveDelta": spec.trailing_above.least,
+            "maxTrailingAboveDelta": spec.trailing_above.most,
+            "minTrailingBelowDelta": spec.trailing_below.least,
+            "maxTrailingBelowDelta": spec.trailing_below.most,
+        },
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": spec.max_algo_orders},
+        {"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": spec.max_iceberg_orders},
     ]
 
 
@@ -111,7 +119,6 @@ def day_ticker(spec: SymbolSpec, book: OrderBook, tape: Tape, now_ms: int) -> Js
     opened = tape.open or tape.last
     change = tape.last - opened
     average = tape.quote_volume / tape.volume if tape.volume else tape.last
-    first = tape.recent[0].trade_id if tape.recent else -1
     last = tape.recent[-1].trade_id if tape.recent else -1
     return {
         **book_ticker(spec, book),
@@ -128,7 +135,7 @@ def day_ticker(spec: SymbolSpec, book: OrderBook, tape: Tape, now_ms: int) -> Js
         "quoteVolume": number(tape.quote_volume),
         "openTime": tape.opened_ms or now_ms,
         "closeTime": now_ms,
-        "firstId": first,
+        "firstId": tape.first_id,
         "lastId": last,
         "count": tape.count,
     }
@@ -143,107 +150,6 @@ def public_trade(trade: PublicTrade) -> Json:
         "quoteQty": number(trade.price * trade.quantity),
         "time": trade.ts_ms,
         "isBuyerMaker": trade.taker_side is Side.SELL,
-        "isBestMatch": True,
-    }
-
-
-def order_acknowledged(spec: SymbolSpec, order: Order) -> Json:
-    """newOrderRespType ACK."""
-    return {
-        "symbol": venue_symbol(spec),
-        "orderId": order.order_id,
-        "orderListId": -1,
-        "clientOrderId": order.client_order_id,
-        "transactTime": order.updated_ms,
-    }
-
-
-def order_result(spec: SymbolSpec, order: Order) -> Json:
-    """newOrderRespType RESULT."""
-    return {
-        **order_acknowledged(spec, order),
-        **_figures(order),
-        "workingTime": order.created_ms,
-        "selfTradePreventionMode": "NONE",
-    }
-
-
-def order_full(spec: SymbolSpec, order: Order, trades: Iterable[TradeDone]) -> Json:
-    """newOrderRespType FULL."""
-    fills = [
-        {
-            "price": number(trade.price),
-            "qty": number(trade.quantity),
-            "commission": number(trade.fee),
-            "commissionAsset": trade.fee_asset,
-            "tradeId": trade.trade_id,
-        }
-        for trade in trades
-    ]
-    return {**order_result(spec, order), "fills": fills}
-
-
-def order_state(spec: SymbolSpec, order: Order) -> Json:
-    """An order as queries show it: no fills and no fee."""
-    return {
-        "symbol": venue_symbol(spec),
-        "orderId": order.order_id,
-        "orderListId": -1,
-        "clientOrderId": order.client_order_id,
-        **_figures(order),
-        "stopPrice": number(ZERO),
-        "icebergQty": number(ZERO),
-        "time": order.created_ms,
-        "updateTime": order.updated_ms,
-        "isWorking": True,
-        "workingTime": order.created_ms,
-        "selfTradePreventionMode": "NONE",
-    }
-
-
-def order_cancelled(spec: SymbolSpec, order: Order, cancel_id: str) -> Json:
-    """The answer to a cancel: `clientOrderId` names the cancel request, as at the real exchange."""
-    return {
-        **order_result(spec, order),
-        "origClientOrderId": order.client_order_id,
-        "clientOrderId": cancel_id,
-    }
-
-
-def shown_tif(order: Order) -> str:
-    """Time in force as Binance shows it: GTC where the order has none."""
-    return TimeInForce.GTC.value if order.type is OrderType.MARKET else order.tif.value
-
-
-def _figures(order: Order) -> Json:
-    return {
-        "price": number(order.price),
-        "origQty": number(order.quantity),
-        "executedQty": number(order.executed),
-        "origQuoteOrderQty": number(order.quote_quantity),
-        "cummulativeQuoteQty": number(order.quote_executed),
-        "status": order.status.value,
-        "timeInForce": shown_tif(order),
-        "type": order.type.value,
-        "side": order.side.value,
-    }
-
-
-def my_trade(spec: SymbolSpec, trade: TradeDone) -> Json:
-    """One of the account's own trades. It bears no client order id, as at the real exchange."""
-    return {
-        "symbol": venue_symbol(spec),
-        "id": trade.trade_id,
-        "orderId": trade.order_id,
-        "orderListId": -1,
-        "price": number(trade.price),
-        "qty": number(trade.quantity),
-        "quoteQty": number(trade.price * trade.quantity),
-        "commission": number(trade.fee),
-        "commissionAsset": trade.fee_asset,
-        "time": trade.ts_ms,
-        "isBuyer": trade.side is Side.BUY,
-        "isMaker": trade.maker,
         "isBestMatch": True,
     }
 

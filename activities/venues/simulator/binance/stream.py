@@ -65,7 +65,7 @@ class BinanceStream:
     def _tell(self, session: StreamSession, account: str, own: list[Event]) -> None:
         state = self._exchange.engine.state
         for event in own:
-            report = reports.execution_report(state, event)
+            report = reports.report_of(state, event)
             if report is not None:
                 session.queue(_pushed(report), reports.delivery(event, report))
         position = reports.account_position(state, own, account)

@@ -4,34 +4,19 @@ Rule: a function reads and checks all parameters, calls `finish`, and only then 
 acts for one account, and sees that account's orders only.
 """
 
-import secrets
-from enum import StrEnum
-
-from activities.venues.simulator.binance import errors, shapes
+from activities.venues.simulator.binance import errors, order_params, order_shapes, shapes
 from activities.venues.simulator.binance.errors import CLIENT_ID_RANGE
 from activities.venues.simulator.binance.market_data import Symbols
+from activities.venues.simulator.binance.order_params import ResponseType, random_id
 from activities.venues.simulator.binance.params import Params
 from activities.venues.simulator.binance.shapes import Json
 from activities.venues.simulator.events import TradeDone
-from activities.venues.simulator.orders import (
-    ZERO,
-    NewOrder,
-    Order,
-    OrderType,
-    Side,
-    TimeInForce,
-)
+from activities.venues.simulator.orders import NO_LIST, Order
 from activities.venues.simulator.refusals import Reason
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.specs import SymbolSpec
 
 _DAY_MS = 24 * 60 * 60 * 1_000
-
-
-class _ResponseType(StrEnum):
-    ACK = "ACK"
-    RESULT = "RESULT"
-    FULL = "FULL"
 
 
 class Trading:
@@ -44,20 +29,17 @@ class Trading:
     def create(self, account: str, params: Params) -> Json:
         """POST /order."""
         spec = self._symbols.one(params)
-        wanted = _new_order(spec, params)
-        default = _ResponseType.ACK if wanted.type is OrderType.LIMIT_MAKER else _ResponseType.FULL
-        answer_type = params.choice(
-            "newOrderRespType", _ResponseType, errors.bad_value("newOrderRespType")
-        )
+        wanted = order_params.new_order(spec, params)
+        answer_type = order_params.response_type(params, wanted.type)
         params.finish()
         order, trades = self._engine.place(account, wanted, self._exchange.now_ms())
-        match answer_type or default:
-            case _ResponseType.ACK:
-                return shapes.order_acknowledged(spec, order)
-            case _ResponseType.RESULT:
-                return shapes.order_result(spec, order)
-            case _ResponseType.FULL:
-                return shapes.order_full(spec, order, trades)
+        match answer_type:
+            case ResponseType.ACK:
+                return order_shapes.order_acknowledged(spec, order)
+            case ResponseType.RESULT:
+                return order_shapes.order_result(spec, order)
+            case ResponseType.FULL:
+                return order_shapes.order_full(spec, order, trades)
 
     def query(self, account: str, params: Params) -> Json:
         """GET /order, by orderId or origClientOrderId."""
@@ -65,17 +47,17 @@ class Trading:
         params.finish()
         if order is None:
             raise errors.no_such_order()
-        return shapes.order_state(spec, order)
+        return order_shapes.order_state(spec, order)
 
     def cancel(self, account: str, params: Params) -> Json:
         """DELETE /order, by orderId or origClientOrderId."""
         spec, order = self._find(account, params)
-        cancel_id = params.matching("newClientOrderId", CLIENT_ID_RANGE) or _random_id()
+        cancel_id = params.matching("newClientOrderId", CLIENT_ID_RANGE) or random_id()
         params.finish()
         if order is None:
             raise errors.of_refusal(Reason.UNKNOWN_ORDER)
         self._engine.cancel(order, self._exchange.now_ms(), cancel_id)
-        return shapes.order_cancelled(spec, order, cancel_id)
+        return order_shapes.order_cancelled(spec, order, cancel_id)
 
     def open_orders(self, account: str, params: Params) -> list[Json]:
         """GET /openOrders, of one symbol or of all."""
@@ -84,7 +66,7 @@ class Trading:
         params.finish()
         specs = self._engine.state.specs
         found = self._engine.state.open_orders(account, wanted)
-        return [shapes.order_state(specs[order.symbol], order) for order in found]
+        return [order_shapes.order_state(specs[order.symbol], order) for order in found]
 
     def cancel_open(self, account: str, params: Params) -> list[Json]:
         """DELETE /openOrders of one symbol; refused with -2011 if there are none."""
@@ -93,12 +75,16 @@ class Trading:
         found = list(self._engine.state.open_orders(account, spec.name))
         if not found:
             raise errors.of_refusal(Reason.UNKNOWN_ORDER)
-        cancelled = []
-        for order in found:
-            cancel_id = _random_id()
-            self._engine.cancel(order, self._exchange.now_ms(), cancel_id)
-            cancelled.append(shapes.order_cancelled(spec, order, cancel_id))
-        return cancelled
+        return [self._cancel_one(spec, each) for each in found if each.status.is_open]
+
+    def _cancel_one(self, spec: SymbolSpec, order: Order) -> Json:
+        """Cancel an order, or the list that it belongs to: then the answer is the list's."""
+        cancel_id, state = random_id(), self._engine.state
+        self._engine.cancel(order, self._exchange.now_ms(), cancel_id)
+        if order.list_id == NO_LIST:
+            return order_shapes.order_cancelled(spec, order, cancel_id)
+        found = state.lists[order.list_id]
+        return order_shapes.list_cancelled(spec, found, state.orders, cancel_id)
 
     def my_trades(self, account: str, params: Params) -> list[Json]:
         """GET /myTrades: of one order, from a trade id on, in a time window, or the latest."""
@@ -119,7 +105,10 @@ class Trading:
             trades = [trade for trade in trades if trade.trade_id >= from_id]
         ascending = from_id is not None or start is not None
         chosen = trades[:limit] if ascending else trades[-limit:]
-        return [shapes.my_trade(spec, trade) for trade in chosen]
+        orders = self._engine.state.orders
+        return [
+            order_shapes.my_trade(spec, trade, orders[trade.order_id].list_id) for trade in chosen
+        ]
 
     def account(self, account: str, params: Params) -> Json:
         """GET /account."""
@@ -146,47 +135,9 @@ class Trading:
         return spec, self._engine.state.find(account, spec.name, order_id, client_id)
 
 
-def _new_order(spec: SymbolSpec, params: Params) -> NewOrder:
-    """The order that the parameters ask for; raises ApiError for any that does not belong to it."""
-    for name in ("side", "type"):
-        params.required(name)
-    side = params.choice("side", Side, errors.bad_side())
-    kind = params.choice("type", OrderType, errors.bad_order_type())
-    client_id = params.matching("newClientOrderId", CLIENT_ID_RANGE) or _random_id()
-    assert side is not None, "required above"
-    assert kind is not None, "required above"
-    tif, price = TimeInForce.GTC, ZERO
-    if kind is OrderType.LIMIT:
-        params.required("timeInForce")
-        tif = params.choice("timeInForce", TimeInForce, errors.bad_time_in_force()) or tif
-    if kind is not OrderType.MARKET:
-        params.required("price")
-        price = params.amount("price") or ZERO
-    cost = params.amount("quoteOrderQty") if kind is OrderType.MARKET else None
-    quantity = params.amount("quantity")
-    if quantity is not None and cost is not None:
-        raise errors.bad_combination()
-    if quantity is None and cost is None:
-        raise errors.missing("quantity")
-    return NewOrder(
-        client_order_id=client_id,
-        symbol=spec.name,
-        side=side,
-        type=kind,
-        tif=tif,
-        price=price,
-        quantity=quantity,
-        quote_quantity=cost,
-    )
-
-
 def _between(trades: list[TradeDone], start: int | None, end: int | None) -> list[TradeDone]:
     if start is not None and end is not None and end - start > _DAY_MS:
         raise errors.window_of_trades_too_long()
     low = start if start is not None else (end or 0) - _DAY_MS
     high = end if end is not None else low + _DAY_MS
     return [trade for trade in trades if low <= trade.ts_ms <= high]
-
-
-def _random_id() -> str:
-    return secrets.token_hex(11)

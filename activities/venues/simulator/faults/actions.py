@@ -32,6 +32,9 @@ class MarketActions:
         self.table: Mapping[str, Action] = {
             "fill": self.fill,
             "flow": self.flow,
+            "trade": self.trade,
+            "freeze_market": self.freeze_market,
+            "thaw_market": self.thaw_market,
             "halt_symbol": self.halt_symbol,
             "resume_symbol": self.resume_symbol,
             "change_rules": self.change_rules,
@@ -42,7 +45,8 @@ class MarketActions:
         }
 
     def restore(self) -> None:
-        """Everything trades again, by the usual rules, fees and clock."""
+        """Everything trades and moves again, by the usual rules, fees and clock."""
+        self._exchange.market.frozen.clear()
         self._engine.halted.clear()
         self._engine.conditions.fee_in = None
         self._engine.state.specs.update(self._usual_rules)
@@ -70,6 +74,37 @@ class MarketActions:
         traded = self._engine.flow(symbol, side, quantity, price, now_ms)
         self._exchange.commit()
         return {"traded": str(traded)}
+
+    def trade(self, options: Options) -> Told:
+        """One public trade at exactly this price, with the market's quotes one tick beside it.
+
+        What rests in between trades first. In a market that is not frozen it lasts for one step.
+        """
+        spec, price = self._symbol(options), options.required_amount("price")
+        quantity = options.amount("quantity") or spec.least_quantity
+        options.finish()
+        if spec.name in self._engine.halted:
+            raise options.error(f"{spec.name} is halted")
+        if price % spec.tick or price > spec.max_price or quantity % spec.lot:
+            raise options.error(f"{spec.name} has ticks of {spec.tick} and lots of {spec.lot}")
+        now_ms = self._exchange.now_ms()
+        trade_id = self._exchange.market.trade(self._engine, spec.name, price, quantity, now_ms)
+        self._exchange.commit()
+        return {"trade_id": trade_id}
+
+    def freeze_market(self, options: Options) -> Told:
+        """The market of a symbol moves no more by itself; eaten quotes do not come back."""
+        spec = self._symbol(options)
+        options.finish()
+        self._exchange.market.frozen.add(spec.name)
+        return {}
+
+    def thaw_market(self, options: Options) -> Told:
+        """The market of a symbol moves by itself again, from where it would be by now."""
+        spec = self._symbol(options)
+        options.finish()
+        self._exchange.market.frozen.discard(spec.name)
+        return {}
 
     def halt_symbol(self, options: Options) -> Told:
         """Nothing can be placed or traded in a symbol; cancels work."""

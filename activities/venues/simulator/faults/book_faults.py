@@ -15,6 +15,7 @@ from activities.venues.simulator.faults.dialect import Purpose, Trouble
 from activities.venues.simulator.faults.options import Options
 from activities.venues.simulator.faults.request_faults import RequestFault, Setting
 from activities.venues.simulator.faults.rules import Facts
+from activities.venues.simulator.orders import Order
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, RequestContext
 
@@ -89,11 +90,16 @@ class FillFirst(RequestFault):
     def applies(self, facts: Facts, /) -> bool:
         if facts.purpose is not Purpose.CANCEL or facts.order is None:
             return False
-        return facts.order.status.is_open
+        return self._can_trade(facts.order)
+
+    @staticmethod
+    def _can_trade(order: Order) -> bool:
+        return order.status.is_open and not order.is_waiting
 
     async def before(self, _request: RequestContext, facts: Facts, /) -> Answer | None:
         order, exchange = facts.order, self._exchange
-        if order is not None and order.status.is_open:  # it may have ended since it was matched
+        # It may have ended since it was matched.
+        if order is not None and self._can_trade(order):
             wanted = self._quantity or order.remaining
             exchange.engine.fill_resting(order, min(wanted, order.remaining), exchange.now_ms())
             exchange.commit()

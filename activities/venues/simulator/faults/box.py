@@ -21,7 +21,7 @@ from activities.venues.simulator.faults.request_faults import (
 from activities.venues.simulator.faults.rules import Facts, Fault, Match, Rule, RuleBook
 from activities.venues.simulator.faults.stream_faults import STREAM_FAULTS, stream_action
 from activities.venues.simulator.faults.stream_line import StreamLine
-from activities.venues.simulator.orders import Order
+from activities.venues.simulator.orders import Order, OrderList
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, RequestContext
 
@@ -112,14 +112,18 @@ class FaultBox:
     def _facts(self, request: RequestContext) -> Facts:
         read = self._dialect.read(request)
         order = self._order(read, request.account)
-        named = read.client_order_id
+        named, symbol = read.client_order_id, read.symbol
+        if order is not None:
+            named = named or order.client_order_id
+        elif (found := self._list(read, request.account)) is not None:
+            named, symbol, order = found.client_order_id, found.symbol, self._leg(found)
         return Facts(
             purpose=read.purpose,
             method=request.method,
             path=request.path,
             account=request.account,
-            symbol=read.symbol,
-            client_order_id=order.client_order_id if named is None and order else named,
+            symbol=symbol,
+            client_order_id=named,
             order=order,
         )
 
@@ -130,3 +134,16 @@ class FaultBox:
             return None
         state = self._exchange.engine.state
         return state.find(account, read.symbol, read.order_id, read.client_order_id)
+
+    def _list(self, read: Reading, account: str | None) -> OrderList | None:
+        """The order list that is meant; of a submission there is none yet."""
+        is_named = (read.list_id, read.client_order_id) != (None, None)
+        if read.purpose is Purpose.SUBMIT or account is None or not is_named:
+            return None
+        state = self._exchange.engine.state
+        return state.find_list(account, read.list_id, read.client_order_id)
+
+    def _leg(self, found: OrderList) -> Order:
+        """The order of a list that the market can trade with, else its first."""
+        legs = [self._exchange.engine.state.orders[each] for each in found.order_ids]
+        return next((leg for leg in legs if leg.status.is_open and not leg.is_waiting), legs[0])

@@ -31,13 +31,15 @@ class Reading:
     """What a request says of itself, whether or not it is so.
 
     `symbol` is unified, None unless it trades here. Of a submission `client_order_id` is the new
-    order's; else it and `order_id` name the order that is meant.
+    order's; else it and `order_id` name the order that is meant. A request about an order list
+    bears the list's own ids.
     """
 
     purpose: Purpose = Purpose.OTHER
     symbol: str | None = None
     client_order_id: str | None = None
     order_id: int | None = None
+    list_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

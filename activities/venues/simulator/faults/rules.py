@@ -14,6 +14,7 @@ from enum import Enum
 from activities.venues.simulator.faults.dialect import Purpose
 from activities.venues.simulator.faults.options import FaultError, Options
 from activities.venues.simulator.orders import Order
+from activities.venues.simulator.stream_seam import StreamKind
 
 MAX_RULES = 10_000
 _NO_LIMIT = 0
@@ -32,7 +33,7 @@ class Facts:
 
     `symbol` is unified. `purpose` is what a request is for, whatever the wire calls it. `order` is
     the order at this exchange that it is about, if there is one; `kind` is an event's execution
-    type.
+    type, or what a public stream's message is about, and `stream` the stream that it is on.
     """
 
     scope: Scope = Scope.REQUEST
@@ -44,6 +45,7 @@ class Facts:
     client_order_id: str | None = None
     order: Order | None = None
     kind: str | None = None
+    stream: StreamKind = StreamKind.PRIVATE
 
 
 class Fault:

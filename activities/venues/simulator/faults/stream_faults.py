@@ -1,8 +1,9 @@
-"""What can happen to single events of the private stream, and the action that disturbs it whole.
+"""What can happen to single events of a stream, and the action that disturbs streams whole.
 
 Rule: `STREAM_FAULTS` says which fault is made of what; the doing is the line's. Events are matched
 by account, symbol and order as requests are, and by `kind`, their execution type: fills (TRADE)
-unless said otherwise.
+unless said otherwise. The private stream is meant unless `stream` says that it is the public one,
+where a kind is TRADE or TOUCH.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,11 +15,14 @@ from activities.venues.simulator.faults.options import Options
 from activities.venues.simulator.faults.request_faults import RequestFault
 from activities.venues.simulator.faults.rules import Facts, Fault
 from activities.venues.simulator.faults.stream_line import EventFault, Mode, StreamLine
+from activities.venues.simulator.public_feed import TOUCH
 from activities.venues.simulator.seams import Answer, RequestContext
-from activities.venues.simulator.stream_seam import Send, StreamEvent
+from activities.venues.simulator.stream_seam import Send, StreamEvent, StreamKind
 
 _ANY = "any"
-_KINDS = ("NEW", "TRADE", "CANCELED", "EXPIRED", _ANY)
+_KINDS = ("NEW", "TRADE", "CANCELED", "EXPIRED", TOUCH, _ANY)
+Meant = tuple[str | None, StreamKind]
+"""The kind of event (None: any), and on which stream."""
 _ON_ITS_WAY_S = 0.2
 """What an answer or an event needs to be read at the other end."""
 
@@ -26,8 +30,8 @@ _ON_ITS_WAY_S = 0.2
 class Duplicated(EventFault):
     """The event is sent so many times."""
 
-    def __init__(self, kind: str | None, copies: int) -> None:
-        super().__init__(kind)
+    def __init__(self, meant: Meant, copies: int) -> None:
+        super().__init__(*meant)
         self._copies = copies
 
     async def act(self, _line: StreamLine, _event: StreamEvent, send: Send, /) -> None:
@@ -39,8 +43,8 @@ class Duplicated(EventFault):
 class Late(EventFault):
     """The event is sent later; those after it are not."""
 
-    def __init__(self, kind: str | None, delay_s: float) -> None:
-        super().__init__(kind)
+    def __init__(self, meant: Meant, delay_s: float) -> None:
+        super().__init__(*meant)
         self._delay_s = delay_s
 
     async def act(self, line: StreamLine, _event: StreamEvent, send: Send, /) -> None:
@@ -58,8 +62,8 @@ class Lost(EventFault):
 class Reordered(EventFault):
     """The event is sent behind so many that follow it."""
 
-    def __init__(self, kind: str | None, depth: int) -> None:
-        super().__init__(kind)
+    def __init__(self, meant: Meant, depth: int) -> None:
+        super().__init__(*meant)
         self._depth = depth
 
     async def act(self, line: StreamLine, event: StreamEvent, send: Send, /) -> None:
@@ -104,20 +108,28 @@ def _kind(options: Options) -> str | None:
     return None if kind == _ANY else kind
 
 
+def _meant(options: Options) -> Meant:
+    return _kind(options), _stream(options)
+
+
+def _stream(options: Options) -> StreamKind:
+    return StreamKind(options.one_of("stream", list(StreamKind), StreamKind.PRIVATE))
+
+
 def _duplicated(options: Options, _: StreamLine) -> Fault:
-    return Duplicated(_kind(options), options.number("copies", 2, low=2, high=100))
+    return Duplicated(_meant(options), options.number("copies", 2, low=2, high=100))
 
 
 def _late(options: Options, _: StreamLine) -> Fault:
-    return Late(_kind(options), options.seconds("delay_s"))
+    return Late(_meant(options), options.seconds("delay_s"))
 
 
 def _lost(options: Options, _: StreamLine) -> Fault:
-    return Lost(_kind(options))
+    return Lost(*_meant(options))
 
 
 def _reordered(options: Options, _: StreamLine) -> Fault:
-    return Reordered(_kind(options), options.number("depth", 1, low=1, high=1_000))
+    return Reordered(_meant(options), options.number("depth", 1, low=1, high=1_000))
 
 
 def _after_cancel_ack(options: Options, _: StreamLine) -> Fault:
@@ -139,10 +151,14 @@ STREAM_FAULTS: Mapping[str, Build] = {
 
 
 def stream_action(options: Options, line: StreamLine) -> dict[str, Any]:
-    """The action `stream`: cut, silence or restore private streams, or begin a reconnect storm."""
+    """The action `stream`: cut, silence or restore streams, or begin a reconnect storm."""
     mode = Mode(options.one_of("mode", [each.value for each in Mode], ""))
-    account, for_s = options.text("account"), options.anything("for_s")
+    stream, account = _stream(options), options.text("account")
+    for_s = options.anything("for_s")
     lasts_s = None if for_s is None else options.seconds("for_s")
     dead = options.flag("dead", default=False)
     options.finish()
-    return {"connections": line.set_mode(mode, account=account, for_s=lasts_s, dead=dead)}
+    if stream is StreamKind.PUBLIC and account is not None:
+        raise options.error("a public stream has no account")
+    hit = line.set_mode(mode, stream=stream, account=account, for_s=lasts_s, dead=dead)
+    return {"connections": hit}

@@ -1,6 +1,6 @@
-"""The disturbed private stream: what holds, doubles, loses or cuts, on the rules' behalf.
+"""The disturbed streams: what holds, doubles, loses or cuts, on the rules' behalf.
 
-Rule: only the way from the journal to the client is disturbed; the journal stays true. Everything
+Rule: only the way from the exchange to the client is disturbed; the journal stays true. Everything
 that waits here waits for a bounded time, and `clear` ends it at once: what was held back leaves
 then. Knows nothing of HTTP or books.
 """
@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from activities.venues.simulator.faults.rules import Facts, Fault, RuleBook, Scope
-from activities.venues.simulator.stream_seam import Connection, Send, StreamEvent
+from activities.venues.simulator.stream_seam import Connection, Send, StreamEvent, StreamKind
 
 STORM_CUTS_AFTER_S = (0.0, 0.02, 0.05, 0.1, 0.2)
 """How long connections live in a storm, in turn: some die before they are subscribed."""
@@ -25,7 +25,7 @@ CANCEL_WITHIN_S = 60.0
 
 
 class Mode(StrEnum):
-    """What a private stream can be told to do."""
+    """What streams can be told to do."""
 
     CUT = "cut"
     SILENT = "silent"
@@ -36,17 +36,17 @@ class Mode(StrEnum):
 class EventFault(Fault):
     """Base of the faults of single events: lets them pass.
 
-    `kind` is the execution type that is meant, None for any.
+    `kind` is the execution type (or TOUCH) that is meant, None for any; and on which stream.
     """
 
     scope = Scope.EVENT
 
-    def __init__(self, kind: str | None) -> None:
-        self._kind = kind
+    def __init__(self, kind: str | None, stream: StreamKind = StreamKind.PRIVATE) -> None:
+        self._kind, self._stream = kind, stream
 
     def applies(self, facts: Facts) -> bool:
         """See Fault."""
-        return self._kind in (None, facts.kind)
+        return self._kind in (None, facts.kind) and self._stream is facts.stream
 
     async def act(self, _line: "StreamLine", _event: StreamEvent, send: Send, /) -> None:
         """Do to the event what this fault does."""
@@ -80,7 +80,7 @@ class StreamLine:
     def __init__(self, rules: RuleBook) -> None:
         self._rules = rules
         self._connections: set[Connection] = set()
-        self._standing: dict[str | None, _Standing] = {}
+        self._standing: dict[tuple[StreamKind, str | None], _Standing] = {}
         self._lives = itertools.cycle(STORM_CUTS_AFTER_S)
         self._overtaken: list[_Overtaken] = []
         self._cancels: dict[str, asyncio.Event] = {}
@@ -92,7 +92,8 @@ class StreamLine:
     def opened(self, connection: Connection) -> None:
         """See StreamHooks. In a storm the connection is doomed."""
         self._connections.add(connection)
-        if any(each.is_now(Mode.STORM) for each in self._standing.values()):
+        modes = (each for (kind, _), each in self._standing.items() if kind is connection.stream)
+        if any(each.is_now(Mode.STORM) for each in modes):
             self._spawn(self._cut_later(connection, next(self._lives)))
 
     def closed(self, connection: Connection) -> None:
@@ -101,11 +102,13 @@ class StreamLine:
 
     def answers_pings(self, connection: Connection) -> bool:
         """See StreamHooks. A dead connection does not."""
-        return not any(each.is_dead for each in self._silence_of(connection.account))
+        return not any(
+            each.is_dead for each in self._silence_of(connection.stream, connection.account)
+        )
 
     async def deliver(self, event: StreamEvent, send: Send) -> None:
         """See StreamHooks. An event that several rules meet suffers the oldest of them."""
-        if self._silence_of(event.account):
+        if self._silence_of(event.stream, event.account):
             return
         fault = self._fault_of(event)
         if fault is not None:
@@ -121,18 +124,28 @@ class StreamLine:
     # --- what a test tells ----------------------------------------------------------------------
 
     def set_mode(
-        self, mode: Mode, *, account: str | None = None, for_s: float | None, dead: bool = False
+        self,
+        mode: Mode,
+        *,
+        stream: StreamKind = StreamKind.PRIVATE,
+        account: str | None = None,
+        for_s: float | None,
+        dead: bool = False,
     ) -> int:
-        """Change all streams, or an account's, for a time or until told otherwise.
+        """Change all private streams, or an account's, or all public ones, for a time or for good.
 
         Answers how many connections there were.
         """
-        hit = [each for each in self._connections if account in (None, each.account)]
+        hit = [
+            each
+            for each in self._connections
+            if each.stream is stream and account in (None, each.account)
+        ]
         if mode is Mode.NORMAL:
-            self._standing.pop(account, None)
+            self._standing.pop((stream, account), None)
         elif mode is not Mode.CUT:
             until = float("inf") if for_s is None else time.monotonic() + for_s
-            self._standing[account] = _Standing(mode=mode, until=until, is_dead=dead)
+            self._standing[stream, account] = _Standing(mode=mode, until=until, is_dead=dead)
         if mode in (Mode.CUT, Mode.STORM):
             for connection in hit:
                 connection.cut()
@@ -183,14 +196,15 @@ class StreamLine:
             symbol=event.symbol,
             client_order_id=event.client_order_id,
             kind=event.kind,
+            stream=event.stream,
         )
         for rule in self._rules.in_force():
             if isinstance(rule.fault, EventFault) and self._rules.meets(rule, facts):
                 return rule.fault
         return None
 
-    def _silence_of(self, account: str | None) -> list[_Standing]:
-        known = (self._standing.get(None), self._standing.get(account))
+    def _silence_of(self, stream: StreamKind, account: str | None) -> list[_Standing]:
+        known = (self._standing.get((stream, None)), self._standing.get((stream, account)))
         return [each for each in known if each is not None and each.is_now(Mode.SILENT)]
 
     def _cancel_of(self, client_order_id: str) -> asyncio.Event:

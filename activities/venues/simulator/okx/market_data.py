@@ -1,16 +1,15 @@
-"""OKX's public endpoints: instruments, book, tickers and recent trades.
+"""OKX's public endpoints on what is now: instruments, book, tickers, mark and index prices.
 
 Rule: reads only. Each function takes the parameters, refuses what it does not know, and answers.
 """
 
-from activities.venues.simulator.okx import errors, shapes
+from activities.venues.simulator.okx import errors, public_shapes, shapes
 from activities.venues.simulator.okx.params import Params
 from activities.venues.simulator.okx.shapes import Json
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.specs import SymbolSpec
 
 MAX_LEVELS, MAX_LEVELS_OF_FULL_BOOK = 400, 5_000
-MAX_TRADES = 500
 
 
 class Instruments:
@@ -86,12 +85,23 @@ class MarketData:
         params.finish()
         return [self._ticker(spec) for spec in self._instruments.all()]
 
-    def trades(self, params: Params) -> list[Json]:
-        """GET /market/trades: the latest, newest first."""
-        spec, limit = self._instruments.one(params), params.limit(largest=MAX_TRADES)
+    def index_tickers(self, params: Params) -> list[Json]:
+        """GET /market/index-tickers: one instrument, or all of a quote currency."""
+        wanted, quote = self._instruments.maybe(params), params.text("quoteCcy")
         params.finish()
-        recent = list(self._exchange.engine.tapes[spec.name].recent)[-limit:]
-        return [shapes.public_trade(spec, trade) for trade in reversed(recent)]
+        if wanted is None and quote is None:
+            raise errors.missing("instId")
+        specs = self._instruments.all() if wanted is None else [wanted]
+        return [self._index(spec) for spec in specs if quote in (None, spec.quote)]
+
+    def mark_prices(self, params: Params) -> list[Json]:
+        """GET /public/mark-price, of pairs that margin trades in; clients leave the type out."""
+        wanted, product = self._instruments.maybe(params), params.text("instType")
+        params.finish()
+        if product not in (None, public_shapes.MARGIN):
+            raise errors.bad_parameter("instType")
+        specs = self._instruments.all() if wanted is None else [wanted]
+        return [self._mark(spec) for spec in specs]
 
     def _book(self, params: Params, largest: int) -> list[Json]:
         spec, size = self._instruments.one(params), params.limit(1, largest, "sz")
@@ -103,3 +113,13 @@ class MarketData:
         engine = self._exchange.engine
         book, tape = engine.books[spec.name], engine.tapes[spec.name]
         return shapes.ticker(spec, book, tape, self._exchange.now_ms())
+
+    def _index(self, spec: SymbolSpec) -> Json:
+        engine = self._exchange.engine
+        book, tape = engine.books[spec.name], engine.tapes[spec.name]
+        return public_shapes.index_ticker(spec, book, tape, self._exchange.now_ms())
+
+    def _mark(self, spec: SymbolSpec) -> Json:
+        engine = self._exchange.engine
+        book, tape = engine.books[spec.name], engine.tapes[spec.name]
+        return public_shapes.mark_price(spec, book, tape, self._exchange.now_ms())

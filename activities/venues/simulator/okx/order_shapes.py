@@ -64,7 +64,7 @@ def order_type(order: Order) -> str:
             return "market"
         case OrderType.LIMIT_MAKER:
             return "post_only"
-        case OrderType.LIMIT:
+        case _:  # contingent orders are no part of this dialect
             return "limit" if order.tif is TimeInForce.GTC else order.tif.lower()
 
 

@@ -17,6 +17,7 @@ from activities.venues.simulator.okx import answers, auth, errors, params
 from activities.venues.simulator.okx.account import Account
 from activities.venues.simulator.okx.answers import PREFIX
 from activities.venues.simulator.okx.errors import ApiError
+from activities.venues.simulator.okx.history import History
 from activities.venues.simulator.okx.market_data import Instruments, MarketData
 from activities.venues.simulator.okx.params import Params
 from activities.venues.simulator.okx.shapes import Json
@@ -27,7 +28,7 @@ from activities.venues.simulator.seams import Answer, RequestContext, RequestHoo
 
 _JSON = "application/json"
 
-PublicCall = Callable[[Params], list[Json]]
+PublicCall = Callable[[Params], list[Any]]
 SignedCall = Callable[[str, Params], list[Json]]
 OrderCall = Callable[[str, Params], Json]
 
@@ -65,6 +66,7 @@ class OkxRest:
         instruments = Instruments(exchange)
         self._endpoints = _endpoints(
             MarketData(exchange, instruments),
+            History(exchange, instruments),
             Trading(exchange, instruments),
             Account(exchange, instruments),
         )
@@ -134,7 +136,7 @@ class OkxRest:
 
 
 def _endpoints(
-    data: MarketData, trading: Trading, account: Account
+    data: MarketData, history: History, trading: Trading, account: Account
 ) -> dict[tuple[str, str], _Endpoint]:
     create, cancel = trading.create, trading.cancel
     return {
@@ -144,7 +146,12 @@ def _endpoints(
         ("GET", "/market/books-full"): _Endpoint(public=data.full_book),
         ("GET", "/market/ticker"): _Endpoint(public=data.ticker),
         ("GET", "/market/tickers"): _Endpoint(public=data.tickers),
-        ("GET", "/market/trades"): _Endpoint(public=data.trades),
+        ("GET", "/market/index-tickers"): _Endpoint(public=data.index_tickers),
+        ("GET", "/public/mark-price"): _Endpoint(public=data.mark_prices),
+        ("GET", "/market/trades"): _Endpoint(public=history.trades),
+        ("GET", "/market/history-trades"): _Endpoint(public=history.older_trades),
+        ("GET", "/market/candles"): _Endpoint(public=history.candles),
+        ("GET", "/market/history-candles"): _Endpoint(public=history.complete_candles),
         ("GET", "/account/balance"): _Endpoint(signed=account.balance),
         ("GET", "/account/trade-fee"): _Endpoint(signed=account.fee_rates),
         ("GET", "/account/config"): _Endpoint(signed=account.config),

@@ -5,10 +5,8 @@ while nobody listens is not sent later. A client that says nothing for 30 s, not
 off. The same subscription twice is one.
 """
 
-import json
-import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +14,11 @@ from typing import Any
 from aiohttp import web
 
 from activities.venues.simulator.events import Event
-from activities.venues.simulator.okx import auth, pushes, shapes
+from activities.venues.simulator.okx import auth, pushes, shapes, talk
 from activities.venues.simulator.okx.errors import ApiError
 from activities.venues.simulator.okx.params import SPOT
 from activities.venues.simulator.okx.shapes import Json
+from activities.venues.simulator.okx.talk import StreamError
 from activities.venues.simulator.request_log import subscription_record
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.stream_seam import StreamEvent, StreamHooks, UndisturbedStream
@@ -30,18 +29,9 @@ from activities.venues.simulator.stream_session import (
 )
 
 WS_PATH = "/ws/v5/private"
-IDLE_S = 30.0
 _ORDERS, _ACCOUNT = "orders", "account"
 _LOGIN_CODES = {50111: 60005, 50105: 60024, 50113: 60007}
 _LOGIN_FIELDS = ("apiKey", "passphrase", "timestamp", "sign")
-
-
-class _StreamError(Exception):
-    """An answer with an error code; the connection stays."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +75,7 @@ class OkxStream:
         """Serve one connection until either side ends it."""
         socket = web.WebSocketResponse(autoping=False, max_msg_size=MAX_MESSAGE_BYTES)
         await socket.prepare(wire)
-        session = StreamSession(socket, wire, self._hooks, IDLE_S)
+        session = StreamSession(socket, wire, self._hooks, talk.IDLE_S)
         try:
             await self._sessions.serve(session, partial(self._hear, session))
         finally:
@@ -128,38 +118,34 @@ class OkxStream:
             return
         request: Json = {}
         try:
-            request = _object(text)
+            request = talk.request_of(text)
             self._answer(session, request)
-        except _StreamError as error:
-            problem = {"event": "error", "code": str(error.code), "msg": error.message}
-            session.queue(_reply(request, problem))
+        except StreamError as error:
+            session.queue(talk.problem(request, error))
 
     def _answer(self, session: StreamSession, request: Json) -> None:
-        """Do what is asked and queue the reply. Raises _StreamError."""
-        args = request.get("args")
-        if not isinstance(args, list) or not args or not all(isinstance(a, dict) for a in args):
-            raise _StreamError(60012, "Invalid request: args")
-        if request.keys() - {"id", "op", "args"}:
-            raise _StreamError(60012, f"Invalid request: {json.dumps(request)}")
+        """Do what is asked and queue the reply. Raises StreamError."""
+        args = talk.args_of(request)
         match request.get("op"):
             case "login":
                 self._log_in(session, args[0])
-                session.queue(_reply(request, {"event": "login", "code": "0", "msg": ""}))
+                session.queue(talk.reply(request, {"event": "login", "code": "0", "msg": ""}))
             case "subscribe":
                 self._subscribe(session, request, args)
             case "unsubscribe":
                 for each in [self._subscription(session, arg) for arg in args]:
                     self._subscribed[session].pop(each, None)
-                    session.queue(_reply(request, {"event": "unsubscribe", "arg": each.as_arg()}))
+                    left = {"event": "unsubscribe", "arg": each.as_arg()}
+                    session.queue(talk.reply(request, left))
             case other:
-                raise _StreamError(60019, f"Invalid op: {other}")
+                raise talk.bad_op(other)
 
     def _log_in(self, session: StreamSession, arg: Mapping[str, Any]) -> None:
         account: str | None = None
         code = 0
         try:
             account = self._account(session, arg)
-        except _StreamError as error:
+        except StreamError as error:
             code = error.code
             raise
         finally:
@@ -168,18 +154,18 @@ class OkxStream:
         session.account = account
 
     def _account(self, session: StreamSession, arg: Mapping[str, Any]) -> str:
-        """The account that signed this login. Raises _StreamError."""
+        """The account that signed this login. Raises StreamError."""
         if session.account is not None:
-            raise _StreamError(
+            raise StreamError(
                 60031, "The WebSocket endpoint does not allow multiple or repeated logins."
             )
         if set(arg) != set(_LOGIN_FIELDS) or not all(isinstance(v, str) for v in arg.values()):
-            raise _StreamError(60009, "Login failed.")
+            raise StreamError(60009, "Login failed.")
         timestamp = arg["timestamp"]
         if not (timestamp.isascii() and timestamp.isdecimal()):
-            raise _StreamError(60004, "Invalid timestamp")
+            raise StreamError(60004, "Invalid timestamp")
         if abs(self._exchange.now_ms() - int(timestamp) * 1_000) > auth.TIMESTAMP_LIFE_MS:
-            raise _StreamError(60006, "Timestamp request expired")
+            raise StreamError(60006, "Timestamp request expired")
         claim = auth.Claim(
             key=arg["apiKey"],
             passphrase=arg["passphrase"],
@@ -189,14 +175,14 @@ class OkxStream:
         try:
             return self._auth.verified(claim, "GET", auth.LOGIN_PATH)
         except ApiError as error:
-            raise _StreamError(_LOGIN_CODES[error.code], error.message) from None
+            raise StreamError(_LOGIN_CODES[error.code], error.message) from None
 
     def _subscribe(
-        self, session: StreamSession, request: Json, args: list[Mapping[str, Any]]
+        self, session: StreamSession, request: Json, args: Sequence[Mapping[str, Any]]
     ) -> None:
         for each in [self._subscription(session, arg) for arg in args]:
             self._subscribed[session][each] = None
-            session.queue(_reply(request, {"event": "subscribe", "arg": each.as_arg()}))
+            session.queue(talk.reply(request, {"event": "subscribe", "arg": each.as_arg()}))
             if each == _BALANCES and session.account is not None:
                 now_ms = self._exchange.now_ms()
                 held = self._exchange.engine.state.accounts.balances[session.account]
@@ -205,9 +191,9 @@ class OkxStream:
                 session.queue(push, StreamEvent(account=session.account))
 
     def _subscription(self, session: StreamSession, arg: Mapping[str, Any]) -> _Subscription:
-        """What an `arg` asks for. Raises _StreamError."""
+        """What an `arg` asks for. Raises StreamError."""
         if session.account is None:
-            raise _StreamError(60011, "Please log in")
+            raise StreamError(60011, "Please log in")
         if arg == {"channel": _ACCOUNT}:
             return _BALANCES
         known = {"channel", "instType", "instId"}
@@ -219,12 +205,7 @@ class OkxStream:
             and (instrument is None or instrument in self._instruments)
         ):
             return _Subscription(channel=_ORDERS, product=arg["instType"], instrument=instrument)
-        told = ",".join(f"{name}:{value}" for name, value in arg.items())
-        raise _StreamError(
-            60018,
-            f"Wrong URL or {told} doesn't exist. "
-            "Please use the correct URL, channel and parameters referring to API document.",
-        )
+        raise talk.no_channel(arg)
 
 
 _BALANCES = _Subscription(channel=_ACCOUNT)
@@ -233,20 +214,3 @@ _BALANCES = _Subscription(channel=_ACCOUNT)
 def _balance_push(row: Json, account: str, kind: str = "event_update") -> Json:
     push = {"arg": _BALANCES.as_arg(account), "data": [row]}
     return {**push, "eventType": kind, "curPage": 1, "lastPage": True}
-
-
-def _object(text: str) -> Json:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise _StreamError(60012, "Invalid request")
-    return found
-
-
-def _reply(request: Json, answer: Json) -> Json:
-    """An answer with the request's `id`, if it has one that is a text."""
-    named = request.get("id")
-    reply = {"id": named, **answer} if isinstance(named, str) else dict(answer)
-    return {**reply, "connId": secrets.token_hex(4)}
