@@ -109,8 +109,8 @@ class PinnedClock:
         return answer
 
 
-class PrivateStreamClient(PinnedClock):
-    """Mixed into the instance of one private stream: reports what ccxt would pass over.
+class StreamClient(PinnedClock):
+    """Mixed into the instance of one stream: reports what ccxt would pass over.
 
     ccxt tells only those who wait at that moment of a lost connection, and reconnects without
     a word for the next. An exception in a message handler stops its receive loop for good, and
@@ -120,29 +120,7 @@ class PrivateStreamClient(PinnedClock):
     is_stopped = False
     late_closing: "asyncio.Future[None] | None" = None
     on_lost: Callable[[str], None]
-    on_watched: Callable[[str], None]
     on_message: Callable[[object], None]
-    ignored_events: frozenset[str]
-    ending_events: frozenset[str]
-
-    def watch(self, url: str, message_hash: str, *rest: Any) -> Any:
-        """ccxt's wait for the next message of a kind."""
-        ccxt_class: Any = super()
-        future = ccxt_class.watch(url, message_hash, *rest)
-        self.on_watched(message_hash)
-        return future
-
-    def handle_message(self, client: Any, message: Any) -> None:
-        """ccxt's entry for each message."""
-        self.on_message(message)
-        kind = _event_kind(message)
-        if kind in self.ignored_events:
-            return
-        if kind in self.ending_events:
-            self.on_lost(f"the venue ended the stream: {kind}")
-            return
-        ccxt_class: Any = super()
-        ccxt_class.handle_message(client, message)
 
     def client(self, url: str) -> Any:
         """ccxt's connection to a URL, made at the first call."""
@@ -183,11 +161,50 @@ class PrivateStreamClient(PinnedClock):
         ccxt_class.on_close(client, code)
         self.on_lost(f"connection closed: {code}")
 
+
+class PrivateStreamClient(StreamClient):
+    """Mixed into the instance of one private stream."""
+
+    on_watched: Callable[[str], None]
+    ignored_events: frozenset[str]
+    ending_events: frozenset[str]
+
+    def watch(self, url: str, message_hash: str, *rest: Any) -> Any:
+        """ccxt's wait for the next message of a kind."""
+        ccxt_class: Any = super()
+        future = ccxt_class.watch(url, message_hash, *rest)
+        self.on_watched(message_hash)
+        return future
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """ccxt's entry for each message."""
+        self.on_message(message)
+        kind = _event_kind(message)
+        if kind in self.ignored_events:
+            return
+        if kind in self.ending_events:
+            self.on_lost(f"the venue ended the stream: {kind}")
+            return
+        ccxt_class: Any = super()
+        ccxt_class.handle_message(client, message)
+
     def currency_to_precision(self, code: Any, fee: Any, networkCode: Any = None) -> str:  # noqa: N803 - ccxt's name
         """ccxt rounds an order's summed fee, which nothing here reads; a fee in an asset that
         has no market would stop the stream."""
         del code, networkCode
         return str(fee)
+
+
+class PriceStreamClient(StreamClient):
+    """Mixed into the instance of one price stream: ccxt connects, and reads nothing but pongs."""
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """ccxt's entry for each message."""
+        if message == "pong":
+            ccxt_class: Any = super()
+            ccxt_class.handle_message(client, message)
+        else:
+            self.on_message(message)
 
 
 def _retrieved(make_future: Callable[[str], Any]) -> Callable[[str], Any]:

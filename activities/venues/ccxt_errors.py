@@ -16,7 +16,7 @@ import aiohttp
 import ccxt
 
 from activities.venues.ccxt_call import VenueCall
-from activities.venues.ccxt_reports import UnreadableAnswerError
+from activities.venues.ccxt_fields import UnreadableAnswerError
 from activities.venues.dialects import Dialect, VenueErrorText
 from activities.venues.gateway import (
     OrderAbsentError,
@@ -105,6 +105,8 @@ def submission_error(
     told = _told(call, dialect)
     if isinstance(error, ccxt.ExchangeError) and told and told.code in dialect.refusals:
         proof, family = Proof.CODE, dialect.refusals[told.code]
+    if isinstance(error, ccxt.ExchangeError) and told and dialect.refuses_price(told):
+        proof, family = Proof.CODE, RejectionFamily.PRICE
     if proof is None or not _is_definite(proof, told, call, dialect):
         return OutcomeUnknownError(message)
     code = type(error).__name__ if told is None else told.code

@@ -9,7 +9,7 @@ the ledger or Temporal.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -17,22 +17,22 @@ from typing import Any
 import ccxt
 
 from activities.venues import ccxt_reports as reports
-from activities.venues.ccxt_call import venue_call
-from activities.venues.ccxt_errors import submission_error
+from activities.venues.ccxt_client import PrivateStreamClient
+from activities.venues.ccxt_fields import UnreadableAnswerError
 from activities.venues.ccxt_link import CcxtLink, VenueConfig
+from activities.venues.ccxt_native import instrument_of
+from activities.venues.ccxt_prices import PublicPrices
 from activities.venues.ccxt_session import GuardedSession, LazySession
 from activities.venues.ccxt_stream import private_stream
+from activities.venues.ccxt_submit import Submission
 from activities.venues.ccxt_trades import newest_cursor, trades_since
 from activities.venues.dialects import TradesByTime, dialect_of
 from activities.venues.gateway import (
-    OutcomeUnknownError,
     StreamEvent,
     StreamOrder,
     StreamTrade,
-    VenueClockError,
     VenueGateway,
     VenueOrder,
-    VenueRejectedError,
     VenueTrade,
     VenueUnavailableError,
 )
@@ -41,8 +41,10 @@ from activities.venues.rewriting_session import RewritingSession
 from workflows.domain.books import Book
 from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument, Quote
-from workflows.domain.orders import ChildIntent, ChildType, Side
-from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
+from workflows.domain.orders import ChildIntent
+from workflows.domain.prices import Candle, PublicTrade
+from workflows.domain.reports import ExecutionReport, Fill
+from workflows.domain.triggers import Tick
 
 __all__ = ["CcxtGateway", "VenueConfig", "open_gateway"]
 
@@ -59,14 +61,16 @@ class CcxtGateway(VenueGateway):
         self._link = link
         self._client = link.client
         self._dialect = link.dialect
+        self._submission = Submission(link)
+        self._prices = PublicPrices(link)
         self._fees: dict[str, Refreshed[Fees]] = {}
 
     async def instrument(self, symbol: str) -> Instrument:
         """See VenueGateway."""
         market = await self._link.market(symbol, fresh=True)
         try:
-            return reports.instrument(self.venue, market)
-        except reports.UnreadableAnswerError as error:
+            return instrument_of(self.venue, market, self._dialect)
+        except UnreadableAnswerError as error:
             raise VenueUnavailableError(f"rules of {symbol}: {error}") from error
 
     async def quote(self, symbol: str) -> Quote:
@@ -77,15 +81,7 @@ class CcxtGateway(VenueGateway):
 
     async def book(self, symbol: str, depth: int) -> Book:
         """See VenueGateway. `read_at_ms` is this machine's clock."""
-        await self._link.market(symbol)
-        sizes = self._dialect.book_sizes or (depth,)
-        size = next((size for size in sizes if size >= depth), sizes[-1])
-
-        async def ask() -> Book:
-            book = await self._client.fetch_order_book(symbol, size)
-            return reports.book(book, depth, reports.now_ms())
-
-        return await self._link.ask(ask)
+        return await self._prices.book(symbol, depth)
 
     async def fees(self, symbol: str) -> Fees:
         """See VenueGateway. The account's own rates, not the venue's list."""
@@ -104,31 +100,17 @@ class CcxtGateway(VenueGateway):
 
     async def submit(self, intent: ChildIntent, *, signed_at_ms: int) -> ExecutionReport:
         """See VenueGateway. Off the venue's grid: VenueRejectedError PRECISION, nothing sent."""
-        life_ms = self._dialect.request_life.life_ms(self._link.config.validity_window_ms)
-        headers = self._dialect.create_headers(signed_at_ms + life_ms)
-        with venue_call(signed_at_ms=signed_at_ms, headers=headers) as call:
-            try:
-                async with asyncio.timeout(float(self._link.config.http_deadline_s)):
-                    await self._link.need_markets()
-                    arguments = self._order_arguments(intent, life_ms, signed_at_ms + life_ms)
-                    order = await self._client.create_order(*arguments)
-                return self._acknowledged(order, intent)
-            except (VenueRejectedError, OutcomeUnknownError):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the order may be live
-                told = submission_error(error, call, self._dialect, self._link.redactor)
-                if isinstance(told, VenueClockError):
-                    self._link.expire_clock()
-                elif isinstance(told, VenueRejectedError):
-                    self._mind_rejection(told)
-                raise told from None  # the cause's text may hold a signed request
+        return await self._submission.send(intent, signed_at_ms)
 
-    async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> ExecutionReport:
+    async def find(
+        self, symbol: str, client_order_id: str, *, since_ms: int, is_list: bool = False
+    ) -> ExecutionReport:
         """See VenueGateway."""
         rendered = self._dialect.render_id(client_order_id)
+        look_up = self._look_up_list if is_list else self._dialect.look_up
 
         async def ask() -> Any:
-            return await self._dialect.look_up(self._client, symbol, rendered, since_ms)
+            return await look_up(self._client, symbol, rendered, since_ms)
 
         order = await self._order_with_fills(symbol, ask)
         if order.report.client_order_id != client_order_id:
@@ -182,18 +164,35 @@ class CcxtGateway(VenueGateway):
         """See VenueGateway."""
         return await self._ask_balances(reports.free_balances)
 
+    async def tick(self, symbol: str) -> Tick:
+        """See VenueGateway."""
+        return await self._prices.tick(symbol)
+
+    async def public_trades(self, symbol: str, since_ms: int) -> list[PublicTrade] | None:
+        """See VenueGateway."""
+        return await self._prices.public_trades(symbol, since_ms)
+
+    async def candles(self, symbol: str, since_ms: int, until_ms: int) -> list[Candle]:
+        """See VenueGateway."""
+        return await self._prices.candles(symbol, since_ms, until_ms)
+
+    def prices(self, symbol: str) -> AbstractAsyncContextManager[AsyncIterator[Tick]]:
+        """See VenueGateway. Without a stream of the venue's the ticker is asked every second."""
+        return self._prices.stream(symbol)
+
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[StreamEvent]]:
         """See VenueGateway. Without topics it is silent, and the account is polled."""
         if not self._dialect.stream_topics:
             yield _silence()
             return
-        client = await self._link.stream_client()
+        client = await self._link.stream_client(PrivateStreamClient)
+        join = self._dialect.join_pushed_orders()
         async with private_stream(
             client,
             self._dialect,
             self._link.redactor,
-            parse_order=self._stream_order,
+            parse_order=lambda order: self._stream_order(join(order)),
             parse_trade=self._stream_trade,
             open_deadline_s=float(self._link.config.http_deadline_s),
         ) as events:
@@ -204,74 +203,6 @@ class CcxtGateway(VenueGateway):
         for fees in self._fees.values():
             await fees.aclose()
         await self._link.close()
-
-    # Submitting
-
-    def _order_arguments(
-        self, intent: ChildIntent, life_ms: int, valid_until_ms: int
-    ) -> tuple[Any, ...]:
-        self._refuse_off_grid(intent)
-        self._refuse_unknown_quantity(intent)
-        params: dict[str, str | bool] = {
-            self._dialect.id_param: self._dialect.render_id(intent.client_order_id),
-            **self._dialect.create_params(life_ms, valid_until_ms),
-        }
-        if intent.post_only:
-            params["postOnly"] = True
-        elif intent.child_type is ChildType.LIMIT:
-            params["timeInForce"] = intent.time_in_force.value
-        price = None if intent.price is None else format(intent.price, "f")
-        quantity = format(intent.quantity, "f")
-        kind = intent.child_type.value
-        return intent.symbol, kind, intent.side.value, quantity, price, params
-
-    def _refuse_off_grid(self, intent: ChildIntent) -> None:
-        # ccxt would cut the quantity and round the price without a word.
-        exact = _is_unchanged(self._client.amount_to_precision, intent.symbol, intent.quantity)
-        if intent.price is not None:
-            exact = exact and _is_unchanged(
-                self._client.price_to_precision, intent.symbol, intent.price
-            )
-        if not exact:
-            raise VenueRejectedError(
-                f"off the grid of {intent.symbol}: quantity {intent.quantity}, "
-                f"price {intent.price}; not sent",
-                code="PRECISION",
-                family=RejectionFamily.FILTER,
-            )
-
-    def _refuse_unknown_quantity(self, intent: ChildIntent) -> None:
-        is_market_buy = intent.child_type is ChildType.MARKET and intent.side is Side.BUY
-        if is_market_buy and self._dialect.buys_market_by_quote:
-            raise VenueRejectedError(
-                f"{self.venue} takes a market buy by the money to spend, not by quantity: "
-                "use a limit order; not sent",
-                code="MARKET_BUY_BY_QUOTE",
-                family=RejectionFamily.PERMISSION,
-            )
-
-    def _mind_rejection(self, told: VenueRejectedError) -> None:
-        # Our own checks passed: the rules that they were made by may have changed.
-        if told.family is RejectionFamily.FILTER:
-            self._link.doubt_markets()
-
-    def _acknowledged(self, order: Any, intent: ChildIntent) -> ExecutionReport:
-        told = reports.client_id_text(order)
-        if told is not None and told != self._dialect.render_id(intent.client_order_id):
-            raise OutcomeUnknownError("the venue answered with another order")
-        if self._dialect.ack_fields:
-            reports.require_told(order, self._dialect.ack_fields)
-            return reports.acknowledgement(order, intent.client_order_id)
-        reports.require_told(order, self._dialect.order_fields)
-        order = self._dialect.amend_order(order)
-        fills = reports.answered_fills(order, fee_asset=intent.symbol.partition("/")[2])
-        report = reports.execution_report(order, intent.client_order_id, fills)
-        filled = sum((each.quantity for each in fills), Decimal(0))
-        if report.executed_quantity > intent.quantity or (
-            fills and filled != report.executed_quantity
-        ):
-            raise OutcomeUnknownError("the venue's answer contradicts itself")
-        return report
 
     # The account
 
@@ -291,13 +222,20 @@ class CcxtGateway(VenueGateway):
 
     # Orders and trades
 
+    async def _look_up_list(self, client: Any, symbol: str, rendered: str, since_ms: int) -> Any:
+        native = self._dialect.native
+        if native is None:  # no such order can ever have been sent
+            raise ccxt.OrderNotFound(f"{self.venue} is not spoken to in lists of orders")
+        return await native.look_up_list(client, symbol, rendered, since_ms)
+
     def _venue_order(self, order: Any, symbol: str, fills: tuple[Fill, ...] = ()) -> VenueOrder:
         ours = self._dialect.parse_id(reports.client_id_text(order))
         return reports.venue_order(order, symbol, ours, fills)
 
     def _asked_order(self, order: Any, symbol: str) -> VenueOrder:
-        reports.require_told(order, self._dialect.order_fields)
-        return self._venue_order(self._dialect.amend_order(order), symbol)
+        dialect = self._dialect
+        reports.require_told(order, dialect.order_fields, dialect.order_blank_fields)
+        return self._venue_order(dialect.amend_order(order), symbol)
 
     async def _order_with_fills(
         self, symbol: str, fetch: Callable[[], Awaitable[Any]]
@@ -351,13 +289,6 @@ async def _silence() -> AsyncIterator[StreamEvent]:
     never: asyncio.Queue[StreamEvent] = asyncio.Queue()
     while True:
         yield await never.get()
-
-
-def _is_unchanged(round_text: Callable[[str, str], str], symbol: str, value: Decimal) -> bool:
-    try:
-        return Decimal(round_text(symbol, format(value, "f"))) == value
-    except ccxt.InvalidOrder:  # it would be rounded to nothing
-        return False
 
 
 def open_gateway(config: VenueConfig) -> CcxtGateway:

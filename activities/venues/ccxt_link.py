@@ -24,11 +24,12 @@ from activities.venues.ccxt_call import (
 from activities.venues.ccxt_client import (
     Credentials,
     PinnedClock,
-    PrivateStreamClient,
+    StreamClient,
     build_client,
     close_client,
 )
 from activities.venues.ccxt_errors import ANSWER_ERRORS, Redactor, read_error
+from activities.venues.ccxt_fields import UnreadableAnswerError
 from activities.venues.ccxt_session import GuardedSession
 from activities.venues.dialects import Dialect
 from activities.venues.gateway import SymbolUnknownError
@@ -159,11 +160,15 @@ class CcxtLink:
             self.doubt_markets()
         return market
 
-    async def stream_client(self) -> Any:
-        """A ccxt instance for one private stream, with the symbols and clock of this one."""
+    def venue_now_ms(self) -> int:
+        """The venue's clock by the offset that was sampled last; nothing is asked."""
+        return reports.now_ms() - int(self.client.options.get("timeDifference") or 0)
+
+    async def stream_client(self, mixin: type[StreamClient]) -> Any:
+        """A ccxt instance for one stream, with the symbols and clock of this one."""
         await self.need_markets()
         offset_ms = await self.clock_offset_ms()
-        client = self._build_client(PrivateStreamClient)
+        client = self._build_client(mixin)
         client.set_markets_from_exchange(self.client)
         client.options["timeDifference"] = -offset_ms
         return client
@@ -219,5 +224,5 @@ async def _of_shape(
 ) -> T:
     parsed = await request()
     if expected is not None and not expected(json.loads(call.body)):
-        raise reports.UnreadableAnswerError("an answer of another shape")
+        raise UnreadableAnswerError("an answer of another shape")
     return parsed

@@ -7,14 +7,21 @@ venue's own. It must not know how the answers were fetched.
 
 import time
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from activities.venues.ccxt_fields import (
+    UnreadableAnswerError,
+    decimal_or_none,
+    mapping,
+    milliseconds,
+    number,
+    positive,
+    text,
+)
 from activities.venues.gateway import VenueOrder, VenueTrade
-from workflows.domain.books import Book, Level
 from workflows.domain.fees import Fees
-from workflows.domain.instruments import Instrument
 from workflows.domain.orders import Side
 from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
 
@@ -30,9 +37,8 @@ _STATUS: Mapping[str, VenueStatus] = MappingProxyType(
     }
 )
 
-
-class UnreadableAnswerError(Exception):
-    """The venue's answer has no usable value where one must be."""
+# A stop that becomes a market order has a trigger, and no price.
+_PRICED_BY_MARKET = frozenset({"market", "stop_loss", "take_profit"})
 
 
 def now_ms() -> int:
@@ -40,20 +46,22 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def require_told(order: Any, names: frozenset[str]) -> None:
-    """The venue's own answer behind a ccxt order must tell each of `names`."""
-    told = _mapping(_mapping(order).get("info"))
+def require_told(order: Any, names: frozenset[str], blank: frozenset[str] = frozenset()) -> None:
+    """The venue's own answer behind a ccxt order must tell each of `names`, and of `blank` at
+    least that there is none."""
+    told = mapping(mapping(order).get("info"))
     missing = sorted(name for name in names if told.get(name) in (None, "", []))
+    missing += sorted(name for name in blank if told.get(name) is None)
     if missing:
         raise UnreadableAnswerError(f"an order without {', '.join(missing)}")
 
 
 def acknowledgement(order: Any, client_order_id: str) -> ExecutionReport:
     """The report of an order whose venue says only that it took it: open, as far as is known."""
-    fields = _mapping(order)
+    fields = mapping(order)
     return ExecutionReport(
         client_order_id=client_order_id,
-        venue_order_id=_text(fields, "id"),
+        venue_order_id=text(fields, "id"),
         status=VenueStatus.OPEN,
         executed_quantity=Decimal(0),
         venue_time_ms=_order_time_ms(fields),
@@ -64,16 +72,16 @@ def execution_report(
     order: Any, client_order_id: str | None, fills: tuple[Fill, ...] = ()
 ) -> ExecutionReport:
     """The report of a ccxt order; `client_order_id` is our canonical id, None for others'."""
-    fields = _mapping(order)
-    status, executed = _status(fields), _number(fields, "filled", at_least=Decimal(0))
+    fields = mapping(order)
+    status, executed = _status(fields), number(fields, "filled", at_least=Decimal(0))
     if status is VenueStatus.FILLED and executed == 0:
         raise UnreadableAnswerError("filled without a quantity")
-    ordered = _decimal(fields.get("amount"))
+    ordered = decimal_or_none(fields.get("amount"))
     if ordered is not None and executed > ordered:
         raise UnreadableAnswerError("executed more than was ordered")
     return ExecutionReport(
         client_order_id=client_order_id,
-        venue_order_id=_text(fields, "id"),
+        venue_order_id=text(fields, "id"),
         status=status,
         executed_quantity=executed,
         fills=fills,
@@ -85,22 +93,22 @@ def venue_order(
     order: Any, symbol: str, client_order_id: str | None, fills: tuple[Fill, ...] = ()
 ) -> VenueOrder:
     """A ccxt order of the account in `symbol`."""
-    fields = _mapping(order)
-    is_market = fields.get("type") == "market"
+    fields = mapping(order)
+    is_market = fields.get("type") in _PRICED_BY_MARKET
     # somebody's market order for an amount of money has no quantity but what it executed
     is_of_quantity = not is_market or fields.get("amount") is not None
     return VenueOrder(
         symbol=symbol,
         side=_side(fields),
-        quantity=_number(fields, "amount" if is_of_quantity else "filled", at_least=Decimal(0)),
-        price=None if is_market else _number(fields, "price", at_least=Decimal(0)),
+        quantity=number(fields, "amount" if is_of_quantity else "filled", at_least=Decimal(0)),
+        price=None if is_market else number(fields, "price", at_least=Decimal(0)),
         report=execution_report(fields, client_order_id, fills),
     )
 
 
 def answered_fills(order: Any, fee_asset: str) -> tuple[Fill, ...]:
     """The fills inside the answer to a submission; they carry no time, so the order's is taken."""
-    fields = _mapping(order)
+    fields = mapping(order)
     trades = fields.get("trades") or []
     if not isinstance(trades, Sequence):
         raise UnreadableAnswerError("fills are not a list")
@@ -111,9 +119,9 @@ def answered_fills(order: Any, fee_asset: str) -> tuple[Fill, ...]:
 def fill(trade: Any, fee_asset: str, *, otherwise_ms: int | None = None) -> Fill:
     """One ccxt trade of the account. `fee_asset` names the asset of a fee of zero without one;
     `otherwise_ms` is the time of a trade without one."""
-    fields = _mapping(trade)
-    fee_fields = _mapping(fields.get("fee"))
-    fee = _number(fee_fields, "cost")
+    fields = mapping(trade)
+    fee_fields = mapping(fields.get("fee"))
+    fee = number(fee_fields, "cost")
     named = fee_fields.get("currency")
     if not named and fee != 0:
         raise UnreadableAnswerError("a fee without its asset")
@@ -121,14 +129,14 @@ def fill(trade: Any, fee_asset: str, *, otherwise_ms: int | None = None) -> Fill
     if traded_at is None:
         traded_at = otherwise_ms
     return Fill(
-        trade_id=_text(fields, "id"),
-        price=_positive(fields, "price"),
-        quantity=_positive(fields, "amount"),
+        trade_id=text(fields, "id"),
+        price=positive(fields, "price"),
+        quantity=positive(fields, "amount"),
         fee=fee,
         fee_asset=str(named or fee_asset),
         # The answer to a submission does not say it: what fills at once was the taker.
         is_maker=fields.get("takerOrMaker") == "maker",
-        traded_at_ms=_milliseconds(traded_at),
+        traded_at_ms=milliseconds(traded_at),
     )
 
 
@@ -136,128 +144,48 @@ def venue_trade(
     trade: Any, symbol: str, fee_asset: str, *, is_read_by_time: bool = False
 ) -> VenueTrade:
     """One ccxt trade of the account with its order's id."""
-    fields = _mapping(trade)
+    fields = mapping(trade)
     told = fill(fields, fee_asset)
     return VenueTrade(
         symbol=symbol,
-        venue_order_id=_text(fields, "order"),
+        venue_order_id=text(fields, "order"),
         side=_side(fields),
         fill=told,
         cursor=str(told.traded_at_ms) if is_read_by_time else told.trade_id,
     )
 
 
-def instrument(venue: str, market: Any) -> Instrument:
-    """The trading rules of a ccxt spot market. A broken grid becomes 0 (`has_valid_rules`)."""
-    fields = _mapping(market)
-    precision = _mapping(fields.get("precision"))
-    limits = _mapping(fields.get("limits"))
-    amount = _mapping(limits.get("amount"))
-    largest = _rule(amount.get("max"))
-    return Instrument(
-        venue=venue,
-        symbol=_text(fields, "symbol"),
-        base=_text(fields, "base"),
-        quote=_text(fields, "quote"),
-        tick=_rule(precision.get("price")),
-        step=_rule(precision.get("amount")),
-        min_quantity=_rule(amount.get("min")),
-        max_quantity=largest if largest > 0 else None,
-        min_notional=_rule(_mapping(limits.get("cost")).get("min")),
-        is_trading=fields.get("active") is True,
-    )
-
-
-def book(answer: Any, depth: int, read_at_ms: int) -> Book:
-    """The best `depth` levels of a ccxt order book; an empty, broken or crossed one is unreadable.
-
-    ccxt sorts the levels as text when numbers are text, so they are sorted again.
-    """
-    fields = _mapping(answer)
-    bids, asks = _levels(fields.get("bids")), _levels(fields.get("asks"))
-    if not bids or not asks:
-        raise UnreadableAnswerError("empty order book")
-    bids.sort(key=lambda level: -level.price)
-    asks.sort(key=lambda level: level.price)
-    bid, ask = bids[0].price, asks[0].price
-    if bid >= ask:
-        raise UnreadableAnswerError(f"crossed order book: bid {bid}, ask {ask}")
-    return Book(bids=tuple(bids[:depth]), asks=tuple(asks[:depth]), read_at_ms=read_at_ms)
-
-
 def fees(answer: Any, *, buys_pay_base: bool) -> Fees:
     """The rates of a ccxt fee structure; none is as high as the whole trade."""
-    fields = _mapping(answer)
+    fields = mapping(answer)
     maker, taker = _rate(fields, "maker"), _rate(fields, "taker")
     return Fees(maker=maker, taker=taker, buys_pay_base=buys_pay_base)
 
 
 def balances(answer: Any) -> dict[str, Decimal]:
     """Total by asset of a ccxt balance, zeros left out."""
-    return _amounts(_mapping(answer).get("total"))
+    return _amounts(mapping(answer).get("total"))
 
 
 def free_balances(answer: Any) -> dict[str, Decimal]:
     """What no order has locked, by asset of a ccxt balance, zeros left out."""
-    return _amounts(_mapping(answer).get("free"))
+    return _amounts(mapping(answer).get("free"))
 
 
 def symbol(entry: Any) -> str:
     """The symbol of a ccxt order or trade."""
-    return _text(_mapping(entry), "symbol")
+    return text(mapping(entry), "symbol")
 
 
 def client_id_text(order: Any) -> str | None:
     """The client order id of a ccxt order as the venue gives it."""
-    text = _mapping(order).get("clientOrderId")
-    return text if isinstance(text, str) else None
+    told = mapping(order).get("clientOrderId")
+    return told if isinstance(told, str) else None
 
 
 def time_ms(answer: Any) -> int:
     """The venue's clock as ccxt gives it."""
-    return _milliseconds(answer)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UnreadableAnswerError(f"an object was expected, not {type(value).__name__}")
-    return value
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise UnreadableAnswerError(f"no {name}")
-    return value
-
-
-def _decimal(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def _number(fields: Mapping[str, Any], name: str, *, at_least: Decimal | None = None) -> Decimal:
-    number = _decimal(fields.get(name))
-    if number is None or (at_least is not None and number < at_least):
-        raise UnreadableAnswerError(f"no usable {name}")
-    return number
-
-
-def _positive(fields: Mapping[str, Any], name: str) -> Decimal:
-    number = _number(fields, name)
-    if number <= 0:
-        raise UnreadableAnswerError(f"{name} is not positive")
-    return number
-
-
-def _rule(value: Any) -> Decimal:
-    number = _decimal(value)
-    return number if number is not None and number > 0 else Decimal(0)
+    return milliseconds(answer)
 
 
 def _status(fields: Mapping[str, Any]) -> VenueStatus:
@@ -274,42 +202,21 @@ def _side(fields: Mapping[str, Any]) -> Side:
     return Side(word)
 
 
-def _milliseconds(value: Any) -> int:
-    number = _decimal(value)
-    if number is None or number <= 0:
-        raise UnreadableAnswerError("no usable time")
-    return int(number)
-
-
 def _order_time_ms(fields: Mapping[str, Any]) -> int:
     for name in ("lastUpdateTimestamp", "lastTradeTimestamp", "timestamp"):
         if fields.get(name) is not None:
-            return _milliseconds(fields[name])
+            return milliseconds(fields[name])
     return now_ms()  # some venues acknowledge without a time
 
 
 def _amounts(by_asset: Any) -> dict[str, Decimal]:
-    told = _mapping(by_asset)
-    amounts = {str(asset): _number(told, asset, at_least=Decimal(0)) for asset in told}
+    told = mapping(by_asset)
+    amounts = {str(asset): number(told, asset, at_least=Decimal(0)) for asset in told}
     return {asset: amount for asset, amount in amounts.items() if amount != 0}
 
 
 def _rate(fields: Mapping[str, Any], name: str) -> Decimal:
-    rate = _number(fields, name)
+    rate = number(fields, name)
     if abs(rate) >= 1:
         raise UnreadableAnswerError(f"a {name} fee of {rate}")
     return rate + 0  # never -0, which ccxt makes of a zero whose sign it turns
-
-
-def _levels(levels: Any) -> list[Level]:
-    if not isinstance(levels, Sequence) or isinstance(levels, str):
-        raise UnreadableAnswerError("no order book side")
-    return [_level(level) for level in levels]
-
-
-def _level(level: Any) -> Level:
-    if isinstance(level, Sequence) and not isinstance(level, str) and len(level) >= 2:
-        price, quantity = _decimal(level[0]), _decimal(level[1])
-        if price is not None and quantity is not None and price > 0 and quantity > 0:
-            return Level(price=price, quantity=quantity)
-    raise UnreadableAnswerError("unreadable price level")

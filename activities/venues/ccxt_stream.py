@@ -13,46 +13,12 @@ from typing import Any
 
 from activities.venues.ccxt_client import PrivateStreamClient, close_client
 from activities.venues.ccxt_errors import ANSWER_ERRORS, Redactor
+from activities.venues.ccxt_events import StreamEvents
 from activities.venues.dialects import Dialect
-from activities.venues.gateway import StreamEvent, VenueUnavailableError
-
-MAX_QUEUED_EVENTS = 10_000
+from activities.venues.gateway import StreamEvent
 
 ParseEvent = Callable[[Any], StreamEvent | None]
-
-
-class _Events:
-    """The queue between the watchers and the reader; its last item is the failure."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue(MAX_QUEUED_EVENTS + 1)
-        self._failure: str | None = None
-        self.failed = asyncio.Event()
-
-    def put(self, event: StreamEvent) -> None:
-        """Hand an event over; a full queue ends the stream."""
-        if self._failure is not None:
-            return
-        if self._queue.qsize() >= MAX_QUEUED_EVENTS:
-            self.fail(f"more than {MAX_QUEUED_EVENTS} events unread")
-            return
-        self._queue.put_nowait(event)
-
-    def fail(self, reason: str) -> None:
-        """End the stream; the first reason is told."""
-        if self._failure is None:
-            self._failure = reason
-            self.failed.set()
-            self._queue.put_nowait(None)
-
-    def error(self) -> VenueUnavailableError:
-        """Why the stream ended."""
-        return VenueUnavailableError(f"private stream lost: {self._failure}")
-
-    async def __aiter__(self) -> AsyncIterator[StreamEvent]:
-        while (event := await self._queue.get()) is not None:
-            yield event
-        raise self.error()
+_Events = StreamEvents[StreamEvent]
 
 
 class _Readiness:
@@ -93,14 +59,15 @@ async def private_stream(
 
     VenueUnavailableError when the subscription is not live within `open_deadline_s`.
     """
-    events, readiness = _Events(), _Readiness(dialect)
+    events: _Events = StreamEvents("private stream")
+    readiness = _Readiness(dialect)
     _attach(client, dialect, events, readiness)
     watchers = [
         asyncio.create_task(_watch(client.watch_orders, parse_order, events, redactor)),
         asyncio.create_task(_watch(client.watch_my_trades, parse_trade, events, redactor)),
     ]
     try:
-        await _until_ready(events, readiness, open_deadline_s)
+        await events.until(readiness.ready, open_deadline_s)
         yield aiter(events)
     finally:
         await _stop(client, watchers, events)
@@ -114,23 +81,6 @@ def _attach(
     client.on_message = readiness.told
     client.ignored_events = dialect.stream_ignored
     client.ending_events = dialect.stream_ended
-
-
-async def _until_ready(events: _Events, readiness: _Readiness, deadline_s: float) -> None:
-    waits = [
-        asyncio.create_task(readiness.ready.wait()),
-        asyncio.create_task(events.failed.wait()),
-    ]
-    try:
-        await asyncio.wait(waits, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-    if events.failed.is_set():
-        raise events.error()
-    if not readiness.ready.is_set():
-        raise VenueUnavailableError(f"private stream not subscribed within {deadline_s} s")
 
 
 async def _watch(

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from activities.venues import ccxt_reports as reports
 from activities.venues.ccxt_link import CcxtLink
 from activities.venues.dialects import TradesByNumber, TradesByTime
-from activities.venues.dialects.listing import answer_of_call
-from activities.venues.dialects.row import Params
+from activities.venues.dialects.listing import Params, answer_of_call
 from activities.venues.gateway import VenueTrade, VenueUnavailableError
 from workflows.domain.orders import Side
 
@@ -91,7 +90,10 @@ async def _numbered_page(
     async def ask() -> dict[tuple[int, Side], VenueTrade]:
         params = dict(listing.page(first))
         trades = await link.client.fetch_my_trades(symbol, None, listing.page_size, params)
-        told = [reports.venue_trade(trade, symbol, fee_asset) for trade in trades]
+        told = [
+            reports.venue_trade(link.dialect.amend_trade(trade), symbol, fee_asset)
+            for trade in trades
+        ]
         return {(listing.number(trade.fill.trade_id), trade.side): trade for trade in told}
 
     return await link.ask_signed(ask, expected=link.dialect.is_list)

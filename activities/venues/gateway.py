@@ -22,7 +22,9 @@ from workflows.domain.books import Book
 from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent, Side
+from workflows.domain.prices import Candle, PublicTrade
 from workflows.domain.reports import ExecutionReport, Fill, RejectionFamily
+from workflows.domain.triggers import Tick
 
 
 class VenueError(Exception):
@@ -146,10 +148,13 @@ class VenueGateway(Protocol):
         """
         ...
 
-    async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> ExecutionReport:
+    async def find(
+        self, symbol: str, client_order_id: str, *, since_ms: int, is_list: bool = False
+    ) -> ExecutionReport:
         """Look an order up by our id, in every place where the venue could keep it.
 
-        With its fills. OrderAbsentError or VenueUnavailableError.
+        `is_list`: it is a one-cancels-the-other, which the venue keeps elsewhere. With its fills.
+        OrderAbsentError or VenueUnavailableError.
         """
         ...
 
@@ -188,6 +193,37 @@ class VenueGateway(Protocol):
 
     async def free_balances(self) -> dict[str, Decimal]:
         """What no order has locked, by asset, zeros left out. VenueUnavailableError."""
+        ...
+
+    async def tick(self, symbol: str) -> Tick:
+        """Best bid, best ask and the last trade's price, asked now; mark and index where told.
+
+        VenueUnavailableError, SymbolUnknownError.
+        """
+        ...
+
+    async def public_trades(self, symbol: str, since_ms: int) -> list[PublicTrade] | None:
+        """Every trade of the market since then, oldest first, all pages.
+
+        None when they are not to be had: too many, or older than the venue tells.
+        VenueUnavailableError.
+        """
+        ...
+
+    async def candles(self, symbol: str, since_ms: int, until_ms: int) -> list[Candle]:
+        """Candles of the venue's shortest length that touch the span, oldest first, all pages.
+
+        VenueUnavailableError.
+        """
+        ...
+
+    def prices(self, symbol: str) -> AbstractAsyncContextManager[AsyncIterator[Tick]]:
+        """The public stream of a symbol, live when entered; it has no replay.
+
+        Each tick holds what changed: bid and ask of a new touch, or `last` of a trade, in the
+        order in which the venue told them. The iterator raises VenueUnavailableError when the
+        connection is lost or the reader is too slow.
+        """
         ...
 
     def stream(self) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:

@@ -87,7 +87,7 @@ def access(name: str, account: str, base_url: str, secret: str | None = None) ->
     )
 
 
-def paper_config(name: str, folder: Path) -> PaperExchangeConfig:
+def paper_config(name: str, folder: Path, control_port: int | None = None) -> PaperExchangeConfig:
     """A paper exchange with two accounts and a market that stands still."""
     accounts = {
         account: PaperAccount(
@@ -103,13 +103,16 @@ def paper_config(name: str, folder: Path) -> PaperExchangeConfig:
         data_dir=folder,
         accounts=accounts,
         live_market=False,
+        control_port=control_port,
     )
 
 
 @asynccontextmanager
-async def venue_at(name: str, folder: Path) -> AsyncIterator[Venue]:
-    """A running paper exchange with a gateway for each account."""
-    async with running(paper_config(name, folder)) as exchange:
+async def venue_at(
+    name: str, folder: Path, control_port: int | None = None
+) -> AsyncIterator[Venue]:
+    """A running paper exchange with a gateway for each account; a control port if one is named."""
+    async with running(paper_config(name, folder, control_port)) as exchange:
         main = open_gateway(access(name, "main", exchange.base_url))
         other = open_gateway(access(name, "other", exchange.base_url))
         yield Venue(main, other, exchange, folder / "journal.jsonl")

@@ -51,6 +51,19 @@ CANCELS: list[tuple[tuple[str, ...], str]] = [
 """Inputs of a cancel, with the reason that each is read as."""
 
 
+
+def order(strategy_id: str, **fields: Any) -> str:
+    """A market order's JSON unless changed, with numbers; None leaves a field out."""
+    body = {
+        "strategy_id": strategy_id,
+        "exchange": "binance",
+        "symbol": "BTC/USDT",
+        "side": "buy",
+        "quantity": 0.01,
+    } | fields
+    return json.dumps({name: value for name, value in body.items() if value is not None})
+
+
 @dataclass
 class Said:
     """How a call of the program ended."""
@@ -96,6 +109,16 @@ class TemporalCli:
         """What the query tells."""
         asked = await self("query", "--workflow-id", order_id, "--type", "progress")
         return asked.json["queryResult"][0]
+
+    async def tell(self, workflow_id: str, name: str, *inputs: str) -> None:
+        """Send a signal."""
+        said = await self("signal", "--workflow-id", workflow_id, "--name", name, *inputs)
+        assert said.code == 0, said.error
+
+    async def update(self, workflow_id: str, name: str, *inputs: str) -> Said:
+        """What an update answers."""
+        call = ("update", "execute", "--workflow-id", workflow_id, "--name", name)
+        return await self(*call, *inputs)
 
     async def result(self, order_id: str) -> Any:
         """The result of a workflow that completed without a failed task."""

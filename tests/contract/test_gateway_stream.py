@@ -13,6 +13,7 @@ from activities.venues.ccxt_gateway import CcxtGateway
 from activities.venues.gateway import StreamTrade, VenueUnavailableError
 from tests.contract.gateway_recorder import Recorder
 from workflows.domain.orders import client_order_id
+from workflows.domain.reports import VenueStatus
 
 DEADLINE_S = 10
 
@@ -188,3 +189,33 @@ async def test_a_connection_that_comes_after_giving_up_is_closed_at_once(
     recorder.released.set()
     async with asyncio.timeout(DEADLINE_S):
         await closed.wait()
+
+
+async def test_the_end_of_one_leg_of_a_list_is_told_as_news_of_the_list(
+    recorder: Recorder, gateway: CcxtGateway
+) -> None:
+    ours = client_order_id("wire", 1)
+    leg = {"S": "SELL", "g": 7, "l": "0", "t": -1, "n": "0", "N": None}
+    expired = {"c": f"{ours}b", "i": 32, "o": "STOP_LOSS", "p": "0", "x": "EXPIRED", "X": "EXPIRED"}
+    sold = {"c": f"{ours}a", "i": 31, "X": "FILLED", "z": "0.01000", "l": "0.01000", "t": 5}
+    listed = {"e": "listStatus", "E": 1, "s": "BTCUSDT", "g": 7, "c": "OCO", "l": "ALL_DONE"}
+    streaming(
+        recorder,
+        report_event(0, **{**leg, **expired, "z": "0"}),
+        report_event(0, **{**leg, **sold, "o": "LIMIT_MAKER", "n": "0.1", "N": "USDT"}),
+        {"subscriptionId": 0, "event": listed},
+    )
+    orders, trades = [], []
+    async with asyncio.timeout(DEADLINE_S), gateway.stream() as events:
+        while len(orders) < 2 or not trades:
+            event = await anext(events)
+            if isinstance(event, StreamTrade):
+                trades.append(event.trade)
+            else:
+                orders.append(event.order.report)
+    assert [(each.client_order_id, each.venue_order_id) for each in orders] == [
+        (ours, "list:7"),
+        (ours, "list:7"),
+    ]
+    assert [each.status for each in orders] == [VenueStatus.OPEN, VenueStatus.FILLED]
+    assert [(each.venue_order_id, each.fill.trade_id) for each in trades] == [("list:7", "5")]

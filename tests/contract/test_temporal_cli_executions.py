@@ -65,16 +65,6 @@ class Cli(TemporalCli):
         body = {name: value for name, value in (PLANS[kind] | fields).items() if value is not None}
         await self.start(kind, execution_id, "--input", json.dumps(body))
 
-    async def tell(self, execution_id: str, name: str, *inputs: str) -> None:
-        """Send a signal."""
-        said = await self("signal", "--workflow-id", execution_id, "--name", name, *inputs)
-        assert said.code == 0, said.error
-
-    async def update(self, execution_id: str, name: str, *inputs: str) -> Any:
-        """What an update answers."""
-        call = ("update", "execute", "--workflow-id", execution_id, "--name", name)
-        return (await self(*call, *inputs)).json["result"]
-
 
 @pytest.fixture
 def cli(pair: Pair, tmp_path) -> Cli:
@@ -245,11 +235,11 @@ async def test_messages_that_make_no_sense_change_nothing(cli: Cli, pair: Pair) 
         )
         query = ("query", "--workflow-id", execution_id, "--type", "progress")
         await asyncio.gather(*(cli(*query, *inputs) for inputs in SENSELESS))
-        verdict = await cli.update(execution_id, "accept")
+        verdict = (await cli.update(execution_id, "accept")).json["result"]
         assert verdict["status"] == "running"
         others = (NULL, PLAIN_TEXT, DOUBLED, ("--input", json.dumps(PLANS["Arbitrage"])))
         for inputs in others:
-            answer = await cli.update(execution_id, "accept", *inputs)
+            answer = (await cli.update(execution_id, "accept", *inputs)).json["result"]
             assert (answer["status"], answer["code"]) == ("denied", "IDEMPOTENCY_CONFLICT")
         now = await cli.progress(execution_id)
         assert (now["status"], now["orders"]) == ("running", before["orders"])

@@ -281,7 +281,9 @@ class FakeGateway:
             raise OutcomeUnknownError("no answer") from error
         return answer
 
-    async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> ExecutionReport:
+    async def find(
+        self, symbol: str, client_order_id: str, *, since_ms: int, is_list: bool = False
+    ) -> ExecutionReport:
         answer: ExecutionReport = await self._ask("find", self._venue.find)
         return answer
 

@@ -60,7 +60,9 @@ class EmptyVenue:
     async def venue_time_ms(self) -> int:
         return self._venue_time_ms
 
-    async def find(self, symbol: str, client_order_id: str, *, since_ms: int) -> Any:
+    async def find(
+        self, symbol: str, client_order_id: str, *, since_ms: int, is_list: bool = False
+    ) -> Any:
         raise OrderAbsentError("never heard of it")
 
 

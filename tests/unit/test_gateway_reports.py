@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from activities.venues import ccxt_market_reports as market_reports
 from activities.venues import ccxt_reports as reports
-from activities.venues.ccxt_reports import UnreadableAnswerError
+from activities.venues.ccxt_fields import UnreadableAnswerError
 from workflows.domain.orders import Side
 from workflows.domain.reports import VenueStatus
 
@@ -145,11 +146,11 @@ def test_fills_inside_an_answer_take_the_orders_time() -> None:
 def test_levels_come_best_first_although_ccxt_sorts_prices_as_text() -> None:
     # as text, "9999" > "10000"
     told = {"bids": [["9999", "1"], ["10000", "2"]], "asks": [["10002", "3"], ["10001", "4"]]}
-    book = reports.book(told, 5, 17)
+    book = market_reports.book(told, 5, 17)
     assert [(each.price, each.quantity) for each in book.bids] == [(10000, 2), (9999, 1)]
     assert [(each.price, each.quantity) for each in book.asks] == [(10001, 4), (10002, 3)]
     assert book.read_at_ms == 17
-    assert [each.price for each in reports.book(told, 1, 17).asks] == [10001]
+    assert [each.price for each in market_reports.book(told, 1, 17).asks] == [10001]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_levels_come_best_first_although_ccxt_sorts_prices_as_text() -> None:
 )
 def test_an_empty_crossed_or_broken_book_is_none(book: dict[str, Any]) -> None:
     with pytest.raises(UnreadableAnswerError):
-        reports.book(book, 5, 17)
+        market_reports.book(book, 5, 17)
 
 
 def test_fees_keep_their_sign_and_none_is_as_high_as_the_trade() -> None:
@@ -189,7 +190,7 @@ def test_broken_rules_block_the_symbol_instead_of_being_guessed() -> None:
         "precision": {"price": "NaN", "amount": "0.00001"},
         "limits": {"amount": {"min": None, "max": None}, "cost": {"min": "-3"}},
     }
-    rules = reports.instrument("binance", market)
+    rules = market_reports.instrument("binance", market)
     assert not rules.has_valid_rules
     assert rules.max_quantity is None
     assert rules.min_notional == 0

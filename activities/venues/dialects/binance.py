@@ -1,25 +1,28 @@
 """Binance and Binance US, spot.
 
-One look-up finds open, filled and cancelled orders of any age; trades are numbered. It must not
-know other venues.
+One look-up finds open, filled and cancelled orders of any age; trades are numbered. An order may
+be a list of two, which has its own look-ups. It must not know other venues.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from activities.venues.dialects.ids import hex_id, parse_hex_id
-from activities.venues.dialects.listing import listed, one_page
+from activities.venues.dialects import binance_lists as lists
+from activities.venues.dialects import binance_prices as prices
+from activities.venues.dialects import unified
+from activities.venues.dialects.binance_native import NATIVE
+from activities.venues.dialects.ids import hex_id, parse_leg_id
+from activities.venues.dialects.listing import Params, listed, one_page
+from activities.venues.dialects.prices_row import Candles
 from activities.venues.dialects.row import (
     CcxtFees,
     CcxtOrder,
     Dialect,
-    Params,
     RequestLife,
     TradesByNumber,
     VenueErrorText,
 )
-from activities.venues.dialects.unified import cancel, read_order
 
 PAGE_SIZE = 1000
 _NONE = Decimal(0)
@@ -42,13 +45,35 @@ async def _open_orders(client: Any, symbol: str) -> list[Any]:
         orders: list[Any] = await client.fetch_open_orders(symbol)
         return orders
 
-    return await listed(fetch, _is_list, one_page)
+    return lists.merged(await listed(fetch, _is_list, one_page))
+
+
+async def _read_order(client: Any, symbol: str, venue_order_id: str) -> CcxtOrder:
+    number = lists.list_number(venue_order_id)
+    if number is None:
+        return lists.no_leg(await unified.read_order(client, symbol, venue_order_id))
+    return await lists.read(client, symbol, number)
+
+
+async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
+    number = lists.list_number(venue_order_id)
+    if number is None:
+        await unified.cancel(client, symbol, venue_order_id)
+    else:
+        await lists.cancel(client, symbol, number)
 
 
 async def _order_trades(client: Any, symbol: str, order: CcxtOrder) -> list[Any]:
+    if lists.list_number(order["id"]) is None:
+        return await _single_trades(client, symbol, order["id"])
+    legs = [each["id"] for each in lists.legs_of(order)]
+    return [trade for leg in legs for trade in await _single_trades(client, symbol, leg)]
+
+
+async def _single_trades(client: Any, symbol: str, order_id: str) -> list[Any]:
     async def fetch(page: Params) -> list[Any]:
         trades: list[Any] = await client.fetch_order_trades(
-            order["id"], symbol, None, PAGE_SIZE, dict(page)
+            order_id, symbol, None, PAGE_SIZE, dict(page)
         )
         return trades
 
@@ -107,11 +132,21 @@ def _duplicate(error: VenueErrorText) -> bool:
     return error.code == "-2010" and "duplicate" in error.message.lower()
 
 
+def _refuses_price(error: VenueErrorText) -> bool:
+    # a list of two orders needs the market between them
+    return error.code == "-2010" and "relationship of the prices" in error.message
+
+
+def _tells_absence(error: VenueErrorText) -> bool:
+    return error.code == "-2018"  # of a list; of an order ccxt knows it
+
+
 def _row(
     hosts: frozenset[str],
     sandbox_hosts: frozenset[str],
     ccxt_config: Mapping[str, Any],
     fees: Callable[[Any, str], Awaitable[CcxtFees]],
+    candles: Candles,
 ) -> Dialect:
     return Dialect(
         hosts=hosts,
@@ -119,29 +154,38 @@ def _row(
         is_on_paper=True,
         ccxt_config=ccxt_config,
         render_id=hex_id,
-        parse_id=parse_hex_id,
+        parse_id=parse_leg_id,
         create_params=_create_params,
         request_life=RequestLife(),
+        native=NATIVE,
         look_up=_look_up,
-        read_order=read_order,
-        cancel=cancel,
+        read_order=_read_order,
+        cancel=_cancel,
         open_orders=_open_orders,
         order_trades=_order_trades,
         trades=TradesByNumber(number=int, page=_trade_page, page_size=PAGE_SIZE),
         fees=fees,
         buys_pay_base=True,
-        order_fields=frozenset({"orderId", "status", "origQty", "executedQty"}),
+        order_fields=frozenset({"orderId", "clientOrderId", "status", "origQty", "executedQty"}),
         is_list=_is_list,
         is_balances=_is_balances,
+        amend_trade=lists.of_list,
         read_error=_read_error,
         # unknown, disconnected, unexpected response, timeout, busy, shutting down, archived
         not_rejections=frozenset({"-1000", "-1001", "-1006", "-1007", "-1008", "-1016", "-2026"}),
+        refuses_price=_refuses_price,
         duplicate_id=_duplicate,
+        tells_absence=_tells_absence,
+        public_trades=prices.PUBLIC_TRADES,
+        candles=candles,
+        price_stream=prices.PRICE_STREAM,
         stream_topics=frozenset({"orders", "myTrades"}),
         stream_ignored=frozenset(
-            {"outboundAccountPosition", "balanceUpdate", "externalLockUpdate"}
+            {"outboundAccountPosition", "balanceUpdate", "externalLockUpdate", "listStatus"}
         ),
         stream_ended=frozenset({"eventStreamTerminated"}),
+        join_pushed_orders=lists.joining,
+        amend_pushed_trade=lists.of_list,
     )
 
 
@@ -150,15 +194,23 @@ def _ws_api(url: str) -> Mapping[str, Any]:
 
 
 BINANCE = _row(
-    frozenset({"api.binance.com", "ws-api.binance.com"}),
-    frozenset({"testnet.binance.vision", "ws-api.testnet.binance.vision"}),
+    frozenset({"api.binance.com", "ws-api.binance.com", "stream.binance.com"}),
+    frozenset(
+        {
+            "testnet.binance.vision",
+            "ws-api.testnet.binance.vision",
+            "stream.testnet.binance.vision",
+        }
+    ),
     {},
     _fees,
+    Candles(lengths=(("1s", 1_000), ("1m", 60_000)), page_size=prices.PAGE_SIZE, is_told=_is_list),
 )
 # ccxt's class would log in at binance.com with a Binance US key.
 BINANCE_US = _row(
-    frozenset({"api.binance.us", "ws-api.binance.us"}),
+    frozenset({"api.binance.us", "ws-api.binance.us", "stream.binance.us"}),
     frozenset(),
     _ws_api("wss://ws-api.binance.us:443/ws-api/v3"),
     _account_fees,
+    Candles(page_size=prices.PAGE_SIZE, is_told=_is_list),
 )

@@ -11,12 +11,13 @@ from typing import Any
 import ccxt
 
 from activities.venues.dialects.ids import hex_id, parse_hex_id
-from activities.venues.dialects.listing import listed, not_found, with_id
+from activities.venues.dialects.listing import Params, listed, not_found, with_id
+from activities.venues.dialects.prices_row import Candles
+from activities.venues.dialects.recent_trades import newest_trades
 from activities.venues.dialects.row import (
     CcxtOrder,
     CcxtTrade,
     Dialect,
-    Params,
     RequestLife,
     TradesByTime,
     VenueErrorText,
@@ -184,6 +185,8 @@ BYBIT = Dialect(
     amend_order=_amend_order,
     amend_trade=_amend_trade,
     read_error=_read_error,
+    public_trades=newest_trades(60),
+    candles=Candles(page_size=1000, is_told=_is_list),
     # server error (twice), internal error, backend timeout, order creation timeout
     not_rejections=frozenset({"10000", "10016", "170001", "170007", "170146"}),
     refusals={"10002": RejectionFamily.CLOCK},

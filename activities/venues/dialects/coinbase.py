@@ -12,12 +12,13 @@ from typing import Any
 import ccxt
 
 from activities.venues.dialects.ids import parse_uuid_id, uuid_id
-from activities.venues.dialects.listing import listed, not_found, with_id
+from activities.venues.dialects.listing import Params, listed, not_found, with_id
+from activities.venues.dialects.prices_row import Candles
+from activities.venues.dialects.recent_trades import newest_trades
 from activities.venues.dialects.row import (
     UNDOCUMENTED_LIFE,
     CcxtOrder,
     Dialect,
-    Params,
     TradesByTime,
     VenueErrorText,
 )
@@ -156,6 +157,8 @@ COINBASE = Dialect(
     is_balances=_is_balances,
     amend_order=_amend_order,
     read_error=_read_error,
+    public_trades=newest_trades(1000),
+    candles=Candles(page_size=300),
     not_rejections=frozenset({"internal_server_error", "UNKNOWN_FAILURE_REASON"}),
     refusals={
         "INSUFFICIENT_FUND": RejectionFamily.BALANCE,

@@ -13,13 +13,14 @@ from typing import Any
 import ccxt
 
 from activities.venues.dialects.ids import base32_id, parse_base32_id
-from activities.venues.dialects.listing import listed, not_found, one_page, with_id
+from activities.venues.dialects.listing import Params, listed, not_found, one_page, with_id
+from activities.venues.dialects.prices_row import Candles
+from activities.venues.dialects.recent_trades import newest_trades
 from activities.venues.dialects.row import (
     UNDOCUMENTED_LIFE,
     CcxtOrder,
     CcxtTrade,
     Dialect,
-    Params,
     TradesByTime,
     VenueErrorText,
 )
@@ -169,6 +170,8 @@ GATE = Dialect(
     amend_order=_amend_order,
     amend_trade=_amend_trade,
     read_error=_read_error,
+    public_trades=newest_trades(1000),
+    candles=Candles(page_size=1000),
     not_rejections=frozenset({"INTERNAL", "SERVER_ERROR", "TOO_BUSY", "ORDER_CLOSED"}),
     refusals={"REQUEST_EXPIRED": RejectionFamily.CLOCK},
     duplicate_id=_duplicate,

@@ -9,6 +9,7 @@ import re
 from uuid import UUID
 
 _HEX = re.compile(r"[0-9a-f]{32}")
+_LEG = re.compile(r"[0-9a-f]{32}[ab]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BASE32 = re.compile(r"t-[a-z2-7]{26}")
 _BASE32_PADDING = "======"
@@ -22,6 +23,11 @@ def hex_id(client_order_id: str) -> str:
 def parse_hex_id(text: str | None) -> str | None:
     """The canonical id of a text that `hex_id` could have written, else None."""
     return text if text is not None and _HEX.fullmatch(text) else None
+
+
+def parse_leg_id(text: str | None) -> str | None:
+    """As `parse_hex_id`; also for an order of a list of ours, which adds one letter to our id."""
+    return parse_hex_id(text[:-1] if text is not None and _LEG.fullmatch(text) else text)
 
 
 def uuid_id(client_order_id: str) -> str:

@@ -14,16 +14,18 @@ import ccxt
 
 from activities.venues.dialects.ids import hex_id, parse_hex_id
 from activities.venues.dialects.listing import (
+    Params,
     answer_of_call,
     listed,
     not_found,
     one_page,
     with_id,
 )
+from activities.venues.dialects.prices_row import Candles
+from activities.venues.dialects.recent_trades import newest_trades
 from activities.venues.dialects.row import (
     CcxtOrder,
     Dialect,
-    Params,
     RequestLife,
     TradesByTime,
     VenueErrorText,
@@ -175,6 +177,8 @@ KRAKEN = Dialect(
     is_list=_is_list,
     is_balances=_is_balances,
     read_error=_read_error,
+    public_trades=newest_trades(1000),
+    candles=Candles(page_size=720, reach=720),
     refusals={
         "EOrder:Post only order": RejectionFamily.PRICE,
         "EOrder:Cost minimum not met": RejectionFamily.FILTER,

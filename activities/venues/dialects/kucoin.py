@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from activities.venues.dialects.ids import hex_id, parse_hex_id
-from activities.venues.dialects.listing import answer_of_call, listed, not_found, one_page
+from activities.venues.dialects.listing import Params, answer_of_call, listed, not_found, one_page
+from activities.venues.dialects.prices_row import Candles
+from activities.venues.dialects.recent_trades import newest_trades
 from activities.venues.dialects.row import (
     UNDOCUMENTED_LIFE,
     CcxtOrder,
     Dialect,
-    Params,
     TradesByTime,
     VenueErrorText,
 )
@@ -141,6 +142,8 @@ KUCOIN = Dialect(
     is_list=_is_list,
     is_balances=_is_balances,
     read_error=_read_error,
+    public_trades=newest_trades(100, number="sequence"),
+    candles=Candles(page_size=1500),
     not_rejections=frozenset({"500000", "200002", "126038", "126039"}),
     refusals={
         "126009": RejectionFamily.PERMISSION,

@@ -5,13 +5,15 @@ order does not exist. So each page's own answer must hold a list. It must not kn
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import ccxt
 
 from activities.venues.ccxt_call import current_call
-from activities.venues.dialects.row import Params
+
+Params = Mapping[str, str]
+"""What asks for one page of a list."""
 
 MAX_PAGES = 1_000
 

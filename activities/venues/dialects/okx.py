@@ -12,13 +12,14 @@ from typing import Any
 
 import ccxt
 
+from activities.venues.dialects import okx_prices as prices
 from activities.venues.dialects.ids import hex_id, parse_hex_id
-from activities.venues.dialects.listing import listed, not_found
+from activities.venues.dialects.listing import Params, listed, not_found
+from activities.venues.dialects.prices_row import Candles
 from activities.venues.dialects.row import (
     CcxtOrder,
     CcxtTrade,
     Dialect,
-    Params,
     RequestLife,
     TradesByTime,
     VenueErrorText,
@@ -162,10 +163,15 @@ OKX = Dialect(
     fees=fees,
     buys_pay_base=True,
     order_fields=frozenset({"ordId", "state", "sz", "accFillSz"}),
+    order_blank_fields=frozenset({"clOrdId"}),
     ack_fields=frozenset({"ordId", "sCode"}),
     is_list=_is_list,
     is_balances=_is_balances,
     read_error=_read_error,
+    public_trades=prices.PUBLIC_TRADES,
+    candles=Candles(page_size=100, is_told=_is_list),
+    other_prices=prices.other_prices,
+    price_stream=prices.PRICE_STREAM,
     # its deadline has passed: on arrival, or before the book
     refusals={"50036": RejectionFamily.CLOCK, "50037": RejectionFamily.CLOCK},
     # unavailable, timeout ("does not mean success or failure"), busy, system error, timed out

@@ -9,12 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from activities.venues.dialects.listing import Params
+from activities.venues.dialects.native_row import NativeOrders
+from activities.venues.dialects.prices_row import (
+    Candles,
+    PriceStream,
+    PublicTrades,
+    no_other_prices,
+)
 from workflows.domain.reports import RejectionFamily
 
 CcxtOrder = Mapping[str, Any]
 CcxtTrade = Mapping[str, Any]
 CcxtFees = Mapping[str, Any]
-Params = Mapping[str, str]
 LookUp = Callable[[Any, str, str, int], Awaitable[CcxtOrder]]
 
 
@@ -86,8 +93,13 @@ def same_trade(trade: CcxtTrade) -> CcxtTrade:
     return trade
 
 
+def same_orders() -> Callable[[CcxtOrder], CcxtOrder]:
+    """For venues whose orders each stand for themselves."""
+    return same_order
+
+
 def tells_nothing(error: VenueErrorText) -> bool:
-    """For venues whose word for an absent order ccxt knows."""
+    """For venues whose words ccxt knows."""
     del error
     return False
 
@@ -135,6 +147,8 @@ class Dialect:
     create_headers: Callable[[int], Mapping[str, str]] = no_headers
     """Extra headers of an order, given the venue's time in ms when its life ends."""
     request_life: RequestLife
+    native: NativeOrders | None = None
+    """None: the venue works no hidden size and no triggers that are spoken here."""
     buys_market_by_quote: bool = False
     """A market buy names the money to spend, not the quantity: such an order is refused here."""
     look_up: LookUp
@@ -158,6 +172,8 @@ class Dialect:
 
     order_fields: frozenset[str]
     """What an order must tell: where one is missing ccxt infers it from the others."""
+    order_blank_fields: frozenset[str] = frozenset()
+    """What it must tell too, be it as an empty text: no id is no word about whose order it is."""
     ack_fields: frozenset[str] = frozenset()
     """What the answer to a new order tells where that is no order yet; empty: it is one."""
     is_list: Callable[[object], bool]
@@ -176,10 +192,20 @@ class Dialect:
     """Codes that ccxt files under rejections although the order may be live."""
     refusals: Mapping[str, RejectionFamily] = field(default_factory=dict)
     """Codes that refuse an order for certain, which ccxt does not file under rejections."""
+    refuses_price: Callable[[VenueErrorText], bool] = tells_nothing
+    """True when an order is refused, for certain, because the market is not where its prices want
+    it, which ccxt does not know."""
     duplicate_id: Callable[[VenueErrorText], bool]
     """True when the venue says that our id exists: then so does the order."""
     tells_absence: Callable[[VenueErrorText], bool] = tells_nothing
     """True when a read's or a cancel's error says, unknown to ccxt, that the order is not there."""
+
+    public_trades: PublicTrades
+    candles: Candles
+    other_prices: Callable[[Any, str], Awaitable[Mapping[str, Any]]] = no_other_prices
+    """(client, symbol) -> `mark` and `index` price, where the venue tells them."""
+    price_stream: PriceStream | None = None
+    """None: the ticker is asked again and again."""
 
     stream_topics: frozenset[str] = frozenset()
     """ccxt waits for exactly these while it is subscribed. Empty: the account is followed by
@@ -187,6 +213,8 @@ class Dialect:
     stream_agreed: Callable[[object], bool] | None = None
     """True for the message by which the venue agrees to the subscription, where ccxt waits for
     its topics before that. None: it waits for them only once the venue has agreed."""
+    join_pushed_orders: Callable[[], Callable[[CcxtOrder], CcxtOrder]] = same_orders
+    """A reader of the orders that one stream pushes, for venues where several are one of ours."""
     amend_pushed_trade: Callable[[CcxtTrade], CcxtTrade | None] = same_trade
     """Puts right what ccxt reads wrongly in a trade of the stream; None: it is no trade."""
     stream_ignored: frozenset[str] = frozenset()
