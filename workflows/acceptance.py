@@ -47,7 +47,7 @@ class Admission:
     is_registered: bool = False
 
 
-def _parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | Denied:
+def _parse_input(raw: RawValue | None, order_types: tuple[OrderType, ...]) -> OrderRequest | Denied:
     """The workflow's input as an order of this type; the id in it must be the workflow's."""
     info = workflow.info()
     if raw is None:
@@ -57,9 +57,11 @@ def _parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | 
             code=DenialCode.INVALID_INPUT,
             detail="an order takes no cron schedule and no retry policy: it would trade again",
         )
-    parsed = parse_order(raw.payload.data, order_type=order_type)
-    if isinstance(parsed, Denied) or parsed.order_id in (None, info.workflow_id):
+    parsed = parse_order(raw.payload.data, order_types=order_types)
+    if isinstance(parsed, Denied):
         return parsed
+    if parsed.order_id in (None, info.workflow_id):
+        return _ended_already(parsed, info.start_time) or parsed
     return Denied(
         code=DenialCode.FIELD_NOT_ALLOWED,
         field="order_id",
@@ -67,11 +69,25 @@ def _parse_input(raw: RawValue | None, order_type: OrderType) -> OrderRequest | 
     )
 
 
+def _ended_already(request: OrderRequest, now: datetime) -> Denied | None:
+    if request.end_at is None or request.end_at > now:
+        return None
+    return Denied(
+        code=DenialCode.END_BEFORE_START,
+        field="end_at",
+        detail=f"end_at={request.end_at.isoformat()} is over",
+    )
+
+
 async def admit(
-    raw: RawValue | None, order_type: OrderType, created_at: datetime, plan: Plan, first: First
+    raw: RawValue | None,
+    order_types: tuple[OrderType, ...],
+    created_at: datetime,
+    plan: Plan,
+    first: First,
 ) -> Admission:
     """Validate, register under the id, then check market, plan and ledger, in this order."""
-    request = _parse_input(raw, order_type)
+    request = _parse_input(raw, order_types)
     if isinstance(request, Denied):
         return Admission(denied=request)
     info = workflow.info()
@@ -189,21 +205,26 @@ def deadline_of(
     request: OrderRequest, terms: ports.EngineTerms, created_at: datetime
 ) -> datetime | None:
     """When to give up: as asked, else the default for orders meant to finish at once."""
+    if request.end_at is not None and request.order_type is not OrderType.TWAP:
+        return request.end_at  # a twap's end is in its schedule
     timeout_s = request.timeout_s
     is_immediate = (
         request.order_type is OrderType.MARKET or request.time_in_force is not TimeInForce.GTC
     )
     if timeout_s is None and is_immediate:
         timeout_s = terms.order_timeout_s
-    return None if timeout_s is None else created_at + seconds(timeout_s)
+    begins = max(created_at, request.start_at or created_at)
+    return None if timeout_s is None else begins + seconds(timeout_s)
 
 
-def is_same_order(raw: RawValue, order_type: OrderType, running: OrderRequest | None) -> bool:
+def is_same_order(
+    raw: RawValue, order_types: tuple[OrderType, ...], running: OrderRequest | None
+) -> bool:
     """True when the raw body asks for the order that runs under this id.
 
     An order that was denied for its body has no request: then only its own body can have come.
     """
-    asked = parse_order(raw.payload.data, order_type=order_type)
+    asked = parse_order(raw.payload.data, order_types=order_types)
     if running is None:
         return isinstance(asked, Denied)
     return isinstance(asked, OrderRequest) and asked.body_hash() == running.body_hash()

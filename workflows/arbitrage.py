@@ -22,7 +22,7 @@ from workflows.arbitrage_compensation import Compensating
 from workflows.arbitrage_opening import judge_views, opening_leg
 from workflows.arbitrage_result import ending_of
 from workflows.arbitrage_state import Opening, assets_of, sum_of, views_of
-from workflows.child_order import REFERENCE_MAX_AGE, wait_until
+from workflows.child_order import REFERENCE_MAX_AGE
 from workflows.domain.denials import Denied
 from workflows.domain.exact import exact, minus, times, whole_steps
 from workflows.domain.executions import ExecutionStatus
@@ -32,6 +32,7 @@ from workflows.durations import in_seconds, seconds
 from workflows.execution import late, read_views
 from workflows.execution_messages import ArbitragePlan, ArbitrageSnapshot, LegMode
 from workflows.leg_order import LegRecord, adopted_leg, executed_of
+from workflows.waiting import wait_until
 
 NAKED_ALARM_AFTER = timedelta(seconds=5)
 """One leg that stands alone for longer is told to a human."""

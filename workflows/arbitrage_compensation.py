@@ -33,7 +33,6 @@ from workflows.arbitrage_state import (
     unpriced_assets,
     views_of,
 )
-from workflows.child_order import wait_until
 from workflows.domain.compensation import Action
 from workflows.domain.denials import DenialCode
 from workflows.domain.exact import exact
@@ -50,6 +49,7 @@ from workflows.execution_messages import (
     HoldEnd,
 )
 from workflows.leg_order import LegOrder, LegRecord
+from workflows.waiting import wait_until
 
 _SETTLE_WITHIN = timedelta(seconds=2)
 """Fills that are missing for longer are taken at their order's limit until they come."""

@@ -38,11 +38,11 @@ from workflows.domain.reports import (
     SubmitOutcome,
     VenueStatus,
 )
+from workflows.waiting import doubled, unless, wait_until
 
 _RETRY_FIRST, _RETRY_LONGEST = timedelta(milliseconds=500), timedelta(seconds=30)
 _POLL_IMMEDIATE, _POLL_IMMEDIATE_LONGEST = timedelta(milliseconds=200), timedelta(seconds=5)
 _POLL_RESTING, _POLL_RESTING_LONGEST = timedelta(seconds=10), timedelta(minutes=15)
-_MAX_DOUBLINGS = 16
 REFERENCE_MAX_AGE = timedelta(seconds=5)
 """An order is never sent on a market that was read longer ago than this."""
 _NO_LIMIT = timedelta(days=1)
@@ -70,6 +70,8 @@ class ChildContext:
     is_cancelled: Callable[[], bool]
     should_hand_over: Callable[[], bool]
     expires_at: datetime | None = None
+    look_at: datetime | None = None
+    """When the parent wants a resting child back to look at the market; it stays where it is."""
     reserved: ports.Reserved | None = None
     """The ledger's answer to the first attempt, when it was asked before the child is worked."""
     give_up: Callable[[ports.GiveUp], Awaitable[ports.GivenUp]] = ports.give_up
@@ -107,7 +109,7 @@ class ChildOrder:
             await steps[self.state.status]()
             self._conclude()
             resting = self.state.status in (ChildStatus.NEW, ChildStatus.WORKING)
-            if resting and self._context.should_hand_over():
+            if resting and (self._context.should_hand_over() or self._is_wanted_back()):
                 break
         return self.state
 
@@ -202,22 +204,30 @@ class ChildOrder:
         if self._must_stop():
             self._move(ChildEvent.CANCEL, waits=0)
             return
-        state = self.state
-        if state.is_immediate:
-            pause = _doubled(_POLL_IMMEDIATE, _POLL_IMMEDIATE_LONGEST, state.waits)
-        else:
-            pause = _doubled(_POLL_RESTING, _POLL_RESTING_LONGEST, state.waits)
+        pause, look_at = self._pause_before_reading(), self._context.look_at
+        if look_at is not None:
+            read_at = self.state.read_at or workflow.now() + pause
+            self._change(read_at=read_at)
+            if look_at < read_at:
+                await self._sleep(look_at - workflow.now(), "until the market is looked at")
+                return
+            pause = read_at - workflow.now()
         if await self._sleep(pause, "wait for an execution report"):
             return
-        self._change(waits=state.waits + 1)
+        self._change(waits=self.state.waits + 1, read_at=None)
         if not self._must_stop():
-            await self._read_now()
+            await self._read_now(lambda: self._is_terminal() or self._context.is_cancelled())
+
+    def _pause_before_reading(self) -> timedelta:
+        if self.state.is_immediate:
+            return doubled(_POLL_IMMEDIATE, _POLL_IMMEDIATE_LONGEST, self.state.waits)
+        return doubled(_POLL_RESTING, _POLL_RESTING_LONGEST, self.state.waits)
 
     async def _cancel(self) -> None:
         """Ask, then read. Repeat with backoff while the venue still shows it open."""
         state = self.state
         if state.waits:
-            pause = _doubled(_RETRY_FIRST, _RETRY_LONGEST, state.waits)
+            pause = doubled(_RETRY_FIRST, _RETRY_LONGEST, state.waits)
             await wait_until(self._is_terminal, pause, "before cancelling again")
         if not self._is_terminal():
             venue_order_id = self._venue_order_id()
@@ -226,13 +236,13 @@ class ChildOrder:
                 await ports.cancel_child(request)
         self._change(waits=state.waits + 1)
         if not self._is_terminal():
-            await self._read_now()
+            await self._read_now(self._is_terminal)
 
     # --- helpers --------------------------------------------------------------------------------
 
     async def _refresh_price(self) -> bool:
         """Back off, then price the next attempt. False: not now, look around again."""
-        pause = _doubled(_RETRY_FIRST, _RETRY_LONGEST, self.state.waits)
+        pause = doubled(_RETRY_FIRST, _RETRY_LONGEST, self.state.waits)
         self._change(waits=self.state.waits + 1)
         if await self._sleep(pause, f"before attempt {self.state.attempt}"):
             return False
@@ -287,9 +297,13 @@ class ChildOrder:
         expires_at = self._context.expires_at
         return _NO_LIMIT if expires_at is None else expires_at - workflow.now()
 
-    async def _read_now(self) -> None:
+    async def _read_now(self, is_needless: Callable[[], bool]) -> None:
+        """Ask the venue, unless meanwhile the answer is needless: it may hang for a while."""
+        read, may_leave = self._read(ports.ReadUntil.NOW), self._context.terms.reads_aside
         with suppress(ActivityError):  # no news is no news; reports and the next look remain
-            self._learn(await self._read(ports.ReadUntil.NOW))
+            report = await (unless(is_needless, read) if may_leave else read)
+            if report is not None:
+                self._learn(report)
 
     async def _sleep(self, pause: timedelta, why: str) -> bool:
         """Sleep until `pause` is over (False) or something needs attention (True)."""
@@ -302,6 +316,10 @@ class ChildOrder:
             return self._is_terminal() or context.is_cancelled() or context.should_hand_over()
 
         return await wait_until(needs_attention, min(pause, self._time_left()), why)
+
+    def _is_wanted_back(self) -> bool:
+        look_at = self._context.look_at
+        return look_at is not None and workflow.now() >= look_at
 
     async def _read(self, until: ports.ReadUntil) -> ChildReport:
         return await ports.read_child(
@@ -350,23 +368,6 @@ class ChildOrder:
 
     def _change(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # checked by tests
-
-
-async def wait_until(condition: Callable[[], bool], pause: timedelta, why: str) -> bool:
-    """Wait for the condition on a durable timer; False when the time was up first."""
-    if condition():
-        return True
-    if pause <= timedelta(0):
-        return False
-    try:
-        await workflow.wait_condition(condition, timeout=pause, timeout_summary=why)
-    except TimeoutError:
-        return False
-    return True
-
-
-def _doubled(first: timedelta, longest: timedelta, times: int) -> timedelta:
-    return min(longest, first * (1 << min(times, _MAX_DOUBLINGS)))
 
 
 def _outcome_of_failure(error: ActivityError) -> SubmitOutcome:

@@ -30,6 +30,8 @@ class ChildState:
     attempt: int = 1
     epoch: str = ""
     waits: int = 0
+    read_at: datetime | None = None
+    """When it is read again in case a report was missed, while the parent looks in between."""
     report: ChildReport | None = None
     code: str = ""
     reason: str = ""

@@ -6,6 +6,7 @@ first error of a validation into a Denied, pydantic's own types included.
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
@@ -125,6 +126,21 @@ def _boolean(value: Any) -> bool:
     return value
 
 
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):  # our own message, read back
+        return value.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(_text(value))
+    except ValueError:
+        _refuse(DenialCode.INVALID_TYPE, "must be a time such as 2030-01-31T12:00:00Z")
+    if moment.tzinfo is None:
+        _refuse(DenialCode.INVALID_TYPE, "must name its offset, such as Z or +01:00")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        _refuse(DenialCode.OUT_OF_RANGE, "is too far away")
+
+
 _AS_TEXT = PlainSerializer(plain, return_type=str, when_used="json")
 _SCHEMA = WithJsonSchema(
     {
@@ -155,6 +171,10 @@ OrderId = Annotated[
 ]
 """An order to ask for: under a caller's own id, or a leg of an execution, such as arb-1:buy."""
 Text = Annotated[str, BeforeValidator(_text)]
+Moment = Annotated[
+    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A moment in UTC, written as RFC 3339 with its offset."""
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 

@@ -7,26 +7,32 @@ the code and the field, and never raises on bad input.
 
 import hashlib
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workflows.domain.denials import DenialCode, Denied
-from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import ChildType, OrderType, Side, TimeInForce
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import OrderType, Placement, Side, TimeInForce
 from workflows.domain.schedules import MAX_SLICES, CatchUp
+from workflows.domain.triggers import OnBlind, TriggerSource
 from workflows.fields import (
     Amount,
     Boolean,
     ExactDecimal,
     Identifier,
+    Moment,
     PositiveDecimal,
     Text,
     WholeNumber,
     denial_of,
     in_range,
 )
+from workflows.order_rules import check_combination
+from workflows.order_views import ChildView, IcebergProgress, StopProgress, TwapProgress
 from workflows.payloads import InvalidJsonError, strict_loads
+from workflows.steering_messages import ActionView
 
 MAX_CHILDREN_SHOWN = 20
 MAX_BODY_BYTES = 64 * 1024
@@ -38,6 +44,20 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class OnExhausted(StrEnum):
+    """What an exit does when its widest bound did not fill it."""
+
+    MARKET = "market"
+    ALARM = "alarm"
+
+
+class OnUnfilled(StrEnum):
+    """What becomes of a fired limit order that does not fill in time."""
+
+    MARKET = "market"
+    LEAVE = "leave"
+
+
 class OrderRequest(_Message):
     """A parent order as the caller asks for it. Quantities in base units, prices in quote."""
 
@@ -46,12 +66,12 @@ class OrderRequest(_Message):
     account: Identifier = Field("main", description="account at the exchange")
     exchange: Identifier = Field(description="a configured venue, e.g. binance")
     symbol: Text = Field(description="unified symbol, e.g. BTC/USDT")
-    side: Side
-    order_type: OrderType
+    side: Side = Field(description="buy or sell the base asset")
+    order_type: OrderType = Field(description="the workflow type implies it, StopOrder aside")
     quantity: PositiveDecimal = Field(description="base quantity")
     price: PositiveDecimal | None = Field(None, description="limit price")
-    time_in_force: TimeInForce = TimeInForce.GTC
-    post_only: Boolean = False
+    time_in_force: TimeInForce = Field(TimeInForce.GTC, description="how long it may rest")
+    post_only: Boolean = Field(False, description="only rest, never take")
     slippage_tolerance: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = Field(
         None, description="fraction; the worst price a marketable child may take from the touch"
     )
@@ -61,17 +81,107 @@ class OrderRequest(_Message):
     timeout_s: Annotated[ExactDecimal, in_range(Decimal("0.1"), _YEAR_S)] | None = Field(
         None, description="seconds; then cancel, settle and report expired"
     )
-    twap_slices: Annotated[WholeNumber, in_range(_ONE, Decimal(MAX_SLICES))] | None = None
+    twap_slices: Annotated[WholeNumber, in_range(_ONE, Decimal(MAX_SLICES))] | None = Field(
+        None, description="how many children at most; default TWAP_DEFAULT_SLICES"
+    )
     twap_interval: Annotated[ExactDecimal, in_range(Decimal("0.05"), _DAY_S)] | None = Field(
         None, description="seconds between slices; duration = slices x interval"
     )
-    size_jitter: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = None
-    time_jitter: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = None
+    size_jitter: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = Field(
+        None, description="random share by which slices differ; default 0"
+    )
+    time_jitter: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = Field(
+        None, description="random share of its window by which a slice is late; default 0"
+    )
     catch_up: CatchUp | None = Field(None, description="after a miss; default spread")
     catch_up_cap: Annotated[WholeNumber, in_range(_ONE, Decimal(100))] | None = Field(
         None, description="largest child as a multiple of the even slice; default 3"
     )
     end_sweep: Boolean | None = Field(None, description="last slice takes all; default true")
+    passive_fraction: Annotated[ExactDecimal, in_range(Decimal(0), _ONE)] | None = Field(
+        None, description="share of a slice's window in which it rests at the own touch; default 0"
+    )
+    max_participation: (
+        Annotated[ExactDecimal, in_range(Decimal("0.0001"), Decimal("0.9999"))] | None
+    ) = Field(None, description="largest share of the volume of all traders, ourselves included")
+    pause_shifts_end: Boolean | None = Field(
+        None, description="a pause moves the end; default false: the rest is caught up"
+    )
+    reduce_only: Boolean | None = Field(
+        None, description="never enlarge the strategy's position; default false"
+    )
+    start_at: Moment | None = Field(None, description="begin then, RFC 3339; default at once")
+    end_at: Moment | None = Field(None, description="end then, RFC 3339")
+    duration_s: Annotated[ExactDecimal, in_range(Decimal("0.1"), _YEAR_S)] | None = Field(
+        None, description="seconds of a twap, instead of slices x interval"
+    )
+    placement: Placement | None = Field(
+        None, description="who works hidden size and triggers; default auto: venue, else engine"
+    )
+    iceberg_visible_ratio: Annotated[ExactDecimal, in_range(Decimal("1E-9"), _ONE)] | None = Field(
+        None, description="shown share of the quantity; default 0.1"
+    )
+    iceberg_display: PositiveDecimal | None = Field(None, description="shown base quantity")
+    iceberg_variance: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = Field(
+        None, description="random share by which each tip differs; default 0"
+    )
+    iceberg_min_visible: PositiveDecimal | None = Field(None, description="smallest tip shown")
+    replenish_delay_s: Annotated[ExactDecimal, in_range(Decimal(0), _DAY_S)] | None = Field(
+        None, description="longest random pause before the next tip, seconds; default 0"
+    )
+    peg_offset: Annotated[ExactDecimal, in_range(Decimal(0), Decimal(10**9))] | None = Field(
+        None, description="distance from the own touch, quote units: the tip follows the market"
+    )
+    reprice_interval_s: Annotated[ExactDecimal, in_range(Decimal("0.1"), _DAY_S)] | None = Field(
+        None, description="shortest time between two prices of a resting child; default 5"
+    )
+    reprice_ticks: Annotated[WholeNumber, in_range(_ONE, Decimal(100_000))] | None = Field(
+        None, description="how far the touch must have moved, in ticks; default 1"
+    )
+    stop_price: PositiveDecimal | None = Field(None, description="trigger of a stop-loss")
+    take_profit_price: PositiveDecimal | None = Field(None, description="trigger of a take-profit")
+    oco_limit_price: PositiveDecimal | None = Field(
+        None, description="the limit leg of an oco, which takes the profit"
+    )
+    trailing_delta_bps: Annotated[WholeNumber, in_range(_ONE, Decimal(9_999))] | None = Field(
+        None, description="distance of a trailing stop from the best price, in bips"
+    )
+    activation_price: PositiveDecimal | None = Field(
+        None, description="where a trailing stop begins to follow; default at once"
+    )
+    trigger_source: TriggerSource | None = Field(
+        None, description="default: the venue's own where it keeps the order, else bid_ask"
+    )
+    confirm_n: Annotated[WholeNumber, in_range(_ONE, Decimal(1_000))] | None = Field(
+        None, description="prices in a row that must be at or through the trigger; default 1"
+    )
+    confirm_ms: Annotated[WholeNumber, in_range(Decimal(0), Decimal(600_000))] | None = Field(
+        None, description="how long they must have been; default 0"
+    )
+    stale_after_ms: Annotated[WholeNumber, in_range(Decimal(500), Decimal(600_000))] | None = Field(
+        None, description="a price older than this fires nothing; default 5000"
+    )
+    on_blind: OnBlind | None = Field(
+        None, description="hold (default) or exit when the price is not known"
+    )
+    max_slippage: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = Field(
+        None, description="how far through the touch an exit goes at first; default 0.005"
+    )
+    max_total_slippage: Annotated[ExactDecimal, in_range(Decimal(0), _HALF)] | None = Field(
+        None, description="how far it goes at last, from the first touch; default 0.05"
+    )
+    retry_ms: Annotated[WholeNumber, in_range(Decimal(50), Decimal(600_000))] | None = Field(
+        None, description="pause before an exit's rest is sent again; default 500"
+    )
+    on_exhausted: OnExhausted | None = Field(
+        None, description="beyond max_total_slippage: market (default) or alarm"
+    )
+    post_trigger_timeout_s: Annotated[ExactDecimal, in_range(Decimal("0.1"), _YEAR_S)] | None = (
+        Field(None, description="how long a fired limit rests before on_unfilled")
+    )
+    on_unfilled: OnUnfilled | None = Field(
+        None, description="a fired limit that is not filled in time: market or leave (default)"
+    )
 
     def body_hash(self) -> str:
         """SHA-256 of the order as validated, without its id: equal means the same order."""
@@ -79,19 +189,8 @@ class OrderRequest(_Message):
         return hashlib.sha256(body.encode()).hexdigest()
 
 
-_TWAP_FIELDS = (
-    "twap_slices",
-    "twap_interval",
-    "size_jitter",
-    "time_jitter",
-    "catch_up",
-    "catch_up_cap",
-    "end_sweep",
-)
-
-
-def parse_order(raw: bytes, *, order_type: OrderType | None = None) -> OrderRequest | Denied:
-    """An order request from JSON text; `order_type` is what the workflow type implies."""
+def parse_order(raw: bytes, *, order_types: tuple[OrderType, ...] = ()) -> OrderRequest | Denied:
+    """An order request from JSON text; `order_types` are those that the workflow type works."""
     if len(raw) > MAX_BODY_BYTES:
         return Denied(
             code=DenialCode.INVALID_INPUT, detail=f"an order has at most {MAX_BODY_BYTES} bytes"
@@ -100,93 +199,29 @@ def parse_order(raw: bytes, *, order_type: OrderType | None = None) -> OrderRequ
         value = strict_loads(raw)
     except InvalidJsonError as error:
         return Denied(code=error.code, detail=str(error))
-    return validate_order(value, order_type=order_type)
+    return validate_order(value, order_types=order_types)
 
 
-def validate_order(value: Any, *, order_type: OrderType | None = None) -> OrderRequest | Denied:
-    """An order request from parsed JSON (numbers exact), or the first thing wrong with it."""
+def validate_order(value: Any, *, order_types: tuple[OrderType, ...] = ()) -> OrderRequest | Denied:
+    """An order request from parsed JSON (numbers exact), or the first thing wrong with it.
+
+    Where there is one possible type only, the order need not name it.
+    """
     if not isinstance(value, dict):
         return Denied(code=DenialCode.INVALID_TYPE, detail="the order must be a JSON object")
-    if order_type is not None:
-        value = {"order_type": order_type, **value}
+    if len(order_types) == 1:
+        value = {"order_type": order_types[0], **value}
     try:
         request = OrderRequest.model_validate(value)
     except ValidationError as error:
         return denial_of(error)
-    if order_type is not None and request.order_type is not order_type:
+    if order_types and request.order_type not in order_types:
         return Denied(
             code=DenialCode.FIELD_NOT_ALLOWED,
             field="order_type",
-            detail=f"order_type must be {order_type} for this workflow",
+            detail=f"order_type must be {' or '.join(order_types)} for this workflow",
         )
-    return _check_combination(request) or request
-
-
-def _check_combination(request: OrderRequest) -> Denied | None:
-    """Fields that are fine alone and wrong together."""
-    kind = request.order_type
-    if kind is OrderType.LIMIT and request.price is None:
-        return _missing("price", "a limit order")
-    if kind is OrderType.MARKET and request.price is not None:
-        return _not_allowed("price", "a market order")
-    if kind is OrderType.LIMIT and request.slippage_tolerance is not None:
-        return _not_allowed("slippage_tolerance", "a limit order")
-    if kind is not OrderType.LIMIT and request.time_in_force is TimeInForce.FOK:
-        return _not_allowed("time_in_force", f"FOK with a {kind} order")
-    if kind is OrderType.TWAP and request.time_in_force is not TimeInForce.GTC:
-        return _not_allowed("time_in_force", "a twap order (its slices are IOC)")
-    if kind is OrderType.TWAP and request.timeout_s is not None:
-        return _not_allowed("timeout_s", "a twap order (its duration is slices x interval)")
-    if request.post_only and kind is not OrderType.LIMIT:
-        return _not_allowed("post_only", f"a {kind} order")
-    if request.post_only and request.time_in_force is not TimeInForce.GTC:
-        return _not_allowed("post_only", request.time_in_force)
-    if kind is not OrderType.TWAP:
-        for name in _TWAP_FIELDS:
-            if getattr(request, name) is not None:
-                return _not_allowed(name, f"a {kind} order")
-    return None
-
-
-def _missing(name: str, what: str) -> Denied:
-    return Denied(
-        code=DenialCode.MISSING_FIELD, field=name, detail=f"{name} is required for {what}"
-    )
-
-
-def _not_allowed(name: str, what: str) -> Denied:
-    return Denied(
-        code=DenialCode.FIELD_NOT_ALLOWED, field=name, detail=f"{name} is not allowed with {what}"
-    )
-
-
-class ChildView(_Message):
-    """One child order, as shown to people and services."""
-
-    index: int
-    client_order_id: str
-    venue_order_id: str | None = None
-    status: ChildStatus
-    child_type: ChildType
-    quantity: Amount
-    price: Amount | None = None
-    filled_quantity: Amount = Decimal(0)
-    average_price: Amount | None = None
-    attempt: int = 1
-    reason: str = ""
-
-
-class TwapProgress(_Message):
-    """Where a TWAP is in its schedule. Times are UTC, RFC 3339."""
-
-    slices_planned: int
-    slices_done: int = Field(description="slices whose window was used or has passed")
-    slices_sent: int = Field(description="slices that sent a child order")
-    slices_filled: int = Field(description="sent slices that filled completely")
-    slices_late: int = Field(description="slices that passed while no worker was there")
-    next_slice_at: str | None = None
-    spacing_s: Amount
-    percent: Amount = Field(description="filled quantity in percent of the order")
+    return check_combination(request) or request
 
 
 class OrderSnapshot(_Message):
@@ -212,6 +247,9 @@ class OrderSnapshot(_Message):
     children: tuple[ChildView, ...] = Field((), description="the newest children, oldest first")
     children_total: int = 0
     twap: TwapProgress | None = None
+    iceberg: IcebergProgress | None = None
+    stop: StopProgress | None = None
+    actions: tuple[ActionView, ...] = Field((), description="who steered it, newest last")
     created_at: str | None = None
     updated_at: str | None = None
 

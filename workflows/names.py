@@ -11,6 +11,11 @@ ACCEPT = "accept"
 CANCEL = "cancel"
 PROGRESS = "progress"
 EXECUTION_REPORT = "execution_report"
+PAUSE = "pause"
+RESUME = "resume"
+AMEND = "amend"
+PRICE_TRIGGER = "price_trigger"
+WATCH_ARMED = "watch_armed"
 
 STRATEGY_ID = SearchAttributeKey.for_keyword("StrategyId")
 EXCHANGE = SearchAttributeKey.for_keyword("Exchange")
@@ -41,6 +46,21 @@ def venue_data_queue(venue: str, account: str) -> str:
 def account_feed_id(venue: str, account: str) -> str:
     """Workflow id of the one feed of an account; ':' keeps it apart from every order id."""
     return f"account-feed:{venue}:{account}"
+
+
+def price_watch_id(venue: str, symbol: str) -> str:
+    """Workflow id of the one watch of a symbol's prices at a venue, whatever waits for them."""
+    return f"price-watch:{venue}:{symbol}"
+
+
+def watch_id(order_id: str, index: int) -> str:
+    """Id of an order's trigger; a trigger that is armed anew has the next index."""
+    return f"{order_id}/{index}"
+
+
+def preview_id(order_id: str) -> str:
+    """Workflow id of the preview of an order that would have this id."""
+    return f"preview:{order_id}"
 
 
 def leg_order_id(execution_id: str, leg: str) -> str:

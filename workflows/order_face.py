@@ -20,9 +20,11 @@ from workflows.child_state import ChildState, read_report
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus, move_parent
 from workflows.domain.orders import OrderType
-from workflows.messages import OrderRequest, OrderSnapshot, TwapProgress, cancel_reason
+from workflows.domain.reports import ChildReport
+from workflows.messages import OrderRequest, OrderSnapshot, cancel_reason
 from workflows.order_state import (
     ParentState,
+    Progress,
     Totals,
     continued_state,
     details_of,
@@ -37,7 +39,8 @@ _CANCEL_ANSWER_WITHIN = timedelta(seconds=5)
 class OrderFace(ABC):
     """The state of one order, and what callers and people see of it."""
 
-    ORDER_TYPE: ClassVar[OrderType]
+    ORDER_TYPES: ClassVar[tuple[OrderType, ...]]
+    """The types of order that the workflow type works."""
 
     def __init__(self, raw: RawValue | None) -> None:
         info = workflow.info()
@@ -51,17 +54,18 @@ class OrderFace(ABC):
         self._stored: OrderSnapshot | None = None
         self._hands_over = False
 
-    def twap_progress(self) -> TwapProgress | None:
-        """The schedule's progress, for strategies that have one."""
-        return None
+    def strategy_progress(self) -> Progress:
+        """Where the strategy is, for those that have more to tell than their fills."""
+        return Progress()
 
     # --- state ----------------------------------------------------------------------------------
 
     @property
     def request(self) -> OrderRequest:
-        """What the caller asked for."""
-        assert self.state.request is not None, "an accepted order has its request"
-        return self.state.request
+        """What the caller asked for, amendments applied."""
+        wanted = self.state.wanted
+        assert wanted is not None, "an accepted order has its request"
+        return wanted
 
     @property
     def order_id(self) -> str:
@@ -106,6 +110,11 @@ class OrderFace(ABC):
         self._change(status=move_parent(self.state.status, status), reason=reason)
         self._show()
 
+    def become_live(self, status: OrderStatus, reason: str = "") -> None:
+        """As `become`, for states that a cancel overtakes: once it was asked for, nothing moves."""
+        if not self.is_cancelled():
+            self.become(status, reason)
+
     def _cancel_reason(self) -> str:
         return self.state.cancelled_because or workflow.cancellation_reason() or "user_request"
 
@@ -131,11 +140,16 @@ class OrderFace(ABC):
         return snapshot_of(
             self.state,
             order_id=self.order_id,
-            order_type=self.ORDER_TYPE,
+            order_type=self._order_type(),
             live=self.live,
-            twap=self.twap_progress() if self.state.twap and self.state.request else None,
+            progress=self.strategy_progress() if self.state.request else Progress(),
             updated_at=self._updated_at,
         )
+
+    def _order_type(self) -> OrderType | None:
+        if self.state.request is not None:
+            return self.state.request.order_type
+        return self.ORDER_TYPES[0] if len(self.ORDER_TYPES) == 1 else None
 
     def _index(self) -> None:
         request = self.request
@@ -160,7 +174,7 @@ class OrderFace(ABC):
     async def accept(self, order: RawValue | None = None) -> OrderSnapshot:
         """Wait for the verdict. With an order, deny a body other than the running one's."""
         await workflow.wait_condition(lambda: self.state.status is not OrderStatus.PENDING)
-        if order is None or is_same_order(order, self.ORDER_TYPE, self.state.request):
+        if order is None or is_same_order(order, self.ORDER_TYPES, self.state.request):
             return self.snapshot()
         return OrderSnapshot(
             order_id=self.order_id,
@@ -202,6 +216,18 @@ class OrderFace(ABC):
         if self._child is not None:
             self._child.on_report(known)
             self._show()
+        else:
+            self._keep_for_later(known)
+
+    def _keep_for_later(self, report: ChildReport) -> None:
+        """A continued run may hear of its child before it works it."""
+        child = self.state.child
+        if child is None or child.intent.client_order_id != report.client_order_id:
+            return
+        if workflow.patched("early-reports"):
+            known = child.report
+            merged = report if known is None else known.merged(report)
+            self._change(child=replace(child, report=merged))
 
     def _request_cancel(self, request: RawValue | None) -> None:
         if self.state.cancelled_because is None and not self.state.status.is_terminal:

@@ -7,7 +7,9 @@ snapshot or text out.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -22,17 +24,15 @@ from workflows.domain.orders import (
     ChildIntent,
     ChildType,
     OrderType,
+    Placement,
     TimeInForce,
     client_order_id,
 )
 from workflows.domain.reports import ChildReport
-from workflows.messages import (
-    MAX_CHILDREN_SHOWN,
-    ChildView,
-    OrderRequest,
-    OrderSnapshot,
-    TwapProgress,
-)
+from workflows.domain.triggers import Fired, Flag, TriggerSpec, TriggerState
+from workflows.messages import MAX_CHILDREN_SHOWN, OrderRequest, OrderSnapshot
+from workflows.order_views import ChildView, IcebergProgress, StopProgress, TwapProgress
+from workflows.steering_messages import ActionView
 
 AVERAGE_UNIT = Decimal("1E-12")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,6 +75,86 @@ class TwapState:
     filled: int = 0
     late: int = 0
     residual_reason: str = ""
+    segment: int = 0
+    """How often the plan was made anew; the fields below say what the present one plans."""
+    slices_before: int = 0
+    executed_before: Decimal = Decimal(0)
+    total: Decimal | None = None
+    duration_s: Decimal | None = None
+    interval_s: Decimal | None = None
+    limited: int = 0
+    executed_at_slice: Decimal = Decimal(0)
+    """Executed when the last slice began: since then it is our part of the market's volume."""
+    filter_rejections: int = 0
+    slice_lots: int = 0
+    """What the slice that is being worked shall trade; 0 between slices."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IcebergState:
+    """Where an iceberg is. `tip_lots` is the size of the tip that is worked, 0 between tips."""
+
+    placement: Placement
+    step: Decimal
+    display: Decimal
+    min_visible_lots: int
+    tips: int = 0
+    tips_filled: int = 0
+    tip_lots: int = 0
+    executed_before_tip: Decimal = Decimal(0)
+    next_tip_at: datetime | None = None
+    retries: int = 0
+    """Refusals in a row; trying again waits longer each time."""
+    residual_reason: str = ""
+    code: str = ""
+    """Of the last refusal, ours or the venue's."""
+
+
+class StopPhase(StrEnum):
+    """Where a protective order is."""
+
+    WAITING = "waiting"
+    ARMED = "armed"
+    FIRED = "fired"
+    DISARMED = "disarmed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopState:
+    """Where a protective order is; `watch_index` counts how often its trigger was armed anew."""
+
+    placement: Placement
+    spec: TriggerSpec
+    step: Decimal
+    tick: Decimal
+    phase: StopPhase = StopPhase.WAITING
+    watch_index: int = 0
+    watched: TriggerState | None = None
+    fired: Fired | None = None
+    flags: tuple[Flag, ...] = ()
+    is_blind: bool = False
+    tries: int = 0
+    first_touch: Decimal | None = None
+    """What the market was when the exit began; its bounds are measured from there."""
+    market_tries: int = 0
+    has_alarmed: bool = False
+    rests_since: datetime | None = None
+    has_rested: bool = False
+    """The limit order of the fired trigger had its time."""
+    is_alone: bool = False
+    """The limit leg of an OCO is gone, and not by our doing: the stop stands guard alone."""
+    residual_reason: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What of the request was changed since; None for what was not."""
+
+    price: Decimal | None = None
+    quantity: Decimal | None = None
+    end_at: datetime | None = None
+    max_participation: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +176,34 @@ class ParentState:
     children_total: int = 0
     recent: tuple[ChildView, ...] = ()
     twap: TwapState | None = None
+    iceberg: IcebergState | None = None
+    stop: StopState | None = None
+    amended: Amendment | None = None
+    paused_since: datetime | None = None
+    actions: tuple[ActionView, ...] = ()
+    actions_total: int = 0
+
+    @property
+    def wanted(self) -> OrderRequest | None:
+        """The request as it is now, amendments applied."""
+        if self.request is None or self.amended is None:
+            return self.request
+        changes = {
+            name: value for name in _AMENDABLE if (value := getattr(self.amended, name)) is not None
+        }
+        return self.request.model_copy(update=changes)
+
+
+_AMENDABLE = ("price", "quantity", "end_at", "max_participation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where the strategy is, for the one that the order has."""
+
+    twap: TwapProgress | None = None
+    iceberg: IcebergProgress | None = None
+    stop: StopProgress | None = None
 
 
 def continued_state(raw: RawValue | None) -> ParentState | None:
@@ -118,8 +226,9 @@ def next_intent(
     price: Decimal | None,
     time_in_force: TimeInForce,
     post_only: bool = False,
+    **native: Any,
 ) -> ChildIntent:
-    """The next child order of a parent, named by its index."""
+    """The next child order of a parent, named by its index; `native` are its optional fields."""
     request, index = state.request, state.children_total
     assert request is not None, "an accepted order has its request"
     return ChildIntent(
@@ -136,6 +245,8 @@ def next_intent(
         price=price,
         time_in_force=time_in_force,
         post_only=post_only,
+        reduce_only=bool(request.reduce_only),
+        **native,
     )
 
 
@@ -167,6 +278,8 @@ def view_of(child: ChildState) -> ChildView:
         child_type=intent.child_type,
         quantity=intent.quantity,
         price=intent.price,
+        trigger_price=intent.trigger_price,
+        display_quantity=intent.display_quantity,
         filled_quantity=child.executed_quantity,
         average_price=average_price(report.filled_quote, filled) if report else None,
         attempt=child.attempt,
@@ -178,13 +291,13 @@ def snapshot_of(
     state: ParentState,
     *,
     order_id: str,
-    order_type: OrderType,
+    order_type: OrderType | None,
     live: ChildState | None,
-    twap: TwapProgress | None,
+    progress: Progress,
     updated_at: datetime,
 ) -> OrderSnapshot:
     """The order as the public message; only its id and verdict while it could not be read."""
-    request, totals = state.request, totals_of(state, live)
+    request, totals = state.wanted, totals_of(state, live)
     children = (*state.recent, view_of(live)) if live else state.recent
     known = OrderSnapshot(
         order_id=order_id,
@@ -213,7 +326,10 @@ def snapshot_of(
             "fees": totals.fees,
             "children": children[-MAX_CHILDREN_SHOWN:],
             "children_total": state.children_total,
-            "twap": twap,
+            "twap": progress.twap,
+            "iceberg": progress.iceberg,
+            "stop": progress.stop,
+            "actions": state.actions,
         }
     )
 
@@ -229,6 +345,21 @@ def details_of(now: OrderSnapshot) -> str:
         )
     if now.twap is not None:
         lines.append(f"slice {now.twap.slices_done} of {now.twap.slices_planned}")
+    if now.iceberg is not None:
+        lines.append(f"tip {now.iceberg.tips_shown}, hidden {now.iceberg.hidden_quantity:f}")
+    if now.stop is not None:
+        lines.append(_stop_line(now.stop))
     if now.code is not None:
         lines.append(f"`{now.code}`")
+    lines += [
+        f"- {action.at}: {action.kind} by {action.requested_by} {action.detail}".rstrip()
+        for action in now.actions
+    ]
     return "\n\n".join(lines)
+
+
+def _stop_line(stop: StopProgress) -> str:
+    where = "" if stop.trigger_price is None else f" at {stop.trigger_price:f}"
+    flags = f" ({', '.join(stop.flags)})" if stop.flags else ""
+    guard = "" if stop.is_protected else ", position unprotected"
+    return f"trigger {stop.phase}{where}, {stop.placement}{guard}{flags}"

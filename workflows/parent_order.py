@@ -1,7 +1,8 @@
 """What every parent order does, whatever its strategy: accept, work children, end.
 
-The Temporal side stays here and in `order_face` (state, handlers, what people see): Temporal's
-own cancellation, continue-as-new. A strategy implements `trade` and, where it has one, `plan`.
+The Temporal side stays here, in `order_face` and in `steering` (state, handlers, what people see):
+Temporal's own cancellation, continue-as-new. A strategy implements `trade` and, where it has one,
+`plan`.
 
 Two rules hold it together. The protocol runs shielded (`shielded`), and every kind of cancel only
 sets one flag: nothing is torn in the middle. And the whole state is one model, `ParentState`, so
@@ -10,6 +11,7 @@ that a new run goes on where the old one was.
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,14 +33,14 @@ from workflows.messages import (
     OrderRequest,
     OrderSnapshot,
 )
-from workflows.order_face import OrderFace
 from workflows.order_state import view_of
 from workflows.shielded import run_to_its_end
+from workflows.steering import SteeredOrder
 
 _REPRICE_WITHIN = timedelta(seconds=5)
 
 
-class ParentOrder(OrderFace, ABC):
+class ParentOrder(SteeredOrder, ABC):
     """Base of the order workflows; see the module's docstring."""
 
     def __init__(self, raw: RawValue | None) -> None:
@@ -107,7 +109,7 @@ class ParentOrder(OrderFace, ABC):
         """Leave the state accepted, denied, or with the end that is stored under this id."""
         created_at = self.state.created_at
         admission = await admit(
-            self._raw, self.ORDER_TYPE, created_at, self.plan, self.first_reservation
+            self._raw, self.ORDER_TYPES, created_at, self.plan, self.first_reservation
         )
         self._reserved = admission.reserved
         self._change(request=admission.request, terms=admission.terms)
@@ -128,12 +130,26 @@ class ParentOrder(OrderFace, ABC):
     # --- children -------------------------------------------------------------------------------
 
     async def work_child(
-        self, state: ChildState, expires_at: datetime | None, *, may_hand_over: bool = False
+        self,
+        state: ChildState,
+        expires_at: datetime | None,
+        *,
+        may_hand_over: bool = False,
+        look_at: datetime | None = None,
+        until: Callable[[], bool] = lambda: False,
     ) -> ChildState:
-        """Work one child. It is kept in the state while live, and folded into totals after."""
+        """Work one child. It is kept in the state while live, and folded into totals after.
+
+        It is taken off the venue when `until` holds. A child that still rests is answered when
+        the run must end (`may_hand_over`), or at `look_at`: work it on with the same call.
+        """
         if state.intent.child_index == self.state.children_total:
             self._change(children_total=self.state.children_total + 1)
-        self._child = ChildOrder(state, self._context(expires_at, may_hand_over=may_hand_over))
+        context = self._context(expires_at, may_hand_over=may_hand_over)
+        self._child = ChildOrder(
+            state,
+            replace(context, look_at=look_at, is_cancelled=lambda: self.is_cancelled() or until()),
+        )
         self._change(child=state)
         if self.state.status is OrderStatus.ACCEPTED:
             self.become(OrderStatus.WORKING)
@@ -181,6 +197,10 @@ class ParentOrder(OrderFace, ABC):
         """Wait for the missing fills of children that ended before them."""
         if self.state.unsettled:
             self.become(OrderStatus.SETTLING)
+        await self.count_fills()
+
+    async def count_fills(self) -> None:
+        """As `settle_children`, for an order that goes on."""
         while self.state.unsettled:
             first, *rest = self.state.unsettled
             settled = await ChildOrder(first, self._context(None)).settle()
@@ -193,6 +213,15 @@ class ParentOrder(OrderFace, ABC):
             view_of(child) if view.index == index else view for view in self.state.recent
         )
         self._change(recent=recent)
+
+    async def wait_for_price(self, why: str) -> None:
+        """Show that the order waits for a price, in the ledger too; its next child ends that."""
+        is_new = self.state.status is not OrderStatus.WAITING_PRICE
+        self.become_live(OrderStatus.WAITING_PRICE, why)
+        if is_new and not self.is_cancelled() and self.terms.tells_waiting:
+            await ports.save_order(
+                ports.SaveOrder(snapshot=self.snapshot(), status=OrderStatus.WAITING_PRICE)
+            )
 
     # --- the end --------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_extra_args=[
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingMaxSkipPerSession=100000",
             *tuning_arguments(),
         ],
     )
@@ -60,6 +62,13 @@ async def engine_on(
                     world.give_up,
                     world.save_order,
                     world.read_market,
+                    world.record_action,
+                    world.read_protected,
+                    world.check_order,
+                    world.raise_alarm,
+                    world.arm_watch,
+                    world.disarm_watch,
+                    world.read_watch,
                 ],
                 workflow_runner=sandbox(),
             )
@@ -76,7 +85,13 @@ async def engine_on(
             Worker(
                 client,
                 task_queue=names.venue_data_queue("binance", "main"),
-                activities=[world.read_market, world.read_child, world.resolve],
+                activities=[
+                    world.read_market,
+                    world.read_child,
+                    world.resolve,
+                    world.read_view,
+                    world.read_volume,
+                ],
             )
         )
         yield

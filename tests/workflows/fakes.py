@@ -11,7 +11,9 @@ from decimal import Decimal
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from workflows.domain.books import Book, Level
 from workflows.domain.denials import Denied
+from workflows.domain.fees import Fees
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import (
@@ -21,31 +23,57 @@ from workflows.domain.reports import (
     SubmitOutcome,
     VenueStatus,
 )
+from workflows.domain.triggers import Fired, TriggerState
 from workflows.messages import OrderSnapshot
 from workflows.ports import (
     AcceptOrder,
+    ArmWatch,
     CancelChild,
+    Checked,
+    CheckOrder,
     EngineTerms,
+    FiredWatch,
+    FollowedPrices,
+    FollowPrices,
     GivenUp,
     GiveUp,
     LedgerPort,
     MarketRequest,
     MarketSnapshot,
+    MarketVolume,
     OpenedOrder,
     OpenKind,
     OpenOrder,
+    Portfolio,
+    PortfolioRequest,
+    PricesPort,
+    Protected,
+    ProtectRequest,
+    RaiseAlarm,
     ReadChild,
     ReadUntil,
+    RecordAction,
+    RecordedAction,
     Reserve,
     Reserved,
     Resolve,
     Resolved,
     SavedOrder,
     SaveOrder,
+    SteeringPort,
     Submit,
     VenueDataPort,
     VenuePort,
+    VenueView,
     Verdict,
+    ViewRequest,
+    ViewsPort,
+    ViewsRequest,
+    VolumeRequest,
+    WatchName,
+    WatchPort,
+    WatchStatus,
+    WatchView,
 )
 
 Answer = Callable[["FakeWorld", ChildIntent], SubmitOutcome]
@@ -70,6 +98,8 @@ TERMS = EngineTerms(
     schedule_to_start_s=Decimal(1),
     submit_timeout_s=Decimal(8),
     glances=True,
+    tells_waiting=True,
+    reads_aside=True,
 )
 
 
@@ -142,7 +172,9 @@ def not_sent(code: str) -> Answer:
 
 
 @dataclass
-class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
+class FakeWorld(
+    VenuePort, VenueDataPort, LedgerPort, SteeringPort, WatchPort, PricesPort, ViewsPort
+):
     """What happened is in the lists; what shall happen is in the scripts."""
 
     script: list[Answer] = field(default_factory=list)
@@ -158,6 +190,7 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     reserve_denials: list[Denied | None] = field(default_factory=list)
     market_fails: bool = False
     reads_fail: bool = False
+    reads_hang: bool = False
     reserve_fails: bool = False
     before_save: Callable[[], Awaitable[None]] | None = None
     saved_before: OrderSnapshot | None = None
@@ -173,6 +206,15 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     reads: list[ReadChild] = field(default_factory=list)
     opened: list[OpenOrder] = field(default_factory=list)
     saved: list[OrderSnapshot] = field(default_factory=list)
+    actions: list[RecordAction] = field(default_factory=list)
+    action_denial: Denied | None = None
+    watches: dict[str, WatchView] = field(default_factory=dict)
+    armed: list[ArmWatch] = field(default_factory=list)
+    free_position: Decimal = Decimal(-10)
+    volumes: list[VolumeRequest] = field(default_factory=list)
+    volume: Decimal = Decimal(1000)
+    check_denial: Denied | None = None
+    alarms: list[RaiseAlarm] = field(default_factory=list)
     reports: dict[str, ChildReport] = field(default_factory=dict)
     intents: dict[str, ChildIntent] = field(default_factory=dict)
 
@@ -211,6 +253,8 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
     @activity.defn(name="read_child")
     async def read_child(self, request: ReadChild) -> ChildReport:
         self.reads.append(request)
+        if self.reads_hang and request.until is ReadUntil.NOW:
+            await asyncio.sleep(3_600)
         if self.reads_fail:
             raise ApplicationError("no answer", type="VenueUnavailable")
         report = self.reports[request.intent.client_order_id]
@@ -266,3 +310,86 @@ class FakeWorld(VenuePort, VenueDataPort, LedgerPort):
             await self.before_save()
         self.saved.append(request.snapshot)
         return SavedOrder(stored=self.saved_before)
+
+    # --- steering, triggers, prices -------------------------------------------------------------
+
+    @activity.defn(name="record_action")
+    async def record_action(self, request: RecordAction) -> RecordedAction:
+        self.actions.append(request)
+        return RecordedAction(denied=self.action_denial)
+
+    @activity.defn(name="read_protected")
+    async def read_protected(self, request: ProtectRequest) -> Protected:
+        return Protected(position=self.free_position, free=self.free_position)
+
+    @activity.defn(name="check_order")
+    async def check_order(self, request: CheckOrder) -> Checked:
+        return Checked(terms=TERMS, denied=self.check_denial)
+
+    @activity.defn(name="raise_alarm")
+    async def raise_alarm(self, alarm: RaiseAlarm) -> None:
+        self.alarms.append(alarm)
+
+    @activity.defn(name="arm_watch")
+    async def arm_watch(self, request: ArmWatch) -> WatchView:
+        self.armed.append(request)
+        new = WatchView(
+            watch_id=request.watch_id,
+            status=WatchStatus.ARMED,
+            state=request.state or TriggerState(),
+        )
+        return self.watches.setdefault(request.watch_id, new)
+
+    @activity.defn(name="disarm_watch")
+    async def disarm_watch(self, request: WatchName) -> WatchView:
+        known = self.watches[request.watch_id]
+        if known.status is WatchStatus.ARMED:
+            known = replace(known, status=WatchStatus.DISARMED)
+            self.watches[request.watch_id] = known
+        return known
+
+    @activity.defn(name="read_watch")
+    async def read_watch(self, request: WatchName) -> WatchView:
+        return self.watches[request.watch_id]
+
+    def fires(self, watch_id: str, price: str) -> FiredWatch:
+        """The follower fires this watch; the answer is what it then signals."""
+        fired = Fired(price=Decimal(price), at_ms=1_000)
+        known = self.watches[watch_id]
+        self.watches[watch_id] = replace(known, status=WatchStatus.FIRED, fired=fired)
+        return FiredWatch(watch_id=watch_id, fired=fired)
+
+    @activity.defn(name="follow_prices")
+    async def follow_prices(self, request: FollowPrices) -> FollowedPrices:
+        return FollowedPrices(is_idle=True)
+
+    @activity.defn(name="read_volume")
+    async def read_volume(self, request: VolumeRequest) -> MarketVolume:
+        self.volumes.append(request)
+        return MarketVolume(volume=self.volume)
+
+    @activity.defn(name="glance_at_views")
+    async def glance_at_views(self, request: ViewsRequest) -> tuple[VenueView, ...]:
+        return tuple([await self.read_view(view) for view in request.views])
+
+    @activity.defn(name="read_portfolio")
+    async def read_portfolio(self, request: PortfolioRequest) -> Portfolio:
+        raise ApplicationError("no portfolio here", non_retryable=True)
+
+    @activity.defn(name="read_view")
+    async def read_view(self, request: ViewRequest) -> VenueView:
+        if self.market_fails or self.quote is None:
+            raise ApplicationError("no answer", type="VenueUnavailable")
+        return VenueView(
+            venue=request.venue,
+            account=request.account,
+            symbol=request.symbol,
+            instrument=self.instrument,
+            book=Book(
+                bids=(Level(price=self.quote.bid, quantity=Decimal(5)),),
+                asks=(Level(price=self.quote.ask, quantity=Decimal(5)),),
+                read_at_ms=0,
+            ),
+            fees=Fees(maker=Decimal("0.001"), taker=Decimal("0.001"), buys_pay_base=True),
+            free={},
+        )

@@ -18,9 +18,11 @@ from workflows.payloads import DATA_CONVERTER
 
 FOLDER = Path(__file__).resolve().parents[1] / "histories"
 FILES = sorted(FOLDER.glob("*/*.json"))
-FORMS = sorted({path.parent for path in FILES})
-"""One folder for each form that histories have had, oldest first."""
-NEWER_TYPES = {"Arbitrage": "03-executions", "Rebalance": "03-executions"}
+FORMS = sorted({path.parent.name for path in FILES})
+"""One folder for each form that histories have had, oldest first; or for what was new."""
+NEWER_TYPES = dict.fromkeys(("Arbitrage", "Rebalance"), "03-executions") | dict.fromkeys(
+    ("IcebergOrder", "StopOrder", "PreviewOrder", "PriceWatch"), "04-steered"
+)
 """Workflow types that were not there from the beginning, and the first form that has them."""
 PROCESS = re.compile(r"\b\d+@")
 
@@ -51,31 +53,34 @@ async def test_it_replays(path):
     assert await replay(history_of(path)) is None
 
 
-@pytest.mark.parametrize("name", ["market.filled", "arbitrage.completed", "rebalance.completed"])
-async def test_a_history_of_other_decisions_does_not_replay(name):
-    history = history_of(FORMS[-1] / f"{name}.json")
+@pytest.mark.parametrize(
+    ("name", "activity"),
+    [
+        ("market.filled", "submit"),
+        ("arbitrage.completed", "submit"),
+        ("rebalance.completed", "submit"),
+        ("iceberg.engine", "submit"),
+        ("stop.loss_native", "submit"),
+        ("twap.participation", "read_volume"),
+        ("preview.twap", "read_view"),
+        ("price_watch.idle", "follow_prices"),
+    ],
+)
+async def test_a_history_of_other_decisions_does_not_replay(name, activity):
+    history = history_of([path for path in FILES if path.stem == name][-1])
     for event in history["events"]:
         scheduled = event.get("activityTaskScheduledEventAttributes", {})
-        if scheduled.get("activityType", {}).get("name") == "submit":
-            scheduled["activityType"]["name"] = "submit_twice"
+        if scheduled.get("activityType", {}).get("name") == activity:
+            scheduled["activityType"]["name"] = "another"
     assert await replay(history) is not None
 
 
-@pytest.mark.parametrize("folder", FORMS, ids=lambda it: it.name)
-def test_every_workflow_type_has_a_history_of_each_form(folder):
-    files = (path for path in FILES if path.parent == folder)
-    recorded = {started(history_of(path))["workflowType"]["name"] for path in files}
-    assert recorded == types_of(folder.name)
-
-
-def types_of(form: str) -> set[str]:
-    """The workflow types that there were when histories had this form."""
-    known = {workflow.__name__ for workflow in WORKFLOWS}
-    return {name for name in known if NEWER_TYPES.get(name, "") <= form}
-
-
-def test_the_newest_form_has_every_workflow_type():
-    assert types_of(FORMS[-1].name) == {workflow.__name__ for workflow in WORKFLOWS}
+def test_every_workflow_type_has_a_history_of_the_first_form_that_has_it():
+    first: dict[str, str] = {}
+    for path in FILES:
+        first.setdefault(started(history_of(path))["workflowType"]["name"], path.parent.name)
+    known = (workflow.__name__ for workflow in WORKFLOWS)
+    assert first == {name: NEWER_TYPES.get(name, FORMS[0]) for name in known}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -7,12 +7,31 @@ Prices that we derive are rounded to the safe side.
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 
 from workflows.domain.exact import exact, is_multiple, times
 from workflows.domain.orders import Side
 
 _HALF = Decimal("0.5")
+
+
+class Native(StrEnum):
+    """What a venue can work by itself."""
+
+    ICEBERG = "iceberg"
+    STOP = "stop"
+    """Stop-loss and take-profit, by the last trade, as market or limit orders."""
+    TRAILING = "trailing"
+    OCO = "oco"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingBounds:
+    """Least and largest trailing delta that a venue takes, in bips."""
+
+    least: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +48,14 @@ class Instrument:
     max_quantity: Decimal | None
     min_notional: Decimal
     is_trading: bool
+    natives: tuple[Native, ...] = ()
+    iceberg_parts: int | None = None
+    """Most parts of a native iceberg, its shown one included."""
+    has_mark_price: bool = False
+    """The venue may tell a mark and an index price of this symbol."""
+    trailing_above: TrailingBounds | None = None
+    """Of triggers above the market: stops of buys, take-profits of sells."""
+    trailing_below: TrailingBounds | None = None
 
     @property
     def has_valid_rules(self) -> bool:

@@ -15,6 +15,7 @@ class OrderStatus(StrEnum):
     PENDING = "pending"
     ACCEPTED = "accepted"
     WORKING = "working"
+    PAUSED = "paused"
     WAITING_PRICE = "waiting_price"
     CANCELLING = "cancelling"
     SETTLING = "settling"
@@ -41,7 +42,7 @@ _TERMINAL = frozenset(
         OrderStatus.FAILED,
     }
 )
-_LIVE = (OrderStatus.WORKING, OrderStatus.WAITING_PRICE)
+_LIVE = (OrderStatus.WORKING, OrderStatus.WAITING_PRICE, OrderStatus.PAUSED)
 _ENDS = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.FAILED)
 
 PARENT_TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
@@ -52,6 +53,7 @@ PARENT_TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     ),
     OrderStatus.WORKING: frozenset(
         {
+            OrderStatus.PAUSED,
             OrderStatus.WAITING_PRICE,
             OrderStatus.CANCELLING,
             OrderStatus.SETTLING,
@@ -60,8 +62,26 @@ PARENT_TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
             *_ENDS,
         }
     ),
+    OrderStatus.PAUSED: frozenset(
+        {
+            OrderStatus.WORKING,
+            OrderStatus.WAITING_PRICE,
+            OrderStatus.CANCELLING,
+            OrderStatus.SETTLING,
+            *_ENDS,
+        }
+    ),
+    # rejected, denied: the order that a trigger fired was refused
     OrderStatus.WAITING_PRICE: frozenset(
-        {OrderStatus.WORKING, OrderStatus.CANCELLING, OrderStatus.SETTLING, *_ENDS}
+        {
+            OrderStatus.WORKING,
+            OrderStatus.PAUSED,
+            OrderStatus.CANCELLING,
+            OrderStatus.SETTLING,
+            OrderStatus.REJECTED,
+            OrderStatus.DENIED,
+            *_ENDS,
+        }
     ),
     # filled out of cancelling: the fill won the race against the cancel
     OrderStatus.CANCELLING: frozenset(

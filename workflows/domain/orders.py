@@ -17,6 +17,11 @@ class Side(StrEnum):
         """+1 for a buy, -1 for a sell: the direction of the base position."""
         return 1 if self is Side.BUY else -1
 
+    @property
+    def opposite(self) -> "Side":
+        """The side that this one trades against."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
 
 class OrderType(StrEnum):
     """What the user asks for; the names are also the `order_type` field of a request."""
@@ -24,6 +29,30 @@ class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     TWAP = "twap"
+    ICEBERG = "iceberg"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TRAILING_STOP = "trailing_stop"
+    OCO = "oco"
+
+    @property
+    def is_triggered(self) -> bool:
+        """True for orders that wait for a price before they trade."""
+        return self in _TRIGGERED
+
+
+_TRIGGERED = frozenset(
+    {OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP, OrderType.OCO}
+)
+
+
+class Placement(StrEnum):
+    """Who works what a venue may offer natively: hidden size, triggers, one-cancels-the-other."""
+
+    AUTO = "auto"
+    """The venue where it can do what was asked, else the engine."""
+    NATIVE = "native"
+    ENGINE = "engine"
 
 
 class ChildType(StrEnum):
@@ -31,6 +60,14 @@ class ChildType(StrEnum):
 
     MARKET = "market"
     LIMIT = "limit"
+    STOP_LOSS = "stop_loss"
+    """Becomes a market order at its trigger; so does TAKE_PROFIT."""
+    STOP_LOSS_LIMIT = "stop_loss_limit"
+    """Becomes a limit order at its trigger; so does TAKE_PROFIT_LIMIT."""
+    TAKE_PROFIT = "take_profit"
+    TAKE_PROFIT_LIMIT = "take_profit_limit"
+    OCO = "oco"
+    """A limit order and a stop at the venue, of which one cancels the other."""
 
 
 class TimeInForce(StrEnum):
@@ -55,7 +92,10 @@ def client_order_id(order_id: str, child_index: int, generation: int = 0) -> str
 class ChildIntent:
     """The durable record of one child order, complete before anything is sent.
 
-    `price` is None exactly for market orders. Quantities in base units, prices in quote units.
+    `price` is None for orders that trade at the market. Quantities in base units, prices in
+    quote units. `trigger_price` is where a native trigger fires, or where a trailing one begins
+    to follow the market; with OCO, `price` is the limit leg's and `stop_limit_price` the limit of
+    the stop leg, None for a stop that becomes a market order.
     """
 
     client_order_id: str
@@ -72,8 +112,20 @@ class ChildIntent:
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     post_only: bool = False
+    display_quantity: Decimal | None = None
+    """What a native iceberg shows at a time."""
+    trigger_price: Decimal | None = None
+    trailing_delta_bps: int | None = None
+    stop_limit_price: Decimal | None = None
+    reduce_only: bool = False
+    """The ledger refuses it where it would enlarge the strategy's position."""
 
     @property
     def is_immediate(self) -> bool:
         """True for orders that the venue ends by itself at once."""
         return self.child_type is ChildType.MARKET or self.time_in_force is not TimeInForce.GTC
+
+    @property
+    def may_rest(self) -> bool:
+        """True for orders that wait at the venue: for a counterparty or for their trigger."""
+        return not self.is_immediate

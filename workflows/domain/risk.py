@@ -10,7 +10,7 @@ from decimal import Decimal
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.exact import exact
 from workflows.domain.instruments import Instrument
-from workflows.domain.orders import Side
+from workflows.domain.orders import ChildIntent, ChildType, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +37,53 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What is about to be reserved. `price` is None for market orders."""
+    """What is about to be reserved. `price` is None for market orders.
+
+    With a `trigger_price`, `price` is what the order becomes there, and is measured from it. An
+    order list also has a leg that rests at `limit_leg_price`, measured from the market.
+    """
 
     side: Side
     quantity: Decimal
     price: Decimal | None
     reference_price: Decimal
+    trigger_price: Decimal | None = None
+    limit_leg_price: Decimal | None = None
+    reduce_only: bool = False
+    was_fired: bool = False
+    """It leaves by a trigger: its bounds were checked with the order, and the market has moved."""
+
+    @property
+    def anchor(self) -> Decimal:
+        """The market where it trades: at its trigger, else now."""
+        return self.reference_price if self.trigger_price is None else self.trigger_price
+
+
+def proposal_of(
+    intent: ChildIntent, reference_price: Decimal, *, was_fired: bool = False
+) -> Proposal:
+    """A child as the checks see it."""
+    is_list = intent.child_type is ChildType.OCO
+    return Proposal(
+        side=intent.side,
+        quantity=intent.quantity,
+        price=intent.stop_limit_price if is_list else intent.price,
+        reference_price=reference_price,
+        trigger_price=intent.trigger_price,
+        limit_leg_price=intent.price if is_list else None,
+        reduce_only=intent.reduce_only,
+        was_fired=was_fired,
+    )
+
+
+def free_to_close(exposure: Exposure, side: Side) -> Decimal:
+    """Base units that `side` may trade, beside all working orders, without flipping the position.
+
+    0 where it would enlarge it.
+    """
+    working = exposure.working_buy if side is Side.BUY else exposure.working_sell
+    with exact():
+        return max(-side.sign * exposure.position - working, Decimal(0))
 
 
 def check_filters(
@@ -78,13 +119,23 @@ def check_filters(
 
 
 def check_collar(proposal: Proposal, limits: Limits) -> Denied | None:
-    """A limit price far through the market is a typing error."""
-    price, reference = proposal.price, proposal.reference_price
+    """A limit price far through the market, or far through its trigger, is a typing error."""
+    reference = proposal.reference_price
     if reference <= 0:
         return Denied(code=DenialCode.RISK_STALE_REF, detail="reference=absent")
+    if proposal.was_fired:
+        return None
+    return _check_distance(proposal.side, proposal.price, proposal.anchor, limits) or (
+        _check_distance(proposal.side, proposal.limit_leg_price, reference, limits)
+    )
+
+
+def _check_distance(
+    side: Side, price: Decimal | None, reference: Decimal, limits: Limits
+) -> Denied | None:
     if price is None:
         return None
-    through = (price - reference) * proposal.side.sign
+    through = (price - reference) * side.sign
     collar = limits.aggressive_collar if through > 0 else limits.passive_collar
     if abs(price - reference) > collar * reference:
         return Denied(
@@ -96,9 +147,11 @@ def check_collar(proposal: Proposal, limits: Limits) -> Denied | None:
 
 
 def check_order_value(proposal: Proposal, limits: Limits) -> Denied | None:
-    """The value of one order sent to a venue; market orders at reference plus collar."""
-    worst = proposal.reference_price * (1 + limits.aggressive_collar)
-    price = worst if proposal.price is None else max(proposal.price, proposal.reference_price)
+    """The value of one order sent to a venue; market orders at their market plus collar."""
+    worst = proposal.anchor * (1 + limits.aggressive_collar)
+    price = worst if proposal.price is None else max(proposal.price, proposal.anchor)
+    if proposal.limit_leg_price is not None:
+        price = max(price, proposal.limit_leg_price)
     value = proposal.quantity * price
     if value > limits.max_order_value:
         return Denied(
@@ -122,6 +175,15 @@ def check_position(proposal: Proposal, limits: Limits, exposure: Exposure) -> De
             detail=f"position_value={value:f} max={limits.max_position_value:f}",
         )
     return None
+
+
+def check_reduce_only(proposal: Proposal, exposure: Exposure) -> Denied | None:
+    """What may only reduce takes no more than is left of the position."""
+    free = free_to_close(exposure, proposal.side)
+    if not proposal.reduce_only or proposal.quantity <= free:
+        return None
+    detail = f"quantity={proposal.quantity:f} free={free:f} position={exposure.position:f}"
+    return Denied(code=DenialCode.RISK_REDUCE_ONLY, field="quantity", detail=detail)
 
 
 def _denied(

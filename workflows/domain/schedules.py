@@ -12,55 +12,46 @@ It must not know clocks, venues, prices that move, or how a child is worked. It 
 been confirmed as executed and answers with the next size; only confirmed lots may be passed in.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
 from itertools import accumulate
 
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.draws import DRAW_BITS, divide_half_up, draw
 from workflows.domain.exact import minus, times
+from workflows.domain.twap_parameters import (
+    MAX_DURATION_S,
+    MAX_SLICES,
+    CatchUp,
+    TwapParameters,
+    deny,
+    deny_parameters,
+    deny_weights,
+    duration_and_interval,
+    is_plain,
+    segment,
+    slices_requested,
+)
 
-# Each slice costs events and at least one order: beyond this a plan is a mistake, not a wish.
-MAX_SLICES = 5_000
-# An order works for at most 365 days.
-MAX_DURATION_S = 31_536_000
-MAX_JITTER = Decimal("0.5")
-
-# Digits allowed on either side of the point; without a bound 1E+999999 would expand in memory.
-_MAX_DIGITS = 40
-_DRAW_BITS = 64
-
-
-class CatchUp(StrEnum):
-    """What happens to a deficit: shared among the slices left, or taken by the next one."""
-
-    SPREAD = "spread"
-    IMMEDIATE = "immediate"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TwapParameters:
-    """What the user asked for, in base quantity and seconds.
-
-    weights: None for equal slices, or one non-negative number per planned slice (a volume curve).
-    seed: the order id; only the two jitters read it.
-    """
-
-    total: Decimal
-    step: Decimal
-    duration_s: Decimal
-    interval_s: Decimal
-    size_jitter: Decimal = Decimal(0)
-    time_jitter: Decimal = Decimal(0)
-    catch_up: CatchUp = CatchUp.SPREAD
-    cap_multiple: int = 3
-    end_sweep: bool = True
-    seed: str
-    weights: tuple[Decimal, ...] | None = None
+__all__ = [  # the face of TWAP planning: whoever plans imports from here alone
+    "MAX_DURATION_S",
+    "MAX_SLICES",
+    "CatchUp",
+    "TwapParameters",
+    "TwapSchedule",
+    "duration_and_interval",
+    "executed_lots_of",
+    "minimum_child_lots",
+    "next_child",
+    "plan_twap",
+    "quantity_of",
+    "residual_lots",
+    "segment",
+    "slice_at",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +93,9 @@ def minimum_child_lots(
     buffer is the fraction by which the price may move before the order arrives.
     Raises ValueError for a step or price that is not positive, or any other value below zero.
     """
-    if not (_is_plain(step) and step > 0 and _is_plain(price) and price > 0):
+    if not (is_plain(step) and step > 0 and is_plain(price) and price > 0):
         raise ValueError(f"step and price must be positive: step={step} price={price}")
-    if not all(_is_plain(value) and value >= 0 for value in (min_qty, min_notional, buffer)):
+    if not all(is_plain(value) and value >= 0 for value in (min_qty, min_notional, buffer)):
         raise ValueError(
             "minimums must not be negative: "
             f"min_qty={min_qty} min_notional={min_notional} buffer={buffer}"
@@ -125,16 +116,16 @@ def plan_twap(parameters: TwapParameters, *, min_child_lots: int) -> TwapSchedul
     Raises ValueError if min_child_lots is below one.
     """
     _require_minimum(min_child_lots)
-    denied = _deny_quantity(parameters) or _deny_timing(parameters) or _deny_options(parameters)
+    denied = deny_parameters(parameters)
     if denied is not None:
         return denied
     lots, dust = _lots_and_dust(parameters)
     if lots < min_child_lots:
         minimum = quantity_of(min_child_lots, step=parameters.step)
         code = DenialCode.MIN_NOTIONAL
-        return _deny(code, "quantity", quantity=parameters.total, minimum=minimum)
+        return deny(code, "quantity", quantity=parameters.total, minimum=minimum)
     slices = _slice_count(parameters, lots, min_child_lots)
-    denied = _deny_weights(parameters.weights, slices)
+    denied = deny_weights(parameters.weights, slices)
     if denied is not None:
         return denied
     spacing_s = Fraction(parameters.duration_s) / slices
@@ -144,7 +135,7 @@ def plan_twap(parameters: TwapParameters, *, min_child_lots: int) -> TwapSchedul
         total_lots=lots,
         step=parameters.step,
         dust=dust,
-        slices_requested=_slices_requested(parameters),
+        slices_requested=slices_requested(parameters),
         slices=slices,
         spacing_s=spacing_s,
         cumulative_lots=_cumulative_lots(lots, _weights(parameters, slices)),
@@ -220,7 +211,7 @@ def _wanted_lots(schedule: TwapSchedule, k: int, executed_lots: int) -> int:
     # Being ahead of the line always counts in full: it must never turn into over-trading.
     if deficit < 0 or schedule.parameters.catch_up is CatchUp.IMMEDIATE:
         return nominal + deficit
-    return nominal + _divide_half_up(deficit, schedule.slices - k)
+    return nominal + divide_half_up(deficit, schedule.slices - k)
 
 
 def _cap_lots(schedule: TwapSchedule, min_child_lots: int) -> int:
@@ -228,15 +219,11 @@ def _cap_lots(schedule: TwapSchedule, min_child_lots: int) -> int:
     return max(min_child_lots, schedule.parameters.cap_multiple * even_share)
 
 
-def _slices_requested(parameters: TwapParameters) -> int:
-    return math.floor(Fraction(parameters.duration_s) / Fraction(parameters.interval_s))
-
-
 def _slice_count(parameters: TwapParameters, lots: int, min_child_lots: int) -> int:
     """As many slices as asked for, but so few that the smallest draw still is a valid child."""
     jitter = Fraction(parameters.size_jitter)
     affordable = math.floor(lots * (1 - jitter) / (min_child_lots * (1 + jitter)))
-    return max(1, min(_slices_requested(parameters), affordable))
+    return max(1, min(slices_requested(parameters), affordable))
 
 
 def _lots_and_dust(parameters: TwapParameters) -> tuple[int, Decimal]:
@@ -255,108 +242,23 @@ def _weights(parameters: TwapParameters, slices: int) -> list[int]:
     if jitter == 0:
         return [1] * slices
     # 1 - r + 2*r*u, multiplied by the denominators of r and u.
-    lowest = (jitter.denominator - jitter.numerator) << _DRAW_BITS
-    return [
-        lowest + 2 * jitter.numerator * _draw(parameters.seed, "size", k) for k in range(slices)
-    ]
+    lowest = (jitter.denominator - jitter.numerator) << DRAW_BITS
+    return [lowest + 2 * jitter.numerator * draw(parameters.seed, "size", k) for k in range(slices)]
 
 
 def _cumulative_lots(lots: int, weights: Sequence[int]) -> tuple[int, ...]:
     running = list(accumulate(weights, initial=0))
-    return tuple(_divide_half_up(lots * weight, running[-1]) for weight in running)
+    return tuple(divide_half_up(lots * weight, running[-1]) for weight in running)
 
 
 def _offsets(parameters: TwapParameters, slices: int, spacing_s: Fraction) -> tuple[Fraction, ...]:
     jitter = Fraction(parameters.time_jitter)
     if jitter == 0:
         return tuple(k * spacing_s for k in range(slices))
-    unit_s = jitter * spacing_s / (1 << _DRAW_BITS)
-    return tuple(k * spacing_s + unit_s * _draw(parameters.seed, "time", k) for k in range(slices))
-
-
-def _draw(seed: str, purpose: str, index: int) -> int:
-    """Uniform draw u in [0, 1) of this seed, as the integer u * 2**64.
-
-    u = the first 8 bytes of sha256("<purpose>:<index>:<seed>"), big-endian, over 2**64. The seed
-    comes last so that no two (purpose, index, seed) share a text.
-    """
-    digest = hashlib.sha256(f"{purpose}:{index}:{seed}".encode()).digest()
-    return int.from_bytes(digest[: _DRAW_BITS // 8], "big")
-
-
-def _divide_half_up(numerator: int, denominator: int) -> int:
-    """floor(numerator / denominator + 1/2) for a positive denominator."""
-    return (2 * numerator + denominator) // (2 * denominator)
-
-
-def _is_plain(value: Decimal) -> bool:
-    """Finite, and short enough to be expanded to all its digits."""
-    if not value.is_finite():
-        return False
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)  # only NaN and infinities have a letter here
-    return exponent >= -_MAX_DIGITS and value.adjusted() < _MAX_DIGITS
+    unit_s = jitter * spacing_s / (1 << DRAW_BITS)
+    return tuple(k * spacing_s + unit_s * draw(parameters.seed, "time", k) for k in range(slices))
 
 
 def _require_minimum(min_child_lots: int) -> None:
     if min_child_lots < 1:
         raise ValueError(f"the minimum child is at least one lot: {min_child_lots}")
-
-
-def _deny(code: DenialCode, field: str, **facts: object) -> Denied:
-    detail = " ".join(f"{key}={value}" for key, value in facts.items())
-    return Denied(code=code, field=field, detail=detail)
-
-
-def _deny_quantity(parameters: TwapParameters) -> Denied | None:
-    code, total, step = DenialCode, parameters.total, parameters.step
-    if not _is_plain(total):
-        return _deny(code.INVALID_DECIMAL, "quantity", quantity=total)
-    if total <= 0:
-        return _deny(code.NOT_POSITIVE, "quantity", quantity=total)
-    if not (_is_plain(step) and step > 0):
-        return _deny(code.SYMBOL_RULES_INVALID, "symbol", step=step)
-    return None
-
-
-def _deny_timing(parameters: TwapParameters) -> Denied | None:
-    code = DenialCode.OUT_OF_RANGE
-    duration_s, interval_s = parameters.duration_s, parameters.interval_s
-    if not (_is_plain(interval_s) and 0 < interval_s <= MAX_DURATION_S):
-        return _deny(code, "twap_interval", interval_s=interval_s, maximum_s=MAX_DURATION_S)
-    if not _is_plain(duration_s):
-        return _deny(code, "duration_s", duration_s=duration_s)
-    # A duration shorter than one interval is a schedule of no slices.
-    requested = _slices_requested(parameters)
-    if not 1 <= requested <= MAX_SLICES:
-        return _deny(code, "twap_slices", slices=requested, minimum=1, maximum=MAX_SLICES)
-    if duration_s > MAX_DURATION_S:
-        return _deny(code, "duration_s", duration_s=duration_s, maximum_s=MAX_DURATION_S)
-    return None
-
-
-def _deny_options(parameters: TwapParameters) -> Denied | None:
-    code = DenialCode
-    jitters = {"size_jitter": parameters.size_jitter, "time_jitter": parameters.time_jitter}
-    for field, jitter in jitters.items():
-        if not (_is_plain(jitter) and 0 <= jitter <= MAX_JITTER):
-            return _deny(code.OUT_OF_RANGE, field, **{field: jitter}, maximum=MAX_JITTER)
-    if parameters.cap_multiple < 1:
-        return _deny(code.OUT_OF_RANGE, "catch_up_cap", catch_up_cap=parameters.cap_multiple)
-    if parameters.weights is not None and parameters.size_jitter != 0:
-        # A weight is drawn or given, not both; to ignore one of the two would be a silent surprise.
-        return _deny(code.FIELD_NOT_ALLOWED, "size_jitter", weights=len(parameters.weights))
-    return None
-
-
-def _deny_weights(weights: tuple[Decimal, ...] | None, slices: int) -> Denied | None:
-    code = DenialCode.OUT_OF_RANGE
-    if weights is None:
-        return None
-    if len(weights) != slices:
-        return _deny(code, "weights", weights=len(weights), slices=slices)
-    if not all(_is_plain(weight) and weight >= 0 for weight in weights):
-        return _deny(code, "weights", minimum=0)
-    if not any(weights):
-        return _deny(code, "weights", sum=0)
-    return None

@@ -45,6 +45,14 @@ class EngineTerms:
     before this existed, whose histories must replay."""
     max_order_value: Decimal | None = None
     """Quote value that one order may have; None in orders that began before it was told."""
+    reads_aside: bool = False
+    """Whether a read of a child is given up when its answer became needless: False in orders that
+    began before this existed."""
+    tells_waiting: bool = False
+    """Whether the ledger is told when an order waits for a price: False in orders that began
+    before this existed."""
+    iceberg_visible_ratio: Decimal = Decimal("0.1")
+    """Shown share of an iceberg whose request names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

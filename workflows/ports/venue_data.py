@@ -103,7 +103,7 @@ _READ_TIMEOUT = timedelta(seconds=15)
 _GLANCE_TIMEOUT = timedelta(milliseconds=500)
 """Far below the task's own time: a venue that is slow is asked through the task queue instead."""
 _ONCE = RetryPolicy(maximum_attempts=1)
-FEED_HEARTBEAT = timedelta(seconds=10)
+FEED_HEARTBEAT = timedelta(seconds=5)
 FEED_TURN = timedelta(hours=1)
 """How long one feed activity follows before it hands its cursor back to the workflow."""
 _FEED_RETRY = RetryPolicy(

@@ -1,0 +1,455 @@
+"""Steered, continued and fired orders at their worst moments: each a way to lose money."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+
+from tests.workflows.conftest import assert_replays, engine_on
+from tests.workflows.continued_runs import (
+    MIDDLE,
+    accepted,
+    new_order_id,
+    waiting_run,
+    with_resting_child,
+)
+from tests.workflows.fakes import INSTRUMENT, TERMS, FakeWorld, fills, rejects, rests
+from tests.workflows.orders import LIMIT, MARKET, run, start, until_working
+from workflows import names
+from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import Placement
+from workflows.domain.reports import RejectionFamily
+from workflows.domain.triggers import Fired
+from workflows.messages import OrderRequest, OrderSnapshot, validate_order
+from workflows.order_state import IcebergState, StopPhase, StopState, TwapState
+from workflows.ports import ArmWatch, FiredWatch, WatchStatus
+from workflows.stop_plan import plan_stop
+
+SELL: dict[str, Any] = {**MARKET, "side": "sell", "quantity": "1"}
+STOP = {**SELL, "order_type": "stop_loss", "stop_price": "49000"}
+OCO = {**SELL, "order_type": "oco", "oco_limit_price": "51000", "stop_price": "49000"}
+ICEBERG = {**LIMIT, "quantity": "1", "order_type": "iceberg", "iceberg_display": "0.3"}
+TWAP = {**MARKET, "order_type": "twap", "quantity": "1", "twap_slices": 4, "twap_interval": "60"}
+PASSIVE = {**TWAP, "passive_fraction": "0.5"}
+
+
+def stop_state(order: dict[str, Any], **known: Any) -> StopState:
+    request = validate_order(order)
+    assert isinstance(request, OrderRequest)
+    planned = plan_stop(request, TERMS, INSTRUMENT, MIDDLE)
+    assert isinstance(planned, StopState)
+    return replace(planned, **known)
+
+
+def twap_state(started_s_ago: float, **known: Any) -> TwapState:
+    state = TwapState(
+        started_at=datetime.now(UTC) - timedelta(seconds=started_s_ago),
+        step=INSTRUMENT.step,
+        min_child_lots=1,
+        duration_s=Decimal(240),
+        interval_s=Decimal(60),
+    )
+    return replace(state, **known)
+
+
+def tips() -> IcebergState:
+    return IcebergState(
+        placement=Placement.ENGINE,
+        step=INSTRUMENT.step,
+        display=Decimal("0.3"),
+        min_visible_lots=1,
+        tips=1,
+        tip_lots=300,
+    )
+
+
+async def ended(handle: WorkflowHandle[Any, OrderSnapshot]) -> OrderSnapshot:
+    result = await asyncio.wait_for(handle.result(), 30)
+    await assert_replays(await handle.fetch_history())
+    return result
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def resting(world: FakeWorld) -> list[str]:
+    return [key for key, each in world.reports.items() if not each.status.is_terminal]
+
+
+# --- a run that begins with a child at the venue ------------------------------------------------
+
+CONTINUED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "iceberg": ("IcebergOrder", ICEBERG, {"iceberg": tips()}),
+    "twap": ("TwapOrder", PASSIVE, {"twap": twap_state(10, slice_lots=250)}),
+    "oco": ("StopOrder", OCO, {"stop": stop_state(OCO, phase=StopPhase.ARMED)}),
+    "stop limit": (
+        "StopOrder",
+        {**STOP, "price": "48900"},
+        {"stop": stop_state(STOP, phase=StopPhase.FIRED, fired=Fired(price=MIDDLE, at_ms=1))},
+    ),
+    "limit": ("LimitOrder", {**LIMIT, "order_type": "limit", "quantity": "1"}, {}),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+async def test_a_cancel_at_the_hand_over_takes_the_child_off_the_venue(client: Client, name: str):
+    kind, order, known = CONTINUED[name]
+    world, order_id = FakeWorld(), new_order_id()
+    state = accepted(order, **known)
+    state = with_resting_child(state, order_id, world, quantity="0.25", price="49000")
+    async with waiting_run(client, kind, order_id, state) as handle:
+        await handle.signal(names.CANCEL)
+        async with engine_on(client, world):
+            result = await ended(handle)
+    assert resting(world) == []
+    assert (result.status, len(world.submits)) == (OrderStatus.CANCELLED, 0)
+
+
+@pytest.mark.parametrize("name", ["iceberg", "limit"])
+async def test_an_end_that_came_at_the_hand_over_takes_the_child_off_the_venue(
+    client: Client, name: str
+):
+    kind, order, known = CONTINUED[name]
+    world, order_id = FakeWorld(), new_order_id()
+    over = datetime.now(UTC) - timedelta(seconds=1)
+    state = accepted(order, **known, deadline=over)
+    state = with_resting_child(state, order_id, world, quantity="0.25", price="49000")
+    async with waiting_run(client, kind, order_id, state) as handle, engine_on(client, world):
+        result = await ended(handle)
+    assert resting(world) == []
+    assert (result.status, len(world.submits)) == (OrderStatus.EXPIRED, 0)
+
+
+async def test_a_passive_child_that_outlived_its_time_is_off_before_the_slice_crosses(
+    client: Client,
+):
+    world, order_id = FakeWorld(), new_order_id()
+    live_at_submit: list[int] = []
+
+    def notes(world: FakeWorld, intent: Any) -> Any:
+        live_at_submit.append(len(resting(world)))
+        return fills()(world, intent)
+
+    world.default = notes
+    state = accepted(PASSIVE, twap=twap_state(40, slice_lots=250, sent=1))
+    state = with_resting_child(state, order_id, world, quantity="0.25", price="49999.99")
+    async with waiting_run(client, "TwapOrder", order_id, state) as handle:
+        async with engine_on(client, world):
+            result = await ended(handle)
+    assert set(live_at_submit) == {0}
+    assert (result.status, result.filled_quantity) == (OrderStatus.FILLED, Decimal(1))
+
+
+async def test_a_report_at_the_hand_over_is_not_lost(client: Client):
+    world, order_id = FakeWorld(), new_order_id()
+    state = accepted({**LIMIT, "order_type": "limit", "quantity": "1"})
+    state = with_resting_child(state, order_id, world, quantity="1", price="49000")
+    assert state.child is not None
+    async with waiting_run(client, "LimitOrder", order_id, state) as handle:
+        report = world.fill_now(state.child.intent.client_order_id, Decimal(1))
+        await handle.signal(names.EXECUTION_REPORT, report)
+        async with engine_on(client, world):
+            result = await ended(handle)
+    assert result.status is OrderStatus.FILLED
+    assert world.reads == []  # nobody had to look
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "untold"])
+@pytest.mark.parametrize("price", [None, "48900"], ids=["market", "limit"])
+async def test_a_trigger_at_the_hand_over_waits_until_the_profit_leg_is_off(
+    client: Client, is_told: bool, price: str | None
+):
+    world, order_id = FakeWorld(), new_order_id()
+    order = OCO if price is None else {**OCO, "price": price}
+    known = stop_state(order, phase=StopPhase.ARMED)
+    state = with_resting_child(
+        accepted(order, stop=known), order_id, world, quantity="1", price="51000"
+    )
+    watch_id = names.watch_id(order_id, 0)
+    armed = ArmWatch(
+        watch_id=watch_id,
+        order_id=order_id,
+        venue="binance",
+        account="main",
+        symbol="BTC/USDT",
+        spec=known.spec,
+    )
+    await world.arm_watch(armed)
+    live_at_submit: list[int] = []
+
+    def notes(world: FakeWorld, intent: Any) -> Any:
+        live_at_submit.append(len(resting(world)))
+        return fills()(world, intent)
+
+    world.default = notes
+    async with waiting_run(client, "StopOrder", order_id, state) as handle:
+        news = world.fires(watch_id, "48990")
+        if is_told:
+            await handle.signal(names.PRICE_TRIGGER, news)
+        async with engine_on(client, world):
+            result = await ended(handle)
+    assert live_at_submit == [0]
+    expected = Decimal("49750.00") if price is None else Decimal(price)
+    assert world.submits[0].intent.price == expected
+    assert (result.status, result.filled_quantity) == (OrderStatus.FILLED, Decimal(1))
+
+
+# --- updates ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [("StopOrder", STOP), ("IcebergOrder", ICEBERG), ("TwapOrder", TWAP), ("LimitOrder", LIMIT)],
+)
+async def test_an_order_can_be_paused_before_it_is_accepted(
+    client: Client, kind: str, order: dict[str, Any]
+):
+    world = FakeWorld()
+    handle = await start(client, kind, order)
+    paused = asyncio.create_task(handle.execute_update(names.PAUSE, result_type=OrderSnapshot))
+    await asyncio.sleep(0.1)  # only so that it comes first; either order must do
+    async with engine_on(client, world):
+        assert (await asyncio.wait_for(paused, 20)).status is OrderStatus.PAUSED
+        assert world.submits == []
+        await handle.signal(names.CANCEL)
+        result = await ended(handle)
+    assert result.status is OrderStatus.CANCELLED
+
+
+async def test_an_update_of_what_cannot_be_steered_is_answered_at_once(client: Client):
+    world = FakeWorld(script=[rests])
+    handle = await start(
+        client, "LimitOrder", {**LIMIT, "time_in_force": "IOC", "timeout_s": "600"}
+    )
+    asked = asyncio.create_task(handle.execute_update(names.PAUSE, result_type=OrderSnapshot))
+    await asyncio.sleep(0.1)
+    async with engine_on(client, world):
+        with pytest.raises(WorkflowUpdateFailedError) as failed:
+            await asyncio.wait_for(asked, 20)
+        await handle.signal(names.CANCEL)
+        await ended(handle)
+    assert getattr(failed.value.cause, "type", None) == DenialCode.NOT_STEERABLE
+
+
+async def test_the_second_resume_of_one_pause_is_refused(client: Client):
+    world = FakeWorld(script=[rests])
+    handle = await start(client, "LimitOrder", LIMIT)
+    kinds = (names.PAUSE, names.RESUME, names.RESUME, names.PAUSE)
+    asked = []
+    for kind in kinds:
+        asked.append(asyncio.create_task(handle.execute_update(kind, result_type=OrderSnapshot)))
+        await asyncio.sleep(0.05)
+    async with engine_on(client, world):
+        told = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+        await handle.signal(names.CANCEL)
+        await ended(handle)
+    assert sum(isinstance(each, WorkflowUpdateFailedError) for each in told) == 1
+
+
+async def test_an_end_that_is_put_off_in_a_pause_does_not_end_the_pause(client: Client):
+    world = FakeWorld(default=rests)
+    async with engine_on(client, world):
+        handle = await start(client, "LimitOrder", {**LIMIT, "end_at": _in(3_600)})
+        await until_working(handle, world)
+        await handle.execute_update(names.PAUSE, result_type=OrderSnapshot)
+        sent = len(world.submits)
+        later = datetime.now(UTC) + timedelta(days=300)
+        await handle.execute_update(
+            names.AMEND, {"end_at": later.isoformat()}, result_type=OrderSnapshot
+        )
+        result = await ended(handle)
+    assert (result.status, len(world.submits)) == (OrderStatus.EXPIRED, sent)
+    assert result.updated_at is not None
+    assert datetime.fromisoformat(result.updated_at) >= later
+
+
+async def test_an_end_before_its_start_is_refused(client: Client):
+    world = FakeWorld()
+    async with engine_on(client, world):
+        handle = await start(client, "IcebergOrder", {**ICEBERG, "start_at": _in(86_400 * 200)})
+        with pytest.raises(WorkflowUpdateFailedError) as failed:
+            await handle.execute_update(names.AMEND, {"end_at": _in(86_400 * 199)})
+        await handle.signal(names.CANCEL)
+        await ended(handle)
+    assert getattr(failed.value.cause, "type", None) == DenialCode.END_BEFORE_START
+
+
+# --- schedules ----------------------------------------------------------------------------------
+
+
+async def test_a_twap_that_is_amended_before_its_start_keeps_its_length(client: Client):
+    world = FakeWorld()
+    start_at = datetime.now(UTC) + timedelta(days=100)
+    async with engine_on(client, world):
+        handle = await start(client, "TwapOrder", {**TWAP, "start_at": start_at.isoformat()})
+        await handle.execute_update(names.AMEND, {"quantity": "0.8"}, result_type=OrderSnapshot)
+        result = await ended(handle)
+    assert (result.status, len(world.submits)) == (OrderStatus.FILLED, 4)
+    assert result.twap is not None
+    assert result.twap.ends_at is not None
+    length = datetime.fromisoformat(result.twap.ends_at) - start_at
+    assert abs(length - timedelta(seconds=240)) < timedelta(seconds=5)
+
+
+async def test_a_twap_that_is_paused_before_its_start_ends_with_its_schedule(client: Client):
+    world = FakeWorld()
+    async with engine_on(client, world):
+        handle = await start(client, "TwapOrder", {**TWAP, "start_at": _in(86_400)})
+        await handle.execute_update(names.PAUSE, result_type=OrderSnapshot)
+        result = await ended(handle)
+    assert (result.status, world.submits) == (OrderStatus.EXPIRED, [])
+    assert "paused until the end" in result.reason
+
+
+async def test_a_passive_child_without_permission_ends_the_schedule(client: Client):
+    world = FakeWorld(default=rejects(RejectionFamily.PERMISSION))
+    result = await run(client, world, "TwapOrder", PASSIVE)
+    assert (result.status, len(world.submits)) == (OrderStatus.EXPIRED, 1)
+
+
+async def test_an_amendment_in_the_last_slice_does_not_lose_the_slice(client: Client):
+    world = FakeWorld(default=lambda w, i: (fills() if i.is_immediate else rests)(w, i))
+    order = {**PASSIVE, "twap_slices": 1, "twap_interval": "80000"}
+    async with engine_on(client, world):
+        handle = await start(client, "TwapOrder", order)
+        await until_working(handle, world)
+        await handle.execute_update(names.AMEND, {"price": "50500"}, result_type=OrderSnapshot)
+        result = await ended(handle)
+    assert (result.status, result.filled_quantity) == (OrderStatus.FILLED, Decimal(1))
+
+
+# --- triggers -----------------------------------------------------------------------------------
+
+
+async def test_a_watch_that_somebody_disarmed_is_armed_again_at_once(client: Client):
+    world = FakeWorld()
+    async with engine_on(client, world):
+        order_id = new_order_id()
+        given_up = names.watch_id(order_id, 0)
+        request = validate_order(STOP)
+        assert isinstance(request, OrderRequest)
+        await world.arm_watch(
+            ArmWatch(
+                watch_id=given_up,
+                order_id=order_id,
+                venue="binance",
+                account="main",
+                symbol="BTC/USDT",
+                spec=stop_state(STOP).spec,
+            )
+        )
+        world.watches[given_up] = replace(world.watches[given_up], status=WatchStatus.DISARMED)
+        handle = await client.start_workflow(
+            "StopOrder",
+            STOP,
+            id=order_id,
+            task_queue=names.ORDERS_QUEUE,
+            result_type=OrderSnapshot,
+        )
+        await until(lambda: names.watch_id(order_id, 1) in world.watches)
+        await handle.signal(names.CANCEL)
+        result = await ended(handle)
+    armed_after = _armed_at(await handle.fetch_history())
+    assert armed_after < timedelta(seconds=30)
+    assert result.status is OrderStatus.CANCELLED
+
+
+def _armed_at(history: Any) -> timedelta:
+    """Time from the start of the run to its second arming."""
+    begun = history.events[0].event_time.ToDatetime()
+    armed = [
+        event.event_time.ToDatetime()
+        for event in history.events
+        if b"arm_watch" in event.marker_recorded_event_attributes.SerializeToString()
+        and b"disarm_watch" not in event.marker_recorded_event_attributes.SerializeToString()
+    ]
+    return timedelta(seconds=(armed[1] - begun).total_seconds())
+
+
+async def test_a_fired_stop_that_is_paused_does_not_say_that_it_protects(client: Client):
+    world = FakeWorld(default=rests)
+    async with engine_on(client, world):
+        handle = await start(client, "StopOrder", {**STOP, "price": "48900"})
+        await until(lambda: world.armed)
+        await handle.signal(names.PRICE_TRIGGER, world.fires(world.armed[-1].watch_id, "48990"))
+        await until_working(handle, world)
+        paused = await handle.execute_update(names.PAUSE, result_type=OrderSnapshot)
+        assert paused.stop is not None
+        assert (paused.stop.phase, paused.stop.is_protected) == ("fired", False)
+        await handle.signal(names.CANCEL)
+        await ended(handle)
+    assert resting(world) == []
+
+
+@pytest.mark.parametrize("price", ["1E+999999", "NaN"])
+async def test_a_trigger_that_cannot_be_is_not_believed(client: Client, price: str):
+    world = FakeWorld()
+    async with engine_on(client, world):
+        handle = await start(client, "StopOrder", STOP)
+        await until(lambda: world.armed)
+        watch_id = world.armed[-1].watch_id
+        await handle.signal(
+            names.PRICE_TRIGGER,
+            FiredWatch(watch_id=watch_id, fired=Fired(price=Decimal(price), at_ms=1)),
+        )
+        await handle.signal(
+            names.PRICE_TRIGGER,
+            FiredWatch(watch_id=watch_id, fired=Fired(price=MIDDLE, at_ms=10**30)),
+        )
+        await handle.signal(names.PRICE_TRIGGER, world.fires(watch_id, "48990"))
+        result = await ended(handle)
+    assert result.stop is not None
+    assert result.stop.fired_price == Decimal(48_990)
+
+
+async def test_an_exit_that_is_refused_for_a_while_is_tried_again(client: Client):
+    world = FakeWorld(reserve_denials=[Denied(code=DenialCode.RISK_STALE_REF)] * 2)
+    result = await run(client, world, "StopOrder", {**STOP, "stop_price": "50100"})
+    assert (result.status, len(world.submits)) == (OrderStatus.FILLED, 1)
+
+
+async def test_an_emergency_exit_follows_a_limit_that_the_venue_refused(client: Client):
+    world = FakeWorld(script=[rejects(RejectionFamily.FILTER)])
+    order = {
+        **STOP,
+        "stop_price": "50100",
+        "price": "48900",
+        "post_trigger_timeout_s": "5",
+        "on_unfilled": "market",
+    }
+    result = await run(client, world, "StopOrder", order)
+    assert (result.status, len(world.submits)) == (OrderStatus.FILLED, 2)
+
+
+async def test_an_exit_does_not_close_again_what_has_no_fills_yet(client: Client):
+    world = FakeWorld(free_position=Decimal("0.4"))
+
+    def before_its_fills(world: FakeWorld, intent: Any) -> Any:
+        outcome = fills()(world, intent)
+        assert outcome.report is not None
+        report = replace(outcome.report, filled_quantity=Decimal(0))
+        return world.acked(report)
+
+    world.script = [before_its_fills]
+    read = world.read_child
+
+    async def settled(request: Any) -> Any:
+        world.free_position = Decimal(0)  # the fills are booked now
+        return await read(request)
+
+    order = {**STOP, "stop_price": "50100", "reduce_only": True}
+    world.read_child = settled  # type: ignore[method-assign]  # a fake of a fake
+    result = await run(client, world, "StopOrder", order)
+    assert (result.filled_quantity, len(world.submits)) == (Decimal("0.4"), 1)
+
+
+def _in(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()

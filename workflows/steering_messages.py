@@ -1,0 +1,107 @@
+"""How a running order is steered: the inputs of the updates `pause`, `resume` and `amend`.
+
+`parse_steer` and `parse_amend` are the only ways from JSON to them; they answer a denial with the
+code and the field, and never raise on bad input.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workflows.domain.denials import DenialCode, Denied
+from workflows.fields import ExactDecimal, Moment, PositiveDecimal, Text, denial_of, in_range
+from workflows.payloads import InvalidJsonError, strict_loads
+
+MAX_STEER_BYTES = 4 * 1024
+MAX_ACTIONS_SHOWN = 20
+
+
+class ActionKind(StrEnum):
+    """What was done to a running order."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    AMEND = "amend"
+    CANCEL = "cancel"
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SteerRequest(_Message):
+    """Pause or resume. `requested_by` is kept in the audit trail."""
+
+    requested_by: Text = Field("unknown", description="who asks, for the audit trail")
+    reason: Text = ""
+
+
+class AmendRequest(_Message):
+    """What a running order shall be from now on; at least one of the four changes."""
+
+    price: PositiveDecimal | None = Field(None, description="new limit price")
+    quantity: PositiveDecimal | None = Field(
+        None, description="new total in base units, executed quantity included"
+    )
+    end_at: Moment | None = Field(None, description="new end, RFC 3339 with offset")
+    max_participation: (
+        Annotated[ExactDecimal, in_range(Decimal("0.0001"), Decimal("0.9999"))] | None
+    ) = Field(None, description="new share of the market's volume, for a twap")
+    requested_by: Text = Field("unknown", description="who asks, for the audit trail")
+    reason: Text = ""
+
+    @property
+    def changes(self) -> dict[str, Decimal | datetime]:
+        """The fields that change, by name."""
+        names = ("price", "quantity", "end_at", "max_participation")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class ActionView(_Message):
+    """One action on the order, as shown to people and services."""
+
+    index: int
+    kind: ActionKind
+    at: str
+    requested_by: str
+    reason: str = ""
+    detail: str = Field("", description="what changed, e.g. price 50000 -> 49900")
+
+
+SteeringT = TypeVar("SteeringT", SteerRequest, AmendRequest)
+
+
+def parse_steer(raw: bytes | None) -> SteerRequest | Denied:
+    """Input of `pause` and `resume`; none at all is fine."""
+    return _parse(raw, SteerRequest)
+
+
+def parse_amend(raw: bytes | None) -> AmendRequest | Denied:
+    """Input of `amend`, or the first thing wrong with it; a change of nothing is denied."""
+    parsed = _parse(raw, AmendRequest)
+    if isinstance(parsed, AmendRequest) and not parsed.changes:
+        return Denied(
+            code=DenialCode.MISSING_FIELD,
+            detail="name at least one of price, quantity, end_at, max_participation",
+        )
+    return parsed
+
+
+def _parse(raw: bytes | None, model: type[SteeringT]) -> SteeringT | Denied:
+    if raw is not None and len(raw) > MAX_STEER_BYTES:
+        return Denied(
+            code=DenialCode.INVALID_INPUT, detail=f"the input has at most {MAX_STEER_BYTES} bytes"
+        )
+    try:
+        value = strict_loads(raw) if raw else {}
+    except InvalidJsonError as error:
+        return Denied(code=error.code, detail=str(error))
+    if value is not None and not isinstance(value, dict):
+        return Denied(code=DenialCode.INVALID_TYPE, detail="the input must be a JSON object")
+    try:
+        return model.model_validate(value or {})
+    except ValidationError as error:
+        return denial_of(error)
