@@ -29,6 +29,7 @@ from pathlib import Path
 POINTS = frozenset(
     {
         "api.before_start",
+        "cancel.after_response",
         "cancel.before_send",
         "feed.after_booking",
         "migrate.before_commit",
@@ -36,6 +37,9 @@ POINTS = frozenset(
         "submit.after_response",
         "submit.before_send",
         "submit.enter",
+        "trigger.after_mark",
+        "trigger.after_telling",
+        "trigger.before_mark",
         "workflow.after_submit",
         "workflow.continue_as_new",
     }

@@ -4,8 +4,9 @@ Rule: first the ledger, then the owner; what was not told counts as not taken. A
 whole before anybody is told: owners that wake up would delay the fills behind them.
 
 A trade whose order we cannot name is never judged from the trade alone. Its order is fetched; it is
-EXTERNAL only if the venue's order carries no id of an intent of ours. It must not know where the
-news come from, nor cursors.
+EXTERNAL only if the venue's order carries no id of an intent of ours. One answer is no proof of
+that: while an order of ours waits for its venue id, the trade may be its. It must not know where
+the news come from, nor cursors.
 """
 
 import time
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from temporalio.client import Client
 
 from activities.failpoints import fp
-from activities.feed_news import OrderNews, TradeKey, key_of
+from activities.feed_news import OrderKey, OrderNews, TradeKey, key_of
 from activities.feed_owners import Owners, Tidings, side_by_side
 from activities.ledger.results import Booked, StoredChild, TradingState
 from activities.ledger.store import LedgerStore
@@ -59,6 +60,7 @@ class FeedBooks:
         self._is_history = is_history
         self._told: dict[TradeKey, None] = {}
         self._pending_since: dict[TradeKey, float] = {}
+        self._rivals: dict[OrderKey, frozenset[str]] = {}
 
     def unnamed(self) -> list[TradeKey]:
         """Trades that have waited long for an order that can be read."""
@@ -102,6 +104,7 @@ class FeedBooks:
             for trade in news.trades:
                 await self._wait_for_name(key_of(trade))
             return None
+        self._rivals.pop(news.key, None)
         if owner.child is not None:
             return await self._take_ours(owner.child, news)
         await self._take_foreign(news)
@@ -131,7 +134,25 @@ class FeedBooks:
         if order is None:
             return None
         known = order.report.client_order_id
-        return _Owner(child=await self._store.child_by_id(known) if known else None)
+        child = await self._store.child_by_id(known) if known else None
+        if child is None and await self._may_be_of_ours(news):
+            return None
+        return _Owner(child=child)
+
+    async def _may_be_of_ours(self, news: OrderNews) -> bool:
+        """True while an order of ours that may have traded so has no venue id.
+
+        An order that was sent later cannot have. Not for ever: an order that nobody resolves does
+        not keep the account waiting, and the venue has been asked many times by then.
+        """
+        if any(self._waits_long(key_of(trade)) for trade in news.trades):
+            return False
+        unanswered = await self._store.children_without_answer(
+            self._venue, self._account, news.symbol
+        )
+        rivals = self._rivals.get(news.key, unanswered) & unanswered
+        self._rivals[news.key] = rivals
+        return bool(rivals)
 
     async def _order_of(self, news: OrderNews) -> VenueOrder | None:
         try:
@@ -143,11 +164,12 @@ class FeedBooks:
         self._pending_since.setdefault(key, time.monotonic())
         if self._waits_long(key):
             await self._store.raise_alarm(
-                "TRADE_WITHOUT_ORDER", self._subject(key), "its order is unreadable"
+                "TRADE_WITHOUT_ORDER", self._subject(key), "it is not known whose order it is of"
             )
 
     def _waits_long(self, key: TradeKey) -> bool:
-        return time.monotonic() - self._pending_since[key] > PENDING_ALARM_AFTER.total_seconds()
+        now = time.monotonic()
+        return now - self._pending_since.get(key, now) > PENDING_ALARM_AFTER.total_seconds()
 
     def _subject(self, key: TradeKey) -> str:
         symbol, trade_id, _ = key

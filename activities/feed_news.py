@@ -18,6 +18,9 @@ from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
 TradeKey = tuple[str, str, Side]
 """Symbol, trade id and side: what makes a fill unique within an account."""
 
+OrderKey = tuple[str, str]
+"""Symbol and the venue's order id."""
+
 
 def key_of(trade: VenueTrade) -> TradeKey:
     """The trade's key."""
@@ -35,6 +38,11 @@ class OrderNews:
     venue_order_id: str
     report: ExecutionReport | None = None
     trades: list[VenueTrade] = field(default_factory=list)
+
+    @property
+    def key(self) -> OrderKey:
+        """The order's key."""
+        return self.symbol, self.venue_order_id
 
     @property
     def is_mere_acknowledgement(self) -> bool:
@@ -67,7 +75,7 @@ class OrderNews:
 
 def by_order(events: Iterable[StreamEvent]) -> list[OrderNews]:
     """The news of each order, in the order in which the orders first appear."""
-    found: dict[tuple[str, str], OrderNews] = {}
+    found: dict[OrderKey, OrderNews] = {}
     for event in events:
         if isinstance(event, StreamTrade):
             news = _of(found, event.trade.symbol, event.trade.venue_order_id)
@@ -80,9 +88,9 @@ def by_order(events: Iterable[StreamEvent]) -> list[OrderNews]:
     return list(found.values())
 
 
-def _of(found: dict[tuple[str, str], OrderNews], symbol: str, venue_order_id: str) -> OrderNews:
+def _of(found: dict[OrderKey, OrderNews], symbol: str, venue_order_id: str) -> OrderNews:
     new = OrderNews(symbol=symbol, venue_order_id=venue_order_id)
-    return found.setdefault((symbol, venue_order_id), new)
+    return found.setdefault(new.key, new)
 
 
 def _later(one: ExecutionReport, other: ExecutionReport) -> ExecutionReport:

@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ledger.store import LedgerStore
 from workflows import names
-from workflows.domain.orders import ChildIntent, ChildType, TimeInForce
+from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport
 
 AT_ONCE = 4
@@ -41,7 +41,7 @@ class Owners:
 
     async def tell(self, tidings: Sequence[Tidings]) -> None:
         """Signal each owner. Raises RPCError when Temporal cannot be reached."""
-        await side_by_side(self._tell(each) for each in tidings if _may_rest(each.intent))
+        await side_by_side(self._tell(each) for each in tidings if each.intent.may_rest)
 
     async def _tell(self, tidings: Tidings) -> None:
         intent = tidings.intent
@@ -70,7 +70,3 @@ async def side_by_side(works: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(outcome, BaseException):
             raise outcome
     return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
-
-
-def _may_rest(intent: ChildIntent) -> bool:
-    return intent.child_type is ChildType.LIMIT and intent.time_in_force is TimeInForce.GTC

@@ -142,6 +142,7 @@ class VenueActivities(VenuePort):
             return
         except VenueUnavailableError as error:
             raise try_again(error) from error
+        fp("cancel.after_response", intent.client_order_id, intent.order_id)
 
 
 def _is_too_late(request: Submit, begun: int) -> bool:

@@ -134,7 +134,10 @@ class VenueDataActivities(VenueDataPort):
             # the clock first: a look-up made after proof time is what proves
             venue_time_ms = await gateway.venue_time_ms()
             report = await gateway.find(
-                intent.symbol, client_order_id, since_ms=signed_at_ms - LOOK_BACK_MS
+                intent.symbol,
+                client_order_id,
+                since_ms=signed_at_ms - LOOK_BACK_MS,
+                is_list=intent.child_type is ChildType.OCO,
             )
         except OrderAbsentError:
             left_ms = self._window.proof_time_ms(intent.venue, signed_at_ms) - venue_time_ms

@@ -8,12 +8,15 @@ change something and one for reads. Killing it at any moment is allowed.
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -25,14 +28,19 @@ from activities.executions import ExecutionActivities
 from activities.gateways import Gateways
 from activities.ledger.engine import open_engine
 from activities.ledger.execution_store import ExecutionStore
+from activities.ledger.steering_store import SteeringStore
 from activities.ledger.store import LedgerStore
+from activities.ledger.watch_store import WatchStore
 from activities.ledger_activities import LedgerActivities
 from activities.markets import Markets
 from activities.orders import VenueActivities
+from activities.prices import PricesActivities
 from activities.reads import ProofWindow, VenueDataActivities
+from activities.steering import SteeringActivities
 from activities.venues.ccxt_gateway import VenueConfig, open_gateway
 from activities.venues.gateway import VenueGateway
 from activities.views import VenueViews, ViewActivities
+from activities.watches import WatchActivities
 from workers.connection import connect
 from workers.failpoint_interceptor import FailpointInterceptor
 from workers.failpoint_rules import arm_failpoints
@@ -50,6 +58,8 @@ GRACE = timedelta(seconds=15)
 """Longer than the longest exchange call, shorter than the supervisor's patience."""
 STICKY_TIMEOUT = timedelta(seconds=2)
 """How long a dead worker's cached workflows wait before another worker takes them."""
+HEARTBEATS_PASS_EVERY = timedelta(seconds=1)
+"""Else they are held back for most of their timeout, and one that comes late is a dead worker."""
 
 
 def terms_of(settings: Settings) -> EngineTerms:
@@ -62,7 +72,10 @@ def terms_of(settings: Settings) -> EngineTerms:
         schedule_to_start_s=settings.validity_window_s,
         submit_timeout_s=settings.submit_timeout_s,
         glances=True,
+        tells_waiting=True,
+        reads_aside=True,
         max_order_value=settings.max_order_value,
+        iceberg_visible_ratio=settings.iceberg_default_visible_ratio,
     )
 
 
@@ -135,14 +148,13 @@ async def run_worker(settings: Settings) -> None:
     engine = open_engine(settings.dsn())
     try:
         async with open_gateways(settings) as gateways:
-            limits = limits_of(settings)
-            store, executions = LedgerStore(engine, limits), ExecutionStore(engine, limits)
+            stores = stores_on(engine, limits_of(settings))
             await start_feeds(client, settings)
             async with AsyncExitStack() as running:
-                for worker in build_workers(client, settings, gateways, store, executions):
+                for worker in build_workers(client, settings, gateways, stores):
                     await running.enter_async_context(worker)
                 log.info("worker_ready", accounts=[f"{v}/{a}" for v, a in gateways])
-                await _sweep_until(stop, adoption_of(executions, client, settings))
+                await _sweep_until(stop, adoption_of(stores.executions, client, settings))
     finally:
         with contextlib.suppress(OSError):
             await engine.dispose()
@@ -184,38 +196,42 @@ async def start_feeds(client: Client, settings: Settings) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The ledger's writers, on one pool of connections."""
+
+    orders: LedgerStore
+    executions: ExecutionStore
+    watches: WatchStore
+    steering: SteeringStore
+
+
+def stores_on(engine: AsyncEngine, limits: Limits) -> Stores:
+    """All writers of one ledger."""
+    return Stores(
+        orders=LedgerStore(engine, limits),
+        executions=ExecutionStore(engine, limits),
+        watches=WatchStore(engine),
+        steering=SteeringStore(engine, limits),
+    )
+
+
 def build_workers(
-    client: Client,
-    settings: Settings,
-    gateways: Gateways,
-    store: LedgerStore,
-    execution_store: ExecutionStore,
+    client: Client, settings: Settings, gateways: Gateways, stores: Stores
 ) -> list[Worker]:
     """One worker per queue."""
     markets, views = Markets(gateways), VenueViews(gateways)
-    terms, accounts = terms_of(settings), gateways.keys()
-    ledger = LedgerActivities(store, terms, markets, accounts)
-    executions = ExecutionActivities(execution_store, terms, views, accounts)
     looks = ViewActivities(gateways, views, markets)
-    orders = VenueActivities(gateways, store)
-    reads = VenueDataActivities(gateways, store, proof_window_of(settings), markets)
-    feed = FeedActivities(gateways, store, client, settings.symbols)
+    window = proof_window_of(settings)
+    reads = VenueDataActivities(gateways, stores.orders, window, markets)
     workers = [
         Worker(
             client,
             task_queue=names.ORDERS_QUEUE,
             workflows=WORKFLOWS,
             activities=[
-                ledger.open_order,
-                ledger.accept_order,
-                ledger.reserve,
-                ledger.give_up,
-                ledger.save_order,
+                *_ledger_steps(client, settings, gateways, stores, markets, views),
                 reads.read_market,
-                executions.open_execution,
-                executions.accept_legs,
-                executions.save_execution,
-                executions.raise_alarm,
                 looks.glance_at_views,
             ],
             workflow_runner=sandbox(),
@@ -224,6 +240,9 @@ def build_workers(
             graceful_shutdown_timeout=GRACE,
         )
     ]
+    orders = VenueActivities(gateways, stores.orders)
+    feed = FeedActivities(gateways, stores.orders, client, settings.symbols)
+    prices = PricesActivities(gateways, stores.watches, client)
     for venue, account in gateways:
         rate_limit = settings.venue(venue, account).rate_limit
         workers += [
@@ -244,8 +263,44 @@ def build_workers(
                     looks.read_view,
                     looks.read_portfolio,
                     feed.follow_account,
+                    prices.follow_prices,
+                    prices.read_volume,
                 ],
+                max_heartbeat_throttle_interval=HEARTBEATS_PASS_EVERY,
                 graceful_shutdown_timeout=GRACE,
             ),
         ]
     return workers
+
+
+def _ledger_steps(
+    client: Client,
+    settings: Settings,
+    gateways: Gateways,
+    stores: Stores,
+    markets: Markets,
+    views: VenueViews,
+) -> list[Callable[..., Any]]:
+    """The short steps that workflows take as local activities."""
+    terms, accounts = terms_of(settings), gateways.keys()
+    ledger = LedgerActivities(stores.orders, terms, markets, accounts)
+    executions = ExecutionActivities(stores.executions, terms, views, accounts)
+    steering = SteeringActivities(stores.steering, terms, accounts)
+    watches = WatchActivities(stores.watches, client)
+    return [
+        ledger.open_order,
+        ledger.accept_order,
+        ledger.reserve,
+        ledger.give_up,
+        ledger.save_order,
+        executions.open_execution,
+        executions.accept_legs,
+        executions.save_execution,
+        executions.raise_alarm,
+        steering.record_action,
+        steering.read_protected,
+        steering.check_order,
+        watches.arm_watch,
+        watches.disarm_watch,
+        watches.read_watch,
+    ]

@@ -27,10 +27,14 @@ from activities.ledger.models import (
     Reservation,
     RiskCheck,
 )
+from activities.ledger.watch_models import PriceWatch
+from activities.ledger.watch_rows import fired_of, spec_of
 from workflows.domain.exact import exact
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.postings import Account
+from workflows.domain.triggers import Fired, TriggerSpec
+from workflows.ports import WatchStatus
 
 _ZERO = Decimal(0)
 AccountKey = tuple[str, str]
@@ -60,6 +64,21 @@ class ChildFacts:
     risk_passed: bool
     """Whether the risk checks of a sent attempt and of the parent are stored as approved."""
     reservation_open: bool
+    venue_order_id: str | None = None
+    """The exchange's id of it, once that is known; `list:<n>` of an order list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchFacts:
+    """A trigger that the engine keeps or kept, as stored."""
+
+    watch_id: str
+    order_id: str
+    exchange: str
+    symbol: str
+    status: WatchStatus
+    spec: TriggerSpec
+    fired: Fired | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +128,7 @@ class LedgerFacts:
     fills: tuple[FillFacts, ...] = ()
     imbalances: tuple[Imbalance, ...] = ()
     executions: tuple[ExecutionFacts, ...] = ()
+    watches: tuple[WatchFacts, ...] = ()
     opened_at: Mapping[AccountKey, datetime]
     """When the opening balances of an account were taken."""
     balances: Mapping[AccountKey, Mapping[str, Decimal]]
@@ -144,6 +164,7 @@ async def _read(connection: AsyncConnection) -> LedgerFacts:
         fills=tuple(FillFacts(**row._mapping) for row in fills),
         imbalances=tuple(Imbalance(**row._mapping) for row in imbalances),
         executions=await _executions(connection),
+        watches=await _watches(connection),
         opened_at={(row.exchange, row.account): row.opened_at for row in opened},
         balances=await _balances(connection),
     )
@@ -168,6 +189,21 @@ async def _executions(connection: AsyncConnection) -> tuple[ExecutionFacts, ...]
             locks=tuple(locks.get(row.execution_id, ())),
         )
         for row in await connection.execute(_EXECUTIONS)
+    )
+
+
+async def _watches(connection: AsyncConnection) -> tuple[WatchFacts, ...]:
+    return tuple(
+        WatchFacts(
+            watch_id=row.watch_id,
+            order_id=row.order_id,
+            exchange=row.exchange,
+            symbol=row.symbol,
+            status=WatchStatus(row.status),
+            spec=spec_of(row),
+            fired=fired_of(row),
+        )
+        for row in await connection.execute(_WATCHES)
     )
 
 
@@ -206,6 +242,7 @@ def _children() -> Select[Any]:
         ChildOrder.exchange,
         ChildOrder.account,
         ChildOrder.filled_quantity,
+        ChildOrder.venue_order_id,
         (parent_passed.exists() & child_passed.exists()).label("risk_passed"),
         is_open.exists().label("reservation_open"),
     ]
@@ -226,6 +263,15 @@ _EXECUTIONS = select(
     ExecutionRow.venues,
     ExecutionRow.snapshot,
 ).order_by(ExecutionRow.execution_id)
+_WATCHES = select(
+    PriceWatch.watch_id,
+    PriceWatch.order_id,
+    PriceWatch.exchange,
+    PriceWatch.symbol,
+    PriceWatch.status,
+    PriceWatch.spec,
+    PriceWatch.fired,
+).order_by(PriceWatch.watch_id)
 _LOCKS = select(ExecutionLock.execution_id, ExecutionLock.key).order_by(ExecutionLock.key)
 _OPENED = select(
     AccountReadiness.exchange, AccountReadiness.account, AccountReadiness.opened_at

@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from activities.venues.dialects import dialect_of
-from activities.venues.simulator.judge import JudgedTrade, VenueLog
+from activities.venues.simulator.judge import NO_LIST, JudgedOrder, JudgedTrade, VenueLog
 from workers.checker_evidence import Evidence, Invariant, Violation
 from workers.checker_executions import execution_violations, unfinished_executions
 from workers.checker_ledger import AccountKey, FillFacts, LedgerFacts
+from workers.checker_watches import watch_violations
 from workflows.domain.exact import exact
 
 __all__ = ["Evidence", "Invariant", "Violation", "violations"]
@@ -38,7 +40,10 @@ def violations(evidence: Evidence, *, all_finished: bool = False) -> list[Violat
             *_overshoot(evidence),
             *_double_entry(evidence),
             *_risk_checked(evidence),
+            *_placed(evidence),
+            *_alone(evidence),
             *_released(evidence),
+            *watch_violations(evidence),
             *execution_violations(evidence),
         ]
     if all_finished:
@@ -53,9 +58,11 @@ def _contradictions(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _duplicates(evidence: Evidence) -> Iterator[Violation]:
-    places: dict[str, list[str]] = defaultdict(list)
+    # The two orders of a one-cancels-the-other list were sent as one.
+    places: dict[str, dict[str, None]] = defaultdict(dict)
     for venue, our_id, order in evidence.our_orders():
-        places[our_id].append(f"{venue}/{order.account}/{order.order_id}")
+        sent_as = order.order_id if order.list_id == NO_LIST else f"list {order.list_id}"
+        places[our_id][f"{venue}/{order.account}/{sent_as}"] = None
     for our_id, orders in places.items():
         if len(orders) > 1:
             detail = f"{len(orders)} orders at the exchange: {', '.join(orders)}"
@@ -76,7 +83,7 @@ def _fills_once(evidence: Evidence) -> Iterator[Violation]:
             key = (venue, trade.account, trade.symbol, str(trade.trade_id), trade.side.lower())
             rows = booked.pop(key, [])
             if len(rows) == 1:
-                wrong = _difference(trade, rows[0], dialect_of(venue).parse_id)
+                wrong = _difference(log, trade, rows[0], dialect_of(venue).parse_id)
             elif rows or not _is_history(evidence, venue, trade):
                 wrong = f"{len(rows)} times in the ledger"
             else:
@@ -98,11 +105,11 @@ def _is_history(evidence: Evidence, venue: str, trade: JudgedTrade) -> bool:
     return _EPOCH + timedelta(milliseconds=trade.ts_ms) < opened_at
 
 
-def _difference(trade: JudgedTrade, fill: FillFacts, parse_id: ParseId) -> str:
+def _difference(log: VenueLog, trade: JudgedTrade, fill: FillFacts, parse_id: ParseId) -> str:
     """How a booked fill differs from the exchange's trade; empty when it does not."""
     owner = parse_id(trade.client_order_id) or "EXTERNAL"
     pairs = {
-        "order": (str(trade.order_id), fill.venue_order_id),
+        "order": (_booked_under(log, trade.order_id), fill.venue_order_id),
         "owner": (owner, fill.client_order_id or "EXTERNAL"),
         "side": (trade.side.lower(), fill.side),
         "price": (trade.price, fill.price),
@@ -115,6 +122,16 @@ def _difference(trade: JudgedTrade, fill: FillFacts, parse_id: ParseId) -> str:
         for name, (theirs, ours) in pairs.items()
         if theirs != ours
     )
+
+
+def _booked_under(log: VenueLog, order_id: int) -> str:
+    order = log.orders.get(order_id)
+    return str(order_id) if order is None else _venue_id(order)
+
+
+def _venue_id(order: JudgedOrder) -> str:
+    """The order's number; for either order of a list that of the list, which was sent as one."""
+    return str(order.order_id) if order.list_id == NO_LIST else f"list:{order.list_id}"
 
 
 def _executed(evidence: Evidence) -> Iterator[Violation]:
@@ -195,6 +212,34 @@ def _risk_checked(evidence: Evidence) -> Iterator[Violation]:
         else:
             continue
         yield Violation(invariant=Invariant.RISK_CHECKED, subject=our_id, detail=detail)
+
+
+def _placed(evidence: Evidence) -> Iterator[Violation]:
+    known: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for venue, our_id, order in evidence.our_orders():
+        known[venue, our_id].add(_venue_id(order))
+    for child in evidence.ledger.children:
+        found = known[child.exchange, child.client_order_id]
+        if child.exchange in evidence.logs and child.venue_order_id not in (None, *found):
+            detail = f"exchange {', '.join(sorted(found)) or 'none'}, ledger {child.venue_order_id}"
+            yield Violation(
+                invariant=Invariant.PLACED, subject=child.client_order_id, detail=detail
+            )
+
+
+def _alone(evidence: Evidence) -> Iterator[Violation]:
+    parent_of = _parents_of(evidence.ledger)
+    lives: dict[tuple[str, str], dict[str, list[JudgedOrder]]] = defaultdict(dict)
+    for venue, our_id, order in evidence.our_orders():
+        if our_id in parent_of:
+            lives[venue, parent_of[our_id]].setdefault(our_id, []).append(order)
+    for (_, parent), children in lives.items():
+        in_order = sorted(children.items(), key=lambda each: min(o.began for o in each[1]))
+        for (first, orders), (second, later) in pairwise(in_order):
+            came = min(order.began for order in later)
+            if any(order.ended is None or order.ended > came for order in orders):
+                detail = f"{second} was sent while {first} was open"
+                yield Violation(invariant=Invariant.ALONE, subject=parent, detail=detail)
 
 
 def _released(evidence: Evidence) -> Iterator[Violation]:

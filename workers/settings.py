@@ -79,6 +79,7 @@ class Settings(BaseModel):
     # Defaults and limits of orders
     twap_default_slices: int = Field(default=10, ge=1, le=MAX_SLICES)
     twap_default_interval: Seconds = Decimal(60)
+    iceberg_default_visible_ratio: Decimal = Field(default=Decimal("0.1"), gt=0, le=1)
     max_order_value: QuoteValue = Decimal(100_000)
     max_position_size: QuoteValue = Decimal(500_000)
     order_timeout: Seconds = Decimal(30)

@@ -17,11 +17,26 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.account_feed import AccountFeed
 from workflows.arbitrage import Arbitrage
+from workflows.iceberg import IcebergOrder
 from workflows.market_and_limit import LimitOrder, MarketOrder
+from workflows.preview import PreviewOrder
+from workflows.price_watch import PriceWatch
 from workflows.rebalance import Rebalance
+from workflows.stop import StopOrder
 from workflows.twap import TwapOrder
 
-WORKFLOWS = (MarketOrder, LimitOrder, TwapOrder, Arbitrage, Rebalance, AccountFeed)
+WORKFLOWS = (
+    MarketOrder,
+    LimitOrder,
+    TwapOrder,
+    IcebergOrder,
+    StopOrder,
+    PreviewOrder,
+    Arbitrage,
+    Rebalance,
+    AccountFeed,
+    PriceWatch,
+)
 
 
 class _WithoutContext(WorkflowInstance):

@@ -17,13 +17,14 @@ from workflows.domain.risk import (
     check_collar,
     check_order_value,
     check_position,
+    check_reduce_only,
+    free_to_close,
 )
 
 _BLOCK_CODES = {
     TradingState.HALTED: DenialCode.TRADING_HALTED,
     TradingState.REDUCING: DenialCode.TRADING_REDUCING,
 }
-_SENT_WHOLE = (OrderType.MARKET, OrderType.LIMIT)
 _NOTHING = Decimal(0)
 
 
@@ -66,20 +67,20 @@ class Compensation:
 
 def reduces(exposure: Exposure, side: Side, quantity: Decimal) -> bool:
     """True when `quantity` more on `side`, beside all working orders, cannot flip the position."""
-    with exact():
-        if side is Side.SELL:
-            return 0 < exposure.position >= exposure.working_sell + quantity
-        return 0 > exposure.position <= -(exposure.working_buy + quantity)
+    return quantity <= free_to_close(exposure, side)
 
 
 def check_block(
-    block: Block, exposure: Exposure, side: Side, quantity: Decimal, *, compensates: bool = False
+    block: Block, exposure: Exposure, side: Side, quantity: Decimal, *, may_reduce: bool = False
 ) -> Denied | None:
-    """HALTED stops all, REDUCING all that does not reduce the position or a residual."""
+    """HALTED stops all, REDUCING all that does not reduce the position or a residual.
+
+    `may_reduce`: the caller knows of something that it reduces, or sees to it that it only does.
+    """
     if block.state is None:
         return None
     state = TradingState(block.state)
-    if state is TradingState.REDUCING and (compensates or reduces(exposure, side, quantity)):
+    if state is TradingState.REDUCING and (may_reduce or reduces(exposure, side, quantity)):
         return None
     reason = f" reason={block.reason}" if block.reason else ""
     return Denied(code=_BLOCK_CODES[state], detail=f"scope={block.scope}{reason}")
@@ -116,9 +117,17 @@ def check_child(
 ) -> Denied | None:
     """All checks of one child but the parent cap; the first refusal counts."""
     side, quantity = proposal.side, proposal.quantity
-    compensates = compensation is not None and compensation.is_reduced_by(side, quantity)
-    return check_block(block, exposure, side, quantity, compensates=compensates) or _check_limits(
-        proposal, exposure, limits, compensation, is_whole=True
+    may_reduce = _may_reduce(proposal, compensation)
+    return (
+        check_block(block, exposure, side, quantity, may_reduce=may_reduce)
+        or check_reduce_only(proposal, exposure)
+        or _check_limits(proposal, exposure, limits, compensation, is_whole=True)
+    )
+
+
+def _may_reduce(proposal: Proposal, compensation: Compensation | None) -> bool:
+    return proposal.reduce_only or (
+        compensation is not None and compensation.is_reduced_by(proposal.side, proposal.quantity)
     )
 
 
@@ -132,14 +141,48 @@ def check_parent(
     account_ready: bool,
     compensation: Compensation | None = None,
 ) -> Denied | None:
-    """All checks of a parent. Order value only where its single child is the whole order."""
+    """All checks of a parent. Order value only where its single child is the whole order.
+
+    What only reduces is held to that child by child: its position may still have to be opened.
+    """
     side, quantity = proposal.side, proposal.quantity
-    compensates = compensation is not None and compensation.is_reduced_by(side, quantity)
-    blocked = check_block(block, exposure, side, quantity, compensates=compensates)
+    may_reduce = _may_reduce(proposal, compensation)
+    blocked = check_block(block, exposure, side, quantity, may_reduce=may_reduce)
     if blocked is None and not account_ready:
         blocked = Denied(code=DenialCode.RECONCILING, detail="account=reconciling")
-    is_whole = order_type in _SENT_WHOLE
-    return blocked or _check_limits(proposal, exposure, limits, compensation, is_whole=is_whole)
+    return blocked or _check_limits(
+        proposal, exposure, limits, compensation, is_whole=is_sent_whole(order_type)
+    )
+
+
+def is_sent_whole(order_type: OrderType) -> bool:
+    """True for orders whose children are not cut from it: one has all that is left."""
+    return order_type.is_triggered or order_type in (OrderType.MARKET, OrderType.LIMIT)
+
+
+def check_amendment(
+    proposal: Proposal,
+    exposure: Exposure,
+    block: Block,
+    limits: Limits,
+    *,
+    order_type: OrderType,
+    account_ready: bool,
+    is_enlarged: bool,
+) -> Denied | None:
+    """Checks of an order that becomes another; `proposal` is what nobody has reserved of it yet.
+
+    One that is enlarged is checked as a new one of that size. Otherwise only its price matters,
+    and what shrinks is let at any time.
+    """
+    if is_enlarged:
+        return check_parent(
+            proposal, exposure, block, limits, order_type=order_type, account_ready=account_ready
+        )
+    is_limited = is_sent_whole(order_type) and not proposal.reduce_only
+    with exact():
+        value = check_order_value(proposal, limits) if is_limited else None
+        return check_collar(proposal, limits) or value
 
 
 def _check_limits(
@@ -150,7 +193,10 @@ def _check_limits(
     *,
     is_whole: bool,
 ) -> Denied | None:
-    """What reduces a residual skips the limits on value and position; the collar stays."""
+    """What reduces a residual, or only reduces, skips the limits on value and position.
+
+    The collar stays. An exit that is too large to be sent would protect nothing.
+    """
     side, quantity = proposal.side, proposal.quantity
     with exact():
         denied = check_collar(proposal, limits)
@@ -158,7 +204,7 @@ def _check_limits(
             if compensation.is_reduced_by(side, quantity):
                 return None
             denied = check_residual(compensation, side, quantity)
-        if denied is not None:
+        if denied is not None or proposal.reduce_only:
             return denied
         value = check_order_value(proposal, limits) if is_whole else None
         return value or check_position(proposal, limits, exposure)

@@ -27,6 +27,11 @@ def stored_child(row: Row[Any]) -> StoredChild:
         price=row.price,
         time_in_force=TimeInForce(row.time_in_force),
         post_only=row.post_only,
+        display_quantity=row.display_quantity,
+        trigger_price=row.trigger_price,
+        trailing_delta_bps=row.trailing_delta_bps,
+        stop_limit_price=row.stop_limit_price,
+        reduce_only=row.reduce_only,
     )
     return StoredChild(
         intent=intent,

@@ -90,6 +90,8 @@ class ParentOrder(Base):
     price: Mapped[Money | None]
     priority: Mapped[int]
     request: Mapped[dict[str, Any]]
+    amended_request: Mapped[dict[str, Any] | None]
+    """The order as it was last amended; `quantity` and `price` are its."""
     status: Mapped[str]
     filled_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
     code: Mapped[str | None]
@@ -146,6 +148,11 @@ class ChildOrder(Base):
     reason: Mapped[str] = mapped_column(server_default=text("''"))
     compensates: Mapped[str | None] = mapped_column(ForeignKey("executions.execution_id"))
     """The execution whose residual it was to reduce."""
+    display_quantity: Mapped[Money | None]
+    trigger_price: Mapped[Money | None]
+    trailing_delta_bps: Mapped[int | None]
+    stop_limit_price: Mapped[Money | None]
+    reduce_only: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 

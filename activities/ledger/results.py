@@ -3,6 +3,7 @@
     LedgerError
       UnknownChildError     a report for a child that the ledger does not hold
       UnknownExecutionError a step of an execution that the ledger does not hold
+      UnknownOrderError     a step of an order that the ledger does not hold
       ChildClosedError      a reservation was asked for a child that has ended
       ChildMayBeLiveError   an attempt may have been sent, or differs from what was checked
 
@@ -39,6 +40,10 @@ class UnknownChildError(LedgerError):
 
 class UnknownExecutionError(LedgerError):
     """The ledger holds no such execution."""
+
+
+class UnknownOrderError(LedgerError):
+    """The ledger holds no such order."""
 
 
 class ChildClosedError(LedgerError):

@@ -20,14 +20,18 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    exists,
     func,
     literal,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.checks import Block
 from activities.ledger.models import (
+    AccountReadiness,
     Alarm,
     Attempt,
     ChildOrder,
@@ -38,6 +42,7 @@ from activities.ledger.models import (
 )
 from activities.ledger.results import PositionKey
 from workflows.domain.orders import Side
+from workflows.domain.risk import Exposure
 
 TRADING_LOCK = 0x7AD1
 """Advisory lock: shared by claims, exclusive for a change of the trading state."""
@@ -168,3 +173,53 @@ def strictest_state() -> Select[Any]:
         .order_by(TradingStateRow.state, TradingStateRow.scope)
         .limit(1)
     )
+
+
+def is_ready() -> Any:
+    """Whether the feed vouches for an account now. Binds of_exchange and of_account."""
+    return exists().where(
+        AccountReadiness.exchange == bindparam("of_exchange"),
+        AccountReadiness.account == bindparam("of_account"),
+        AccountReadiness.state == "READY",
+        AccountReadiness.ready_until > func.clock_timestamp(),
+    )
+
+
+def gate() -> Select[Any]:
+    """The kill switch, the account's readiness and the exposure of one position, in one row.
+
+    Binds what `working`, `strictest_state` and `is_ready` bind.
+    """
+    one = select(literal(1).label("n")).subquery("one")
+    block = strictest_state().lateral("block")
+    position = select(Position.quantity).where(
+        Position.strategy_id == bindparam("strategy_id"),
+        Position.account == bindparam("account"),
+        Position.exchange == bindparam("exchange"),
+        Position.symbol == bindparam("symbol"),
+    )
+    return (
+        select(
+            block.c.state.label("block_state"),
+            block.c.scope.label("block_scope"),
+            block.c.reason.label("block_reason"),
+            is_ready().label("account_ready"),
+            func.coalesce(position.scalar_subquery(), 0).label("position"),
+            working(Side.BUY).label("working_buy"),
+            working(Side.SELL).label("working_sell"),
+        )
+        .select_from(one)
+        .outerjoin(block, true())
+    )
+
+
+def exposure_of(facts: Row[Any]) -> Exposure:
+    """The exposure in a row of facts."""
+    return Exposure(
+        position=facts.position, working_buy=facts.working_buy, working_sell=facts.working_sell
+    )
+
+
+def block_of(facts: Row[Any]) -> Block:
+    """The kill switch in a row of facts."""
+    return Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)

@@ -45,6 +45,7 @@ from workflows.domain.risk import Limits
 from workflows.messages import OrderRequest, OrderSnapshot
 
 LIVE_AT_VENUE = (ChildStatus.WORKING, ChildStatus.CANCELLING, ChildStatus.SETTLING)
+WITHOUT_ANSWER = (ChildStatus.SENDING, ChildStatus.UNKNOWN)
 
 
 class LedgerStore:
@@ -274,6 +275,20 @@ class LedgerStore:
         async with self._reader.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else stored_child(row)
+
+    async def children_without_answer(
+        self, exchange: str, account: str, symbol: str
+    ) -> frozenset[str]:
+        """Our ids of the orders that were sent, and of which no venue id is known yet."""
+        query = select(ChildOrder.client_order_id).where(
+            ChildOrder.exchange == exchange,
+            ChildOrder.account == account,
+            ChildOrder.symbol == symbol,
+            ChildOrder.status.in_(WITHOUT_ANSWER),
+            ChildOrder.venue_order_id.is_(None),
+        )
+        async with self._reader.connect() as connection:
+            return frozenset((await connection.execute(query)).scalars())
 
     async def working_children(
         self, exchange: str, account: str, *, older_than_s: Decimal

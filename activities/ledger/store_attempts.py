@@ -20,21 +20,17 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    literal,
     or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.checks import Compensation, reduces
 from activities.ledger.models import (
-    AccountReadiness,
     Attempt,
     ChildOrder,
     LedgerMeta,
-    Position,
     Reservation,
     TradingStateRow,
 )
@@ -49,31 +45,22 @@ from activities.ledger.results import (
     TradingState,
 )
 from activities.ledger.statements import (
+    exposure_of,
+    gate,
     in_one_trip,
+    is_ready,
     lock_attempt,
     lock_child,
-    strictest_state,
-    working,
 )
 from activities.ledger.store_compensation import compensation_of
 from activities.ledger.store_fills import report_of
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import Side
-from workflows.domain.risk import Exposure
 
 _ON_THE_WIRE = (AttemptState.SENDING, AttemptState.UNKNOWN)
 
 
 # --- claim --------------------------------------------------------------------------------------
-
-
-def _is_ready() -> Any:
-    return exists().where(
-        AccountReadiness.exchange == bindparam("of_exchange"),
-        AccountReadiness.account == bindparam("of_account"),
-        AccountReadiness.state == "READY",
-        AccountReadiness.ready_until > func.clock_timestamp(),
-    )
 
 
 def _claim() -> Select[Any]:
@@ -98,7 +85,7 @@ def _claim() -> Select[Any]:
             Attempt.attempt == bindparam("number"),
             Attempt.state == AttemptState.READY.value,
             ~blocked,
-            _is_ready(),
+            is_ready(),
         )
         .values(
             state=AttemptState.SENDING.value,
@@ -117,32 +104,7 @@ def _claim() -> Select[Any]:
     return select(claimed.c.client_order_id).add_cte(sending)
 
 
-def _gate() -> Select[Any]:
-    """Why a claim was refused, and the exposure that a reducing order is judged by."""
-    one = select(literal(1).label("n")).subquery("one")
-    block = strictest_state().lateral("block")
-    position = select(Position.quantity).where(
-        Position.strategy_id == bindparam("strategy_id"),
-        Position.account == bindparam("account"),
-        Position.exchange == bindparam("exchange"),
-        Position.symbol == bindparam("symbol"),
-    )
-    return (
-        select(
-            block.c.state,
-            block.c.scope,
-            block.c.reason,
-            _is_ready().label("account_ready"),
-            func.coalesce(position.scalar_subquery(), 0).label("position"),
-            working(Side.BUY).label("working_buy"),
-            working(Side.SELL).label("working_sell"),
-        )
-        .select_from(one)
-        .outerjoin(block, true())
-    )
-
-
-_CLAIM, _GATE = _claim(), _gate()
+_CLAIM, _GATE = _claim(), gate()
 
 
 async def claim(
@@ -162,8 +124,8 @@ async def claim(
     if (await connection.execute(_CLAIM, {**names, "may_reduce": False})).first():
         return None
     everything = {**names, **key._asdict(), "client_order_id": client_order_id}
-    gate = (await connection.execute(_GATE, everything)).one()
-    refused = _refusal(gate, child, await _compensation(connection, child))
+    facts = (await connection.execute(_GATE, everything)).one()
+    refused = _refusal(facts, child, await _compensation(connection, child))
     if (
         refused is None
         and (await connection.execute(_CLAIM, {**names, "may_reduce": True})).first()
@@ -179,20 +141,22 @@ async def _compensation(connection: AsyncConnection, child: Row[Any]) -> Compens
 
 
 def _refusal(
-    gate: Row[Any], child: Row[Any], compensation: Compensation | None
+    facts: Row[Any], child: Row[Any], compensation: Compensation | None
 ) -> ClaimRefused | None:
-    if gate.state is not None:
-        exposure = Exposure(
-            position=gate.position, working_buy=gate.working_buy, working_sell=gate.working_sell
+    if facts.block_state is not None:
+        exposure, side = exposure_of(facts), Side(child.side)
+        # what may only reduce was held to it when it was reserved
+        may_pass = (
+            child.reduce_only
+            or reduces(exposure, side, child.quantity)
+            or (compensation is not None and compensation.is_reduced_by(side, child.quantity))
         )
-        state, side = TradingState(gate.state), Side(child.side)
-        may_pass = reduces(exposure, side, child.quantity) or (
-            compensation is not None and compensation.is_reduced_by(side, child.quantity)
-        )
+        state = TradingState(facts.block_state)
         if state is TradingState.HALTED or not may_pass:
             code = ClaimCode[f"TRADING_{state.name}"]
-            return ClaimRefused(code=code, detail=f"scope={gate.scope} reason={gate.reason}")
-    if not gate.account_ready:
+            detail = f"scope={facts.block_scope} reason={facts.block_reason}"
+            return ClaimRefused(code=code, detail=detail)
+    if not facts.account_ready:
         return ClaimRefused(code=ClaimCode.RECONCILING, detail=f"account={child.account}")
     return None
 

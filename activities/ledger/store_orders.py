@@ -7,7 +7,7 @@ from sqlalchemy import Row, Select, and_, bindparam, exists, func, literal, sele
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import Block, Compensation, check_parent
+from activities.ledger.checks import Compensation, check_parent
 from activities.ledger.models import (
     AccountReadiness,
     ExecutionRow,
@@ -16,12 +16,21 @@ from activities.ledger.models import (
     RiskCheck,
 )
 from activities.ledger.results import OpenParent, ParentKind, PositionKey
-from activities.ledger.statements import alarm, in_one_trip, strictest_state, working
+from activities.ledger.statements import (
+    alarm,
+    block_of,
+    exposure_of,
+    in_one_trip,
+    strictest_state,
+    working,
+)
 from activities.ledger.store_unsent import release_unsent
+from activities.ledger.store_watches import disarm_all_of
 from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.exact import exact
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import Side
-from workflows.domain.risk import Exposure, Limits, Proposal
+from workflows.domain.risk import Limits, Proposal
 from workflows.messages import OrderRequest, OrderSnapshot
 
 _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
@@ -98,6 +107,7 @@ def _compare(stored: Row[Any], run_chain: str, body_hash: str) -> OpenParent:
 
 def snapshot_of(row: Row[Any]) -> OrderSnapshot:
     """The order as its workflow last stored it; the row's own columns where it never did."""
+    stored = row.snapshot or {}
     known = {
         "order_id": row.order_id,
         "order_type": row.order_type,
@@ -111,13 +121,23 @@ def snapshot_of(row: Row[Any]) -> OrderSnapshot:
         "remaining_quantity": row.quantity,
         "reason": row.reason,
         "created_at": row.created_at.isoformat(),
-        **(row.snapshot or {}),
+        **stored,
+        **_amended(row, stored),
         "status": row.status,
         "code": row.code,
         "field": row.field,
         "updated_at": row.updated_at.isoformat(),
     }
     return OrderSnapshot.model_validate(known)
+
+
+def _amended(row: Row[Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """What an amendment changed since the workflow told of the order."""
+    if row.amended_request is None:
+        return {}
+    with exact():
+        left = row.quantity - Decimal(stored.get("filled_quantity", 0))
+    return {"quantity": row.quantity, "price": row.price, "remaining_quantity": left}
 
 
 # --- accept -------------------------------------------------------------------------------------
@@ -180,34 +200,36 @@ async def accept_parent(
         return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.reason)
     if facts.status != OrderStatus.PENDING:
         return None
-    denied = _judge(facts, request, reference_price, limits, compensation)
+    denied = judge(facts, request, reference_price, limits, compensation)
     await connection.execute(_verdict(order_id, denied))
     return denied
 
 
-def _judge(
-    facts: Row[Any],
-    request: OrderRequest,
-    reference_price: Decimal,
-    limits: Limits,
-    compensation: Compensation | None,
-) -> Denied | None:
-    proposal = Proposal(
+def proposal_of(request: OrderRequest, reference_price: Decimal) -> Proposal:
+    """A whole order as the checks see it."""
+    return Proposal(
         side=request.side,
         quantity=request.quantity,
         price=request.price,
         reference_price=reference_price,
+        trigger_price=request.stop_price or request.take_profit_price or request.activation_price,
+        limit_leg_price=request.oco_limit_price,
+        reduce_only=bool(request.reduce_only),
     )
-    exposure = Exposure(
-        position=facts.position,
-        working_buy=facts.working_buy,
-        working_sell=facts.working_sell,
-    )
-    block = Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)
+
+
+def judge(
+    facts: Row[Any],
+    request: OrderRequest,
+    reference_price: Decimal,
+    limits: Limits,
+    compensation: Compensation | None = None,
+) -> Denied | None:
+    """The verdict on a whole order, by what `gate` or the acceptance's own query has read."""
     return check_parent(
-        proposal,
-        exposure,
-        block,
+        proposal_of(request, reference_price),
+        exposure_of(facts),
+        block_of(facts),
         limits,
         order_type=request.order_type,
         account_ready=facts.account_ready,
@@ -241,15 +263,17 @@ async def save_order(
     """See LedgerStore.save_order."""
     values: dict[str, Any] = {
         "status": status.value,
-        "snapshot": snapshot.model_dump(mode="json", exclude_none=True),
         "filled_quantity": snapshot.filled_quantity,
-        "code": None if snapshot.code is None else snapshot.code.value,
-        "field": snapshot.field,
         "reason": snapshot.reason,
         "updated_at": func.now(),
     }
-    if status.is_terminal:
-        values["finished_at"] = func.now()
+    if status.is_terminal:  # until then its children are told from their own rows
+        values |= {
+            "snapshot": snapshot.model_dump(mode="json", exclude_none=True),
+            "code": None if snapshot.code is None else snapshot.code.value,
+            "field": snapshot.field,
+            "finished_at": func.now(),
+        }
     open_still = ParentOrder.status.not_in(_TERMINAL)
     # a denial of accept_parent is terminal before its workflow has told the end
     untold = and_(ParentOrder.status == status.value, ParentOrder.finished_at.is_(None))
@@ -266,6 +290,7 @@ async def save_order(
         await connection.execute(alarm("ORDER_FAILED", snapshot.order_id, snapshot.reason))
     if status.is_terminal:
         await connection.execute(release_unsent(snapshot.order_id))
+        await connection.execute(disarm_all_of(snapshot.order_id))
     return stored
 
 

@@ -13,13 +13,18 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     Insert,
+    Integer,
+    Numeric,
     Row,
     Select,
     Update,
     and_,
     bindparam,
+    case,
+    exists,
     func,
     literal,
+    or_,
     select,
     true,
     update,
@@ -27,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import Block, Compensation, check_child, check_overshoot
+from activities.ledger.checks import Compensation, check_child, check_overshoot
 from activities.ledger.models import (
     Attempt,
     ChildOrder,
@@ -44,16 +49,32 @@ from activities.ledger.results import (
     PositionKey,
 )
 from activities.ledger.statements import (
+    block_of,
     in_one_trip,
     lock_child,
     lock_position,
     strictest_state,
     working,
 )
+from activities.ledger.watch_models import PriceWatch
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import ChildIntent, Side
-from workflows.domain.risk import Exposure, Limits, Proposal
+from workflows.domain.orders import ChildIntent, OrderType, Side
+from workflows.domain.risk import Exposure, Limits, proposal_of
+from workflows.ports import WatchStatus
+
+_CHECKED = (
+    "side",
+    "child_type",
+    "quantity",
+    "price",
+    "display_quantity",
+    "trigger_price",
+    "trailing_delta_bps",
+    "stop_limit_price",
+    "reduce_only",
+)
+"""What an approval was given for: fields of an intent, and columns of a child, by one name."""
 
 
 def _facts() -> Select[Any]:
@@ -76,17 +97,15 @@ def _facts() -> Select[Any]:
             RiskCheck.field,
             RiskCheck.detail,
             ChildOrder.status.label("child_status"),
-            _parent_status().label("parent_status"),
+            _of_parent(ParentOrder.status).label("parent_status"),
+            _of_parent(ParentOrder.order_type).label("parent_type"),
             ChildOrder.venue_order_id,
             select(latest).where(attempts).scalar_subquery().label("latest"),
             select(live).where(attempts).scalar_subquery().label("live"),
-            ChildOrder.side,
-            ChildOrder.child_type,
-            ChildOrder.quantity,
-            ChildOrder.price,
+            *(ChildOrder.__table__.c[name] for name in _CHECKED),
             working(Side.BUY).label("working_buy"),
             working(Side.SELL).label("working_sell"),
-            _used_by_others().label("used"),
+            used_by_others().label("used"),
             block.c.state.label("block_state"),
             block.c.scope.label("block_scope"),
             block.c.reason.label("block_reason"),
@@ -98,12 +117,12 @@ def _facts() -> Select[Any]:
     )
 
 
-def _parent_status() -> Any:
+def _of_parent(column: Any) -> Any:
     parent = ParentOrder.order_id == bindparam("order_id")
-    return select(ParentOrder.status).where(parent).scalar_subquery()
+    return select(column).where(parent).scalar_subquery()
 
 
-def _used_by_others() -> Any:
+def used_by_others() -> Any:
     """What the parent's other children filled, executed, or may still fill, in base units."""
     other, held = ChildOrder.__table__.alias("other"), Reservation.__table__.alias("held")
     may_fill = other.c.filled_quantity + func.coalesce(held.c.quantity, 0)
@@ -168,8 +187,7 @@ def _names(intent: ChildIntent, attempt: int, key: PositionKey) -> dict[str, Any
 
 def _stored_answer(intent: ChildIntent, attempt: int, facts: Row[Any]) -> Denied | None:
     if facts.verdict == "approved":
-        checked = (facts.side, facts.child_type, facts.quantity, facts.price)
-        if checked != (intent.side, intent.child_type, intent.quantity, intent.price):
+        if any(getattr(facts, name) != getattr(intent, name) for name in _CHECKED):
             raise ChildMayBeLiveError(
                 f"child {intent.client_order_id} was approved otherwise", attempt=attempt
             )
@@ -214,24 +232,21 @@ def _judge(
     limits: Limits,
     compensation: Compensation | None,
 ) -> Denied | None:
-    proposal = Proposal(
-        side=intent.side,
-        quantity=intent.quantity,
-        price=intent.price,
-        reference_price=reference_price,
-    )
+    is_triggered = facts.parent_type is not None and OrderType(facts.parent_type).is_triggered
+    was_fired = is_triggered and intent.trigger_price is None
+    proposal = proposal_of(intent, reference_price, was_fired=was_fired)
     exposure = Exposure(
         position=position, working_buy=facts.working_buy, working_sell=facts.working_sell
     )
-    block = Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)
-    return check_child(proposal, exposure, block, limits, compensation)
+    return check_child(proposal, exposure, block_of(facts), limits, compensation)
 
 
 # --- writes -------------------------------------------------------------------------------------
 
+_NOT_YET_AT_WORK = [OrderStatus.ACCEPTED.value, OrderStatus.WAITING_PRICE.value]
 _NAMES = ("client_order_id", "order_id", "child_index", "generation")
 _PLACE = ("strategy_id", "account", "exchange", "symbol", "side")
-_PRICED_ANEW = ("child_type", "time_in_force", "post_only", "quantity", "price")
+_PRICED_ANEW = ("time_in_force", "post_only", *(name for name in _CHECKED if name != "side"))
 _ANEW = (*_PRICED_ANEW, "compensates", "status", "reason")
 _CHILD = (*_NAMES, *_PLACE, *_ANEW)
 _RESERVATION = ("client_order_id", *_PLACE)
@@ -257,6 +272,11 @@ def _values(
         "post_only": intent.post_only,
         "quantity": intent.quantity,
         "price": intent.price,
+        "display_quantity": intent.display_quantity,
+        "trigger_price": intent.trigger_price,
+        "trailing_delta_bps": intent.trailing_delta_bps,
+        "stop_limit_price": intent.stop_limit_price,
+        "reduce_only": intent.reduce_only,
         "compensates": None if compensation is None else compensation.execution_id,
         "status": (ChildStatus.READY if denied is None else ChildStatus.DENIED).value,
         "reason": "" if denied is None else str(denied),
@@ -328,11 +348,24 @@ def _release() -> Update:
 
 
 def _parent_works() -> Update:
+    """It works, unless its trigger is still waited for: by the venue, or by a watch of ours."""
+    is_watched = exists().where(
+        PriceWatch.order_id == bindparam("in_order_id"),
+        PriceWatch.status == WatchStatus.ARMED.value,
+    )
+    waits = or_(
+        bindparam("in_trigger_price", type_=Numeric).is_not(None),
+        bindparam("in_trailing_delta_bps", type_=Integer).is_not(None),
+        is_watched,
+    )
     return (
         update(ParentOrder)
         .where(
             ParentOrder.order_id == bindparam("in_order_id"),
-            ParentOrder.status == OrderStatus.ACCEPTED.value,
+            ParentOrder.status.in_(_NOT_YET_AT_WORK),
         )
-        .values(status=OrderStatus.WORKING.value, updated_at=func.now())
+        .values(
+            status=case((waits, OrderStatus.WAITING_PRICE.value), else_=OrderStatus.WORKING.value),
+            updated_at=func.now(),
+        )
     )

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.ledger.models import Attempt, ChildOrder, FillRow
 from activities.ledger.store_orders import snapshot_of
 from workflows.domain.exact import exact
-from workflows.messages import MAX_CHILDREN_SHOWN, ChildView, OrderSnapshot
+from workflows.messages import MAX_CHILDREN_SHOWN, OrderSnapshot
 from workflows.order_state import average_price
+from workflows.order_views import ChildView
 
 _ZERO = Decimal(0)
 
@@ -111,6 +112,8 @@ def _child_view(row: Row[Any]) -> ChildView:
         child_type=row.child_type,
         quantity=row.quantity,
         price=row.price,
+        trigger_price=row.trigger_price,
+        display_quantity=row.display_quantity,
         filled_quantity=row.filled_quantity,
         average_price=average_price(row.quote or _ZERO, row.filled_quantity),
         attempt=row.attempt,

@@ -21,6 +21,7 @@ from activities.ledger.models import (
     ParentOrder,
     PostingRow,
 )
+from activities.ledger.store_actions import actions_of
 from activities.ledger.view_executions import (
     counts,
     durations,
@@ -40,8 +41,11 @@ from activities.ledger.view_models import (
     OrderCount,
 )
 from activities.ledger.view_orders import children_of, overlay, totals_of
+from activities.ledger.view_watches import armed_watch_query
+from activities.ledger.watch_rows import StoredWatch, stored_watch
 from workflows.domain.exact import exact
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
+from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.postings import Account
 from workflows.messages import OrderSnapshot
 
@@ -51,6 +55,7 @@ MAX_PAGE = 500
 MAX_ALARMS = 1_000
 MAX_FILLS = 50_000
 _ZERO = Decimal(0)
+_TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
 
 
 class LedgerViews:
@@ -60,7 +65,7 @@ class LedgerViews:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def order(self, order_id: str) -> OrderSnapshot | None:
-        """One order with its newest children, or None."""
+        """One order with its newest children and actions, or None."""
         query = select(*ParentOrder.__table__.columns).where(ParentOrder.order_id == order_id)
         async with self._engine.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
@@ -68,8 +73,11 @@ class LedgerViews:
                 return None
             totals = await totals_of(connection, [order_id])
             children, count = await children_of(connection, order_id)
+            actions = await actions_of(connection, order_id)
         shown = overlay(row, totals.get(order_id))
-        return shown.model_copy(update={"children": children, "children_total": count})
+        return shown.model_copy(
+            update={"children": children, "children_total": count, "actions": actions}
+        )
 
     async def orders(
         self,
@@ -78,15 +86,19 @@ class LedgerViews:
         symbol: str | None = None,
         status: str | None = None,
         exchange: str | None = None,
+        is_open: bool = False,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[OrderSnapshot], str | None]:
         """A page of orders, newest first, without children; and the cursor of the next page.
 
-        `limit` is 1 to MAX_PAGE. Raises InvalidCursorError for a cursor that is not ours.
+        `is_open` leaves out what has ended; `limit` is 1 to MAX_PAGE. Raises InvalidCursorError
+        for a cursor that is not ours.
         """
         assert 1 <= limit <= MAX_PAGE, f"limit {limit}"
         query = _page(strategy_id, symbol, status, exchange, cursor).limit(limit + 1)
+        if is_open:
+            query = query.where(ParentOrder.status.not_in(_TERMINAL))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
             page = rows[:limit]
@@ -94,6 +106,12 @@ class LedgerViews:
         shown = [overlay(row, totals.get(row.order_id)) for row in page]
         more = len(rows) > limit
         return shown, encode_cursor(page[-1].created_at, page[-1].order_id) if more else None
+
+    async def armed_watch(self, order_id: str) -> StoredWatch | None:
+        """The watch that stands guard for the order now, or None."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(armed_watch_query(order_id))).one_or_none()
+        return None if row is None else stored_watch(row)
 
     async def execution(self, execution_id: str) -> ExecutionView | None:
         """One execution, or None."""

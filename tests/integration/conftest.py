@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +18,7 @@ import asyncpg
 import pytest
 
 from activities.ledger.migrate import upgrade
+from tests.e2e.world import free_ports
 from tests.integration.ledger_world import World, open_world
 from workers import embedded_postgres
 from workers.home import Home
@@ -26,12 +26,6 @@ from workers.home import Home
 START_WITHIN_S = 60
 TEMPLATE = "ledger_template"
 _serial = itertools.count(1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _until_ready(
@@ -69,7 +63,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the server's maintenance database; ends the server at the end of the session."""
     home = Home(tmp_path_factory.mktemp("postgres"))
     home.make()
-    cluster = embedded_postgres.cluster(home, _free_port())
+    cluster = embedded_postgres.cluster(home, free_ports(1))
     asyncio.run(cluster.before_start(""))
     server = _run(cluster, home.logs / "postgres.log")
     try:

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger.engine import open_engine
 from activities.ledger.execution_store import ExecutionStore
+from activities.ledger.steering_store import SteeringStore
 from activities.ledger.store import LedgerStore
 from activities.ledger.views import LedgerViews
+from activities.ledger.watch_store import WatchStore
 from workflows.domain.orders import ChildIntent, ChildType, Side, client_order_id
 from workflows.domain.reports import ExecutionReport, Fill, VenueStatus
 from workflows.domain.risk import Limits
@@ -31,6 +33,8 @@ class World:
     store: LedgerStore
     views: LedgerViews
     executions: ExecutionStore
+    watches: WatchStore
+    steering: SteeringStore
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:
         """Straight from the database, past the code under test."""
@@ -79,6 +83,17 @@ class World:
     async def alarms(self) -> list[str]:
         return sorted(alarm.code for alarm in await self.views.alarms())
 
+    async def hold(self, quantity: str, side: Side = Side.BUY, name: str = "opening") -> None:
+        """A position of strategy s1, from one order that filled."""
+        size = Decimal(quantity)
+        await self.open(name, side=side.value)
+        intent = an_intent(name, side=side, quantity=size)
+        assert (await self.reserve(intent))[1] is None
+        assert await self.store.claim(intent.client_order_id, 1, SIGNED_AT_MS) is None
+        fill = a_fill(f"trade of {name}", quantity, fee=Decimal(0))
+        report = a_report(VenueStatus.FILLED, quantity, fill, venue_order_id=f"v-{name}")
+        await self.ack(intent, report)
+
     async def position(self, strategy: str = "s1") -> Decimal:
         query = "SELECT coalesce(sum(quantity), 0) FROM positions WHERE strategy_id = $1"
         return Decimal(await self.value(query, strategy))
@@ -100,7 +115,8 @@ class World:
 async def open_world(url: str, limits: Limits = LIMITS) -> AsyncIterator[World]:
     engine = open_engine(url, pool_size=12)
     store, executions = LedgerStore(engine, limits), ExecutionStore(engine, limits)
-    world = World(url, engine, store, LedgerViews(engine), executions)
+    watches, steering = WatchStore(engine), SteeringStore(engine, limits)
+    world = World(url, engine, store, LedgerViews(engine), executions, watches, steering)
     await world.store.set_readiness(EXCHANGE, ACCOUNT, True, Decimal(60), "test")
     try:
         yield world

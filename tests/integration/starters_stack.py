@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 import uuid
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from activities.venues.simulator.judge import read_log
+from tests.e2e.world import free_ports as neighbours
 from workers.local_stack import LocalStack
 from workers.settings import is_setting
 
@@ -24,6 +24,7 @@ PORTS = (
     "METRICS_PORT",
 )
 READY_WITHIN_S = 60.0
+APART = 4
 ORDER = {
     "strategy_id": "strategy_001",
     "exchange": "binance",
@@ -37,14 +38,10 @@ ORDERS = "/api/v1/orders"
 
 
 def free_ports(names: tuple[str, ...]) -> dict[str, str]:
-    """A free port for each name: all are held at once, so they differ."""
-    sockets = [socket.socket() for _ in names]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = {name: str(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
-    for each in sockets:
-        each.close()
-    return ports
+    """A free port for each name, with room behind it: a second exchange or worker of a stack
+    takes the port after its first one's."""
+    first = neighbours(len(names) * APART)
+    return {name: str(first + APART * place) for place, name in enumerate(names)}
 
 
 async def until_ready(stack: LocalStack) -> None:

@@ -161,6 +161,100 @@ async def test_a_twap_reports_its_progress_and_other_types_have_none(
     assert (other.status_code, other.json()["code"]) == (404, "NOT_A_TWAP")
 
 
+async def test_a_resting_order_is_paused_amended_and_resumed_and_every_view_agrees(
+    http: httpx.AsyncClient,
+) -> None:
+    order_id = (await http.post(ORDERS, json=RESTING)).json()["order_id"]
+    path = f"{ORDERS}/{order_id}"
+    await until_status(http, order_id, "working")
+    paused = await http.post(f"{path}/pause", json={"requested_by": "ann", "reason": "news"})
+    assert (paused.status_code, paused.json()["status"]) == (200, "paused")
+    listed = (await http.get(f"{ORDERS}?status=paused")).json()["orders"]
+    assert [each["order_id"] for each in listed] == [order_id]
+    below = await http.patch(path, json={"quantity": "0.0000001"})
+    assert (below.status_code, below.json()["field"]) == (422, "quantity")
+    amended = await http.patch(path, json={"quantity": "0.02", "price": "49200"})
+    assert (amended.status_code, amended.json()["quantity"]) == (200, "0.02")
+    resumed = await http.post(f"{path}/resume")
+    assert resumed.json()["status"] != "paused"
+    twice = await http.post(f"{path}/resume")
+    assert (twice.status_code, twice.json()["code"]) == (409, "NOT_PAUSED")
+    done = (await http.post(f"{path}/cancel")).json()
+    assert (done["status"], done["quantity"], done["price"]) == ("cancelled", "0.02", "49200")
+    told = [(each["kind"], each["requested_by"]) for each in done["actions"]]
+    assert told == [("pause", "ann"), ("amend", "http"), ("resume", "http")]
+    stored = (await http.get(path)).json()
+    assert (stored["status"], stored["quantity"]) == ("cancelled", "0.02")
+    assert stored["actions"][:3] == done["actions"]
+    late = await http.post(f"{path}/pause")
+    assert (late.status_code, late.json()["code"]) == (409, "ALREADY_TERMINAL")
+
+
+async def test_an_iceberg_shows_its_tips_and_a_stop_its_trigger_until_they_are_cancelled(
+    http: httpx.AsyncClient,
+) -> None:
+    iceberg = {**RESTING, "order_type": "iceberg", "quantity": "0.1", "iceberg_variance": "0.2"}
+    stop = {**ORDER, "side": "sell", "order_type": "trailing_stop", "trailing_delta_bps": 500}
+    stop |= {"placement": "engine"}
+    started = [await http.post(ORDERS, json=each) for each in (iceberg, stop)]
+    assert [each.status_code for each in started] == [201, 201]
+    tips, trigger = (each.json()["order_id"] for each in started)
+    await until_status(http, tips, "working")
+    await until_status(http, trigger, "waiting_price")
+    shown = (await http.get(f"{ORDERS}/{tips}/iceberg-progress")).json()
+    assert (shown["placement"], shown["tips_filled"]) == ("engine", 0)
+    assert Decimal(shown["display_quantity"]) == Decimal("0.01")
+    armed = await _followed(http, trigger)
+    assert (armed["phase"], armed["is_protected"]) == ("armed", True)
+    assert Decimal(armed["trigger_price"]) == Decimal(armed["extreme"]) * Decimal("0.95")
+    assert armed["armed_at"]
+    waiting = (await http.get(f"{ORDERS}?status=waiting_price")).json()["orders"]
+    assert trigger in [each["order_id"] for each in waiting]
+    for order_id in (tips, trigger):
+        done = (await http.post(f"{ORDERS}/{order_id}/cancel")).json()
+        assert (done["status"], done["filled_quantity"]) == ("cancelled", "0")
+    assert done["stop"]["is_protected"] is False
+    assert "0.01" in done["reason"]
+
+
+async def _followed(http: httpx.AsyncClient, order_id: str) -> dict:
+    """The stop's progress once its follower has seen a price."""
+    deadline = time.monotonic() + 20
+    while True:
+        told = (await http.get(f"{ORDERS}/{order_id}/stop-progress")).json()
+        if told["extreme"] is not None:
+            return told
+        assert time.monotonic() < deadline, told
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "accepted", "code"),
+    [
+        ({"order_type": "twap", "twap_slices": 5}, True, None),
+        ({"order_type": "iceberg", "price": "49250", "quantity": "0.1"}, True, None),
+        ({"order_type": "stop_loss", "side": "sell", "stop_price": "49250"}, True, None),
+        ({"quantity": "1000"}, False, "RISK_MAX_NOTIONAL"),
+        ({"symbol": "XXX/YYY"}, False, "UNKNOWN_SYMBOL"),
+    ],
+)
+async def test_a_preview_tells_the_verdict_and_sends_nothing(
+    stack: LocalStack,
+    http: httpx.AsyncClient,
+    change: dict[str, object],
+    accepted: bool,
+    code: str | None,
+) -> None:
+    before, order_id = sent(stack), new_id()
+    answer = await http.post(f"{ORDERS}/preview", json={**ORDER, **change, "order_id": order_id})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["accepted"], told["code"]) == (accepted, code)
+    assert bool(told["schedule"]) == (code != "UNKNOWN_SYMBOL")
+    assert sent(stack) == before
+    assert (await http.get(f"{ORDERS}/{order_id}")).status_code == 404
+
+
 @pytest.mark.parametrize("is_chunked", [True, False])
 async def test_a_huge_body_is_refused_at_once_over_a_real_connection(
     http: httpx.AsyncClient, is_chunked: bool

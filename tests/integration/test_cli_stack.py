@@ -40,6 +40,28 @@ async def test_the_command_line_places_watches_shows_lists_and_cancels(
     assert (code, "cancelled" in out) == (0, True)
 
 
+async def test_the_command_line_steers_an_iceberg_and_previews_another(
+    stack: LocalStack, environ: dict[str, str]
+) -> None:
+    order_id = new_id()
+    base = ["--symbol", "BTC/USDT", "--side", "buy", "--quantity", "0.1", "--price", "49250"]
+    code, out, err = await cli(environ, "orders", "preview", "iceberg", *base, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["placement"] == "native"
+    code, _, err = await cli(environ, "order", "iceberg", *base, "--id", order_id)
+    assert (code, err) == (0, "")
+    code, out, _ = await cli(environ, "orders", "pause", order_id, "--reason", "news", "--json")
+    assert (code, json.loads(out)["status"]) == (0, "paused")
+    code, out, _ = await cli(environ, "orders", "amend", order_id, "--quantity", "0.2", "--json")
+    assert (code, json.loads(out)["quantity"]) == (0, "0.2")
+    code, _, err = await cli(environ, "orders", "amend", order_id, "--max-participation", "0.1")
+    assert (code, err.partition(":")[0]) == (2, "FIELD_NOT_ALLOWED")
+    code, out, _ = await cli(environ, "orders", "resume", order_id, "--json")
+    assert (code, json.loads(out)["actions"][0]["reason"]) == (0, "news")
+    code, out, _ = await cli(environ, "orders", "cancel", order_id)
+    assert (code, "cancelled" in out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected", "code"),
     [

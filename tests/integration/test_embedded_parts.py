@@ -13,6 +13,7 @@ import psutil
 import pytest
 from temporalio.client import Client
 
+from tests.e2e.world import free_ports
 from workers import embedded_postgres, embedded_temporal, search_attributes
 from workers.embedded_postgres import PostgresError
 from workers.local_stack import LocalStack, StackRunningError, delete_data
@@ -25,22 +26,11 @@ SERVERS = ("postgres", "temporal")
 @pytest.fixture
 def settings(tmp_path) -> Iterator[Settings]:
     names = ("POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "PAPER_PORT", "API_PORT")
-    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
+    first = free_ports(len(names))
+    ports = {name: str(first + n) for n, name in enumerate(names)}
     settings = load_settings({"DELTA_HOME": str(tmp_path / "home"), **ports})
     yield settings
     delete_data(settings)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different, below the ephemeral clients' range."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 async def connect(settings: Settings, password: str | None = None) -> asyncpg.Connection:

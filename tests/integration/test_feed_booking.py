@@ -1,10 +1,12 @@
 """What the feed makes of a batch, on a real ledger: booked whole, once, and then told."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from activities import feed_booking
 from activities.feed_booking import FeedBooks
 from activities.feed_news import by_order
 from activities.venues.gateway import (
@@ -169,6 +171,43 @@ async def test_a_fill_of_somebody_elses_order_is_external_once(
     assert await ledger.position("EXTERNAL") == D("0.4")
     assert await ledger.alarms() == ["EXTERNAL_FILL"]
     assert temporal.told == []
+
+
+async def test_a_wrong_word_of_the_venues_makes_no_fill_of_a_sent_order_external(
+    ledger: World, books: FeedBooks, venue: Venue
+) -> None:
+    intent = await ledger.sent()
+    somebodys = an_intent("nobody-knows-it")
+    for wrong in (None, somebodys):
+        venue.orders["v1"] = order(wrong, a_report(VenueStatus.FILLED, "1")).order
+        assert await take(books, trade(FIRST)) == {(SYMBOL, "1", Side.BUY)}
+    await ledger.ack(intent, OPEN)
+    assert await take(books, trade(FIRST)) == set()
+    assert await ledger.position() == D("0.4")
+    assert await ledger.alarms() == []
+
+
+async def test_a_foreign_fill_waits_only_for_orders_that_were_sent_before_it(
+    ledger: World, books: FeedBooks, venue: Venue
+) -> None:
+    earlier = await ledger.sent("earlier")
+    venue.orders["v9"] = order(None, a_report(VenueStatus.OPEN, "0.4")).order
+    assert await take(books, trade(FIRST, "v9")) == {(SYMBOL, "1", Side.BUY)}
+    await ledger.sent("later")
+    await ledger.ack(earlier, OPEN)
+    assert await take(books, trade(FIRST, "v9")) == set()
+    assert await ledger.position("EXTERNAL") == D("0.4")
+
+
+async def test_a_foreign_fill_does_not_wait_for_ever_for_an_order_that_nobody_resolves(
+    ledger: World, books: FeedBooks, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.sent()
+    venue.orders["v9"] = order(None, a_report(VenueStatus.OPEN, "0.4")).order
+    assert await take(books, trade(FIRST, "v9")) == {(SYMBOL, "1", Side.BUY)}
+    monkeypatch.setattr(feed_booking, "PENDING_ALARM_AFTER", timedelta(0))
+    assert await take(books, trade(FIRST, "v9")) == set()
+    assert await ledger.position("EXTERNAL") == D("0.4")
 
 
 async def test_a_fill_that_cannot_be_right_is_set_aside_and_the_others_are_booked(

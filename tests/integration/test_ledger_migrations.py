@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from activities.ledger.engine import open_single
 from activities.ledger.migrate import newest_revision, upgrade
@@ -85,6 +86,37 @@ async def test_orders_of_the_revision_before_executions_are_kept(empty_database_
         assert tuple(kept) == ("o", None)
         with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
             await connection.execute("DELETE FROM risk_checks")
+    finally:
+        await connection.close()
+
+
+async def test_the_newest_revision_goes_back_only_while_nothing_of_it_was_used(
+    empty_database_url: str,
+) -> None:
+    import activities.ledger.migrate as migrate
+
+    def back(connection: Connection) -> None:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+
+    await asyncio.to_thread(upgrade, empty_database_url)
+    await migrate._in_transaction(empty_database_url, back)
+    assert await _revision(empty_database_url) == "0003"
+    await asyncio.to_thread(upgrade, empty_database_url)
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(
+            "INSERT INTO parent_orders (order_id, run_chain, body_hash, strategy_id, account, "
+            "exchange, symbol, side, order_type, quantity, priority, request, status) "
+            "VALUES ('o', 'c', 'h', 's', 'main', 'binance', 'BTC/USDT', 'buy', 'limit', 1, 3, "
+            "'{}', 'pending'); INSERT INTO order_actions (order_id, action_index, kind, "
+            "requested_by, reason, detail, verdict) VALUES ('o', 0, 'pause', 'a', '', '', "
+            "'approved')"
+        )
+        with pytest.raises(DBAPIError, match="of this revision"):
+            await migrate._in_transaction(empty_database_url, back)
+        assert await connection.fetchval("SELECT count(*) FROM order_actions") == 1
     finally:
         await connection.close()
 

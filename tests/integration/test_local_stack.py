@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.e2e.world import free_ports
 from workers.local_stack import LocalStack, delete_data
 from workers.paper_dialects import PAPER_DIALECTS
 from workers.pidfile import read_records
@@ -26,16 +27,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 90.0
 PORTS = ("POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 ROWS = ("PAPER_PORT", "METRICS_PORT")  # the first of several neighbours
-
-
-def free_port(length: int = 1) -> int:
-    """The first of `length` neighbouring ports that are free now."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-        if all(is_free(port + n) for n in range(length)):
-            return port
 
 
 def is_free(port: int) -> bool:
@@ -51,7 +42,9 @@ def is_free(port: int) -> bool:
 
 @pytest.fixture
 def environ(tmp_path) -> Iterator[dict[str, str]]:
-    ports = {name: str(free_port()) for name in PORTS} | {name: str(free_port(3)) for name in ROWS}
+    first = free_ports(len(PORTS) + 3 * len(ROWS))
+    ports = {name: str(first + n) for n, name in enumerate(PORTS)}
+    ports |= {name: str(first + len(PORTS) + 3 * n) for n, name in enumerate(ROWS)}
     environ = {"DELTA_HOME": str(tmp_path / "home"), "WORKER_COUNT": "1", **ports}
     yield environ
     delete_data(load_settings(environ))
@@ -218,7 +211,7 @@ def test_the_doctor_says_what_is_wrong_and_how_to_put_it_right(environ):
 
 
 def test_a_migration_that_cannot_connect_says_so_in_one_line(environ):
-    url = f"postgresql://u:pw@127.0.0.1:{free_port()}/x"
+    url = f"postgresql://u:pw@127.0.0.1:{free_ports(1)}/x"
     code, text = run({**environ, "DATABASE_URL": url, "LOG_FORMAT": "json"}, "migrate")
     assert code == 1
     errors = [line for line in text.splitlines() if line.startswith("error: ")]
