@@ -6,7 +6,7 @@ The id of what is started is made before the start and is in every error.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -172,9 +172,14 @@ class Calls(Generic[SnapshotT]):
         return await self._outcome(self._handle(id), within)
 
     async def watch(
-        self, id: str, *, poll_interval_s: float, patience_s: float
+        self,
+        id: str,
+        *,
+        poll_interval_s: float,
+        patience_s: float,
+        enrich: Callable[[SnapshotT], Awaitable[SnapshotT]] | None = None,
     ) -> AsyncIterator[SnapshotT]:
-        """How it is now and after each change, up to its final state.
+        """How it is now and after each change, up to its final state; `enrich` may add to it.
 
         A server or worker that is away for up to `patience_s` is waited for; later Unavailable
         is raised. Also raises NotFound and WorkflowBroke.
@@ -186,6 +191,8 @@ class Calls(Generic[SnapshotT]):
                 await asyncio.sleep(poll_interval_s)
             try:
                 now = await self.progress(id)
+                if enrich is not None:
+                    now = await enrich(now)
             except Unavailable:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > patience_s:

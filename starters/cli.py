@@ -5,7 +5,6 @@ not complete (or something does not answer), 2 wrong usage or input.
 """
 
 import asyncio
-import json
 import sys
 from decimal import Decimal
 from typing import Annotated
@@ -45,23 +44,36 @@ def api() -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(help="A message, such as OrderRequest; default all.")
+    ] = None,
+    write: Annotated[
+        str | None, typer.Option(help="Write each to a file there; prints the fingerprint.")
+    ] = None,
+    fingerprint: Annotated[
+        bool, typer.Option("--fingerprint", help="Twelve digits that change with any of them.")
+    ] = False,
+) -> None:
     """Print the JSON Schemas of the public messages.
 
-    Example: python -m starters schema
-    """
-    from workflows.execution_messages import (
-        ArbitragePlan,
-        ArbitrageSnapshot,
-        RebalancePlan,
-        RebalanceSnapshot,
-    )
-    from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
+    Example: python -m starters schema OrderRequest
 
-    orders = (OrderRequest, OrderSnapshot, CancelRequest)
-    executions = (ArbitragePlan, ArbitrageSnapshot, RebalancePlan, RebalanceSnapshot)
-    schemas = {message.__name__: message.model_json_schema() for message in (*orders, *executions)}
-    sys.stdout.write(json.dumps(schemas, indent=2, sort_keys=True) + "\n")
+    Example: python -m starters schema --write schemas
+    """
+    from pathlib import Path
+
+    from starters import schemas
+
+    if name is not None and name not in schemas.MESSAGES:
+        raise typer.BadParameter(f"one of {', '.join(schemas.MESSAGES)}", param_hint="NAME")
+    if write is not None:
+        schemas.write(Path(write))
+        sys.stdout.write(f"{schemas.fingerprint()}\n")
+    elif fingerprint:
+        sys.stdout.write(f"{schemas.fingerprint()}\n")
+    else:
+        sys.stdout.write(schemas.schema_text(name) if name else schemas.all_text())
 
 
 @app.command()

@@ -18,7 +18,6 @@ from starters.cli_input import (
     OrderFilter,
     exit_code_of_denial,
 )
-from starters.client import DeltaClient
 from starters.connections import Connections
 from starters.errors import AlreadyTerminal
 from workers.settings import Settings
@@ -38,7 +37,7 @@ def place(settings: Settings, request: OrderRequest, *, watch: bool, as_json: bo
             if snapshot.status is OrderStatus.DENIED or not watch:
                 cli_show.order(snapshot, settings, as_json=as_json)
                 return _accepted_code(snapshot)
-            return await _follow(client, order_id, as_json=as_json)
+            return await _follow(connections, order_id, as_json=as_json)
 
     try:
         return asyncio.run(run())
@@ -64,7 +63,7 @@ def show_progress(settings: Settings, order_id: str, *, watch: bool, as_json: bo
     async def run() -> int:
         async with connected(settings) as connections:
             if watch:
-                return await _follow(await connections.orders(), order_id, as_json=as_json)
+                return await _follow(connections, order_id, as_json=as_json)
             snapshot = await lookup.find_progress(connections, order_id)
         cli_show.progress(snapshot, as_json=as_json)
         return DONE
@@ -100,8 +99,7 @@ def list_page(settings: Settings, wanted: OrderFilter, *, as_json: bool) -> int:
     async def run() -> int:
         async with connected(settings) as connections:
             try:
-                async with connections.ledger() as ledger:
-                    found, following = await ledger.orders(**dict(wanted))
+                found, following = await lookup.list_orders(connections, **dict(wanted))
             except InvalidCursorError:
                 raise invalid_cursor() from None
         cli_show.page(found, following, as_json=as_json)
@@ -123,10 +121,10 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         await connections.close()
 
 
-async def _follow(client: DeltaClient, order_id: str, *, as_json: bool) -> int:
+async def _follow(connections: Connections, order_id: str, *, as_json: bool) -> int:
     """Show the order after each change, up to its end."""
     with cli_show.following(as_json=as_json) as show:
-        async for snapshot in client.watch(order_id):
+        async for snapshot in lookup.watch_order(connections, order_id):
             show(snapshot)
     if not as_json:
         cli_show.outcome(snapshot)

@@ -3,6 +3,8 @@
 Rule: whatever is wrong with it is an InvalidInputError that names the field.
 """
 
+import getpass
+import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,9 +20,27 @@ from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.fields import Identifier, OrderId, Text, WholeNumber, denial_of, in_range
 from workflows.messages import CancelRequest, OrderRequest, validate_order
+from workflows.steering_messages import (
+    ActionKind,
+    AmendRequest,
+    SteerRequest,
+    parse_amend,
+    parse_steer,
+)
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
-_WHOLE_FIELDS = ("priority", "twap_slices", "catch_up_cap", "limit")
+_WHOLE_FIELDS = (
+    "priority",
+    "twap_slices",
+    "catch_up_cap",
+    "reprice_ticks",
+    "trailing_delta_bps",
+    "confirm_n",
+    "confirm_ms",
+    "stale_after_ms",
+    "retry_ms",
+    "limit",
+)
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _BAD_INPUT = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _MARKET_OF_NOW = {
@@ -38,10 +58,12 @@ Typed = Mapping[str, str | bool | None]
 
 
 class InvalidInputError(Exception):
-    """An option is wrong: `CODE: message`, as over HTTP."""
+    """An option is wrong: `CODE: message` as over HTTP; the message names the field."""
 
     def __init__(self, denied: Denied) -> None:
-        super().__init__(str(denied))
+        field, detail = denied.field or "", denied.detail
+        named = detail if field in detail else f"{field}: {detail}"
+        super().__init__(f"{denied.code}: {named}")
 
 
 class _Page(BaseModel):
@@ -72,12 +94,18 @@ FilterT = TypeVar("FilterT", OrderFilter, ExecutionFilter)
 
 def read_request(order_type: str, fields: Typed, *, default_exchange: str) -> OrderRequest:
     """The order that the options describe, with its id; raises InvalidInputError."""
+    order = read_unnamed_request(order_type, fields, default_exchange=default_exchange)
+    return order.model_copy(update={"order_id": order.order_id or uuid4().hex})
+
+
+def read_unnamed_request(order_type: str, fields: Typed, *, default_exchange: str) -> OrderRequest:
+    """The same, with an id only if one was typed; raises InvalidInputError."""
     order = validate_order(
         {"order_type": order_type, "exchange": default_exchange, **given(fields)}
     )
     if isinstance(order, Denied):
         raise InvalidInputError(order)
-    return order.model_copy(update={"order_id": order.order_id or uuid4().hex})
+    return order
 
 
 def read_filter(kind: type[FilterT], fields: Mapping[str, str | None]) -> FilterT:
@@ -114,6 +142,24 @@ def read_reason(text: str) -> str:
         return CancelRequest(reason=text).reason
     except ValidationError as error:
         raise InvalidInputError(denial_of(error)) from None
+
+
+def read_steering(kind: ActionKind, fields: Typed) -> SteerRequest | AmendRequest:
+    """What a running order is asked for, by whom; raises InvalidInputError."""
+    typed = {"requested_by": f"cli:{_user()}"} | given(fields)
+    raw = json.dumps(typed).encode()
+    request = parse_amend(raw) if kind is ActionKind.AMEND else parse_steer(raw)
+    if isinstance(request, Denied):
+        raise InvalidInputError(request)
+    return request
+
+
+def _user() -> str:
+    """The name that this machine knows the user by; a container may know none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def given(fields: Typed) -> dict[str, Any]:

@@ -82,9 +82,7 @@ def _weights(texts: Sequence[str]) -> dict[str, str]:
 def _valid(kind: type[PlanT], value: dict[str, Any]) -> PlanT:
     plan = validate_plan(value, kind)
     if isinstance(plan, Denied):
-        field, detail = plan.field or "", plan.detail
-        named = detail if field in detail else f"{field}: {detail}"
-        raise _invalid(plan.code, named)
+        raise InvalidInputError(plan)
     return plan
 
 

@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -16,13 +15,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column, Table
 from rich.text import Text
 
+from starters import cli_strategies
+from starters.cli_numbers import number
 from workers.settings import Settings
 from workflows.domain.lifecycle import OrderStatus
-from workflows.fields import plain
-from workflows.messages import ChildView, OrderSnapshot
+from workflows.messages import OrderSnapshot
 from workflows.names import owner_of
+from workflows.order_views import ChildView
 
-SHOWN_DECIMALS = Decimal("1e-8")
 WIDTH_OF_A_PIPE = 200
 _COLOURS = {
     OrderStatus.FILLED: "green",
@@ -152,10 +152,10 @@ def _advance(bar: Progress, task: TaskID, snapshot: OrderSnapshot) -> None:
 
 
 def _line(snapshot: OrderSnapshot) -> str:
-    """Slices, filled quantity, average price, reason."""
+    """Slices, tips or trigger; filled quantity, average price, reason."""
     parts = []
-    if snapshot.twap is not None:
-        parts.append(f"slice {snapshot.twap.slices_done}/{snapshot.twap.slices_planned}")
+    if strategy := cli_strategies.line(snapshot):
+        parts.append(strategy)
     base = (snapshot.symbol or "").partition("/")[0]
     parts.append(
         f"filled {number(snapshot.filled_quantity)}/{number(snapshot.quantity)} {base}".rstrip()
@@ -178,6 +178,7 @@ def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
         "average": number(snapshot.average_price),
         "fees": ", ".join(f"{number(fee)} {asset}" for asset, fee in snapshot.fees.items()),
         "reason": snapshot.reason,
+        **cli_strategies.facts(snapshot),
         "created": snapshot.created_at or "",
         "history": f"{settings.temporal_ui}/namespaces/{settings.temporal_namespace}"
         f"/workflows/{owner_of(snapshot.order_id)}",
@@ -186,6 +187,8 @@ def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
     for name, value in rows.items():
         if value:
             table.add_row(name, Text(value))
+    for each in snapshot.actions:
+        table.add_row("steered", Text(cli_strategies.action(each)))
     out().print(table)
 
 
@@ -217,12 +220,3 @@ def put_json(snapshot: BaseModel) -> None:
     """One line of JSON on stdout."""
     sys.stdout.write(snapshot.model_dump_json() + "\n")
     sys.stdout.flush()
-
-
-def number(value: Decimal | None) -> str:
-    """An amount for people: plain, and not longer than they can read."""
-    if value is None:
-        return ""
-    exponent = value.as_tuple().exponent
-    is_long = isinstance(exponent, int) and exponent < -8  # an average has up to 12
-    return plain(value.quantize(SHOWN_DECIMALS) if is_long else value)

@@ -17,7 +17,8 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from starters.cli_show import complain, denial, number, out, put_json
+from starters.cli_numbers import number
+from starters.cli_show import complain, denial, out, put_json
 from starters.kinds import ExecutionT
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus

@@ -7,8 +7,7 @@ It must not know HTTP, the ledger, or any exchange.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 from uuid import uuid4
 
@@ -20,12 +19,14 @@ from starters.calls import POLL_INTERVAL_S, READ_WAIT, WATCH_PATIENCE_S, Calls, 
 from starters.errors import (
     AlreadyTerminal,
     DeltaError,
+    EffectPending,
     ExecutionEnded,
     ExecutionFailed,
     ExecutionNotFound,
     OrderFailed,
     OrderNotFound,
     OutcomeUnknown,
+    Refused,
     Unavailable,
 )
 from starters.kinds import (
@@ -37,6 +38,7 @@ from starters.kinds import (
     Kind,
     SnapshotT,
 )
+from starters.order_calls import PREVIEW_WAIT, OrderCalls
 from workers.connection import connect
 from workers.settings import Settings
 from workflows.domain.executions import ExecutionKind
@@ -48,24 +50,26 @@ from workflows.execution_messages import (
 )
 from workflows.fields import plain
 from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
+from workflows.preview_messages import OrderPreview
+from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
 
 __all__ = [
     "WORKFLOW_TYPES",
     "AlreadyTerminal",
     "DeltaClient",
     "DeltaError",
+    "EffectPending",
     "ExecutionEnded",
     "ExecutionFailed",
     "ExecutionNotFound",
     "OrderFailed",
     "OrderNotFound",
     "OutcomeUnknown",
+    "Refused",
     "Unavailable",
 ]
 
 CONNECT_WAIT_S = 3.0
-PREVIEW_WAIT = timedelta(seconds=10)
-"""How long a preview may take: it reads every venue, and sends nothing."""
 _USER_REQUEST = CancelRequest().reason
 
 
@@ -74,7 +78,7 @@ class DeltaClient:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._orders = Calls(client, ORDERS)
+        self._orders = OrderCalls(client, ORDERS)
         self._arbitrages = Calls(client, ARBITRAGES)
         self._rebalances = Calls(client, REBALANCES)
 
@@ -125,6 +129,40 @@ class DeltaClient:
         """
         return await self._orders.cancel(order_id, reason)
 
+    async def pause(self, order_id: str, request: SteerRequest | None = None) -> OrderSnapshot:
+        """Stop sending and take back what rests, until `resume`. The order, paused.
+
+        Waits a little over 5 s at most. Raises Refused (its `denied` has the code),
+        EffectPending (accepted; takes effect within one slice or tip), AlreadyTerminal,
+        OrderNotFound, OrderFailed, OutcomeUnknown (ask again: that is safe), Unavailable.
+        """
+        return await self._orders.steer(ActionKind.PAUSE, order_id, request or SteerRequest())
+
+    async def resume(self, order_id: str, request: SteerRequest | None = None) -> OrderSnapshot:
+        """Let a paused order go on. Waits and raises as `pause`."""
+        return await self._orders.steer(ActionKind.RESUME, order_id, request or SteerRequest())
+
+    async def amend(self, order_id: str, request: AmendRequest) -> OrderSnapshot:
+        """Change price, total, end or rate of a running order. Waits and raises as `pause`."""
+        return await self._orders.steer(ActionKind.AMEND, order_id, request)
+
+    async def steer(
+        self, kind: ActionKind, order_id: str, request: SteerRequest | AmendRequest
+    ) -> OrderSnapshot:
+        """`pause`, `resume` or `amend`, for those who treat them alike."""
+        return await self._orders.steer(kind, order_id, request)
+
+    async def preview(self, request: OrderRequest) -> OrderPreview:
+        """What the order would do and cost now, and whether it would be accepted; nothing is sent.
+
+        Sizes drawn at random are those of the order with this id. Waits at most PREVIEW_WAIT.
+        Raises Unavailable.
+        """
+        asked = _start_of_order(request)
+        if request.order_id is None:
+            del asked.body["order_id"]  # one that we make up is none that the order will have
+        return await self._orders.preview(asked)
+
     async def result(self, order_id: str) -> OrderSnapshot:
         """Wait for the order's end, however long it takes, and return it.
 
@@ -138,13 +176,16 @@ class DeltaClient:
         *,
         poll_interval_s: float = POLL_INTERVAL_S,
         patience_s: float = WATCH_PATIENCE_S,
+        enrich: Callable[[OrderSnapshot], Awaitable[OrderSnapshot]] | None = None,
     ) -> AsyncIterator[OrderSnapshot]:
-        """The order now and after each change, up to its final state.
+        """The order now and after each change, up to its final state; `enrich` may add to it.
 
         A server or worker that is away for up to `patience_s` is waited for; later Unavailable
         is raised. Also raises OrderNotFound and OrderFailed.
         """
-        return self._orders.watch(order_id, poll_interval_s=poll_interval_s, patience_s=patience_s)
+        return self._orders.watch(
+            order_id, poll_interval_s=poll_interval_s, patience_s=patience_s, enrich=enrich
+        )
 
     # --- arbitrages -----------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from activities.ledger.engine import open_engine
 from activities.ledger.views import LedgerViews
 from starters.api.models import ORDERS_PATH
 from starters.client import DeltaClient, DeltaError
+from starters.connections import Connections
+from starters.demo_beside import Beside
 from starters.demo_crash import Killer
 from starters.demo_executions import ExecutionDesk
 from starters.demo_gap import Touches
@@ -180,7 +182,12 @@ async def _show(
         "HTTP API": f"{settings.api_url}{ORDERS_PATH}",
         "API docs": f"{settings.api_url}/docs",
     }
-    async with Market.open(stack.paper_url(VENUE) or "", SYMBOL) as market:
+    async with (
+        AsyncExitStack() as opened,
+        Market.open(stack.paper_url(VENUE) or "", SYMBOL) as market,
+    ):
+        connections = Connections(settings)
+        opened.push_async_callback(connections.close)
         desk = Desk(
             client=DeltaClient(temporal),
             market=market,
@@ -192,7 +199,8 @@ async def _show(
         )
         await desk.market_order()
         await desk.limit_order()
-        await desk.twap()
+        async with Beside.begun(desk, connections):
+            await desk.twap()
         await _show_executions(stack, desk)
     await _prove(settings, screen, result)
     if options.keep:

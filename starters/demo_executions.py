@@ -56,7 +56,7 @@ class ExecutionDesk:
     async def arbitrage(self) -> None:
         """Buy here and sell there: with a profit, if the market has one to give."""
         what = f"{SYMBOL} worth about {price(VALUE)}, bought here and sold there at once"
-        self.screen.heading("4  arbitrage", what)
+        self.screen.heading("6  arbitrage", what)
         since = time.monotonic()
 
         async def ready(number: int) -> ArbitragePlan:
@@ -77,7 +77,7 @@ class ExecutionDesk:
 
     async def refused_arbitrage(self) -> None:
         """The same with a sell leg that its exchange refuses: the buy is unwound."""
-        self.screen.heading("5  arbitrage", "the same, and the exchange of the sell leg refuses it")
+        self.screen.heading("7  arbitrage", "the same, and the exchange of the sell leg refuses it")
         since = time.monotonic()
 
         async def ready(number: int) -> ArbitragePlan:
@@ -112,7 +112,7 @@ class ExecutionDesk:
     async def rebalance(self) -> None:
         """Move some value from one asset to the other, over both exchanges."""
         what = f"move about {price(MOVED_VALUE)} from {_FROM} to {_TO}, over both exchanges"
-        self.screen.heading("6  rebalance", what)
+        self.screen.heading("8  rebalance", what)
         since = time.monotonic()
         for number in range(1, TRIES + 1):
             plan = await self._shifted(number)

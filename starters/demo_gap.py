@@ -61,12 +61,16 @@ class Touches:
 
     async def best(self) -> Gap:
         """The direction that earns most, or loses least."""
-        quotes = await asyncio.gather(*(self._quote(name) for name in self._clients))
         gaps = (
             Gap(buy_exchange=here, sell_exchange=there, buy_price=at.ask, sell_price=to.bid)
-            for (here, at), (there, to) in permutations(zip(self._clients, quotes, strict=True), 2)
+            for (here, at), (there, to) in permutations((await self.quotes()).items(), 2)
         )
         return max(gaps, key=lambda gap: gap.net(Decimal(1)))
+
+    async def quotes(self) -> dict[str, Quote]:
+        """The best prices now, by exchange."""
+        quotes = await asyncio.gather(*(self._quote(name) for name in self._clients))
+        return dict(zip(self._clients, quotes, strict=True))
 
     async def _quote(self, exchange: str) -> Quote:
         path, name, separator, read = _READS[exchange]

@@ -1,4 +1,4 @@
-"""The three orders of the demo, and the crash in the middle of the third.
+"""The demo's market order, limit order and TWAP, and the crash in the middle of the TWAP.
 
 Rule: sizes and prices come from the market as it is. Every wait has a bound, and what does not
 come true within it is DemoFailed.
@@ -51,12 +51,12 @@ class Desk:
         self.screen.heading("1  market", f"buy {amount(quantity)} {SYMBOL} on {VENUE}")
         since = time.monotonic()
         async with within(MARKET_WITHIN_S, "the market order"):
-            placed = await self._place("demo-market", OrderType.MARKET, quantity)
+            placed = await self.place("demo-market", OrderType.MARKET, quantity)
             done = await self.client.result(placed.order_id)
         if done.filled_quantity:
             self.result.first_fill_s = self.killer.since_start_s()
         outcome = self._note(done, OrderType.MARKET, quantity, since)
-        self.screen.line(f"{_ended(done)} within {outcome.took_s:.2f} s", "green")
+        self.screen.line(f"{ended(done)} within {outcome.took_s:.2f} s", "green")
 
     async def limit_order(self) -> None:
         """Rest at the front of the book until the market comes; cancelled if it does not."""
@@ -69,7 +69,7 @@ class Desk:
             done = await self._cancelled(placed)
         outcome = self._note(done, OrderType.LIMIT, done.quantity or Decimal(0), since)
         style = "green" if done.status is OrderStatus.FILLED else "yellow"
-        self.screen.line(f"{_ended(done)} after {outcome.took_s:.1f} s", style)
+        self.screen.line(f"{ended(done)} after {outcome.took_s:.1f} s", style)
 
     async def twap(self) -> None:
         """Buy in slices over time; its worker is killed on the way."""
@@ -79,9 +79,9 @@ class Desk:
         what = (
             f"buy {amount(quantity)} {SYMBOL} in {slices} slices, one every {amount(interval_s)} s"
         )
-        self.screen.heading("3  twap", what)
+        self.screen.heading("5  twap", what)
         since = time.monotonic()
-        placed = await self._place(
+        placed = await self.place(
             "demo-twap",
             OrderType.TWAP,
             quantity,
@@ -95,7 +95,7 @@ class Desk:
             with self.screen.following(quantity) as follow:
                 done = await self._over_a_crash(placed, follow)
         self._note(done, OrderType.TWAP, quantity, since)
-        self.screen.line(_ended(done), "green" if done.status is OrderStatus.FILLED else "red")
+        self.screen.line(ended(done), "green" if done.status is OrderStatus.FILLED else "red")
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Desk:
             quote = await self.market.quote()
             quantity = self.rules.quantity_worth(LIMIT_VALUE, quote.mid)
             at = max(quote.bid, min(quote.bid + self.rules.tick, quote.ask - self.rules.tick))
-            placed = await self._place(
+            placed = await self.place(
                 f"demo-limit-{number}", OrderType.LIMIT, quantity, price=at, post_only=True
             )
             what = f"{amount(quantity)} at {price(at)}"
@@ -164,9 +164,10 @@ class Desk:
         async with within(MARKET_WITHIN_S, "the cancelled limit order"):
             return await self.client.result(placed.order_id)
 
-    async def _place(
+    async def place(
         self, order_id: str, order_type: OrderType, quantity: Decimal, **more: object
     ) -> OrderSnapshot:
+        """Submit a buy, unless `more` says otherwise. Raises DemoFailed if it is denied."""
         fields = {
             "order_id": order_id,
             "strategy_id": STRATEGY,
@@ -181,18 +182,30 @@ class Desk:
             raise DemoFailed(f"the {order_type} order was denied: {placed.code} {placed.reason}")
         return placed
 
-    def _note(
-        self, done: OrderSnapshot, order_type: OrderType, quantity: Decimal, since: float
+    def outcome(
+        self,
+        done: OrderSnapshot,
+        order_type: OrderType,
+        quantity: Decimal,
+        since: float,
+        *,
+        side: Side = Side.BUY,
     ) -> OrderOutcome:
+        """An order that has just ended, and the market's average since it began."""
         until = time.monotonic()
-        outcome = OrderOutcome(
+        return OrderOutcome(
             order=done,
             order_type=order_type,
-            side=Side.BUY,
+            side=side,
             quantity=quantity,
             market_average=self.market.average(since, until),
             took_s=until - since,
         )
+
+    def _note(
+        self, done: OrderSnapshot, order_type: OrderType, quantity: Decimal, since: float
+    ) -> OrderOutcome:
+        outcome = self.outcome(done, order_type, quantity, since)
         self.result.orders.append(outcome)
         return outcome
 
@@ -215,8 +228,8 @@ def _is_answered(order: OrderSnapshot) -> bool:
     return all(each.venue_order_id or each.status.is_final for each in order.children)
 
 
-def _ended(order: OrderSnapshot) -> str:
-    """How an order ended, in words."""
+def ended(order: OrderSnapshot) -> str:
+    """How an order came out, in words."""
     at = f" at {price(order.average_price)}" if order.average_price is not None else ""
     reason = f" ({order.reason})" if order.reason else ""
     return f"{order.status}: {filled(order)}{at}{reason}"

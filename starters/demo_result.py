@@ -14,6 +14,9 @@ from workflows.messages import OrderSnapshot
 
 FIRST_FILL_WITHIN_S = 30.0
 EXECUTIONS = 3
+MAY_REST = (OrderType.LIMIT, OrderType.ICEBERG, OrderType.TRAILING_STOP)
+"""Whether these fill is the market's choice."""
+LEAST_TIPS = 2
 _BASIS_POINTS = Decimal(10_000)
 
 
@@ -40,6 +43,18 @@ class OrderOutcome:
         relative = self.order.average_price / self.market_average - 1
         return (relative * self.side.sign * _BASIS_POINTS).quantize(Decimal("0.01"))
 
+    def failures(self) -> list[str]:
+        """What did not hold."""
+        status, iceberg, stop = self.order.status, self.order.iceberg, self.order.stop
+        was_left = status is OrderStatus.CANCELLED and self.order_type in MAY_REST
+        if status is not OrderStatus.FILLED and not was_left:
+            return [f"the {self.order_type} order is {status}"]
+        if iceberg is not None and not was_left and iceberg.tips_filled < LEAST_TIPS:
+            return [f"the iceberg was filled with {iceberg.tips_filled} tips"]
+        if stop is not None and not was_left and stop.fired_price is None:
+            return [f"the {self.order_type} order traded before it fired"]
+        return []
+
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         order = self.order
@@ -56,6 +71,8 @@ class OrderOutcome:
             "cost_bp": _text(self.cost_bp),
             "fees": {asset: f"{fee:f}" for asset, fee in order.fees.items()},
             "took_s": round(self.took_s, 3),
+            "iceberg": order.iceberg and order.iceberg.model_dump(mode="json"),
+            "stop": order.stop and order.stop.model_dump(mode="json"),
         }
 
 
@@ -189,9 +206,7 @@ class DemoResult:
     def _failures(self) -> list[str]:
         found = []
         for each in self.orders:
-            may_rest = each.order_type is OrderType.LIMIT  # whether it fills is the market's choice
-            if each.order.status is not OrderStatus.FILLED and not may_rest:
-                found.append(f"the {each.order_type} order is {each.order.status}")
+            found += each.failures()
         if self.crash is None:
             found.append("no worker was killed")
         elif self.crash.next_slice_s is None:

@@ -97,6 +97,9 @@ class Screen:
         self.console.print(table)
         self.line("market: mean of the mid price, sampled 4 times a second while it ran", "dim")
         self.line("cost: average price against market; positive is worse than the market", "dim")
+        for each in outcomes:
+            if worked := _worked(each.order):
+                self.line(worked)
 
     def verdict(self, result: DemoResult) -> None:
         """The checker's figures, then whether all held."""
@@ -172,7 +175,7 @@ class Follow:
 
 def _row(outcome: OrderOutcome) -> tuple[Text, ...]:
     order = outcome.order
-    name = Text(f"{outcome.order_type} {outcome.side}")
+    name = Text(f"{outcome.order_type} {outcome.side}".replace("_", " "))
     if order.status is not OrderStatus.FILLED:
         name.append(f" ({order.status})", style="yellow")
     cost = "" if outcome.cost_bp is None else f"{outcome.cost_bp:+.2f} bp"
@@ -186,6 +189,24 @@ def _row(outcome: OrderOutcome) -> tuple[Text, ...]:
         fees,
     )
     return (name, *(Text(value) for value in values))
+
+
+def _worked(order: OrderSnapshot) -> str:
+    """The figures of an order that shows a part of itself, or waits for a price."""
+    if (iceberg := order.iceberg) is not None:
+        return (
+            f"iceberg: {iceberg.tips_shown} tips shown, {iceberg.tips_filled} filled, "
+            f"{amount(iceberg.display_quantity)} of {amount(order.quantity)} at a time"
+        )
+    if (stop := order.stop) is None:
+        return ""
+    kind = (order.order_type or "stop").replace("_", " ")
+    if stop.fired_price is None:
+        return f"{kind}: best price {price(stop.extreme)}, not fired"
+    return (
+        f"{kind}: best price {price(stop.extreme)}, trigger {price(stop.trigger_price)}, "
+        f"fired at {price(stop.fired_price)}, left at {price(order.average_price)} on average"
+    )
 
 
 def filled(order: OrderSnapshot) -> str:

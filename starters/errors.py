@@ -6,9 +6,11 @@ DeltaError
   NotFound            nothing of this kind has this id
     OrderNotFound
     ExecutionNotFound
-  Ended               it had ended before it could be cancelled: `snapshot` is its end
+  Ended               it had ended before it could be steered: `snapshot` is its end
     AlreadyTerminal   an order
     ExecutionEnded    an arbitrage or a rebalancing
+  Refused             the order goes on as it was: `denied` says why it cannot be steered so
+  EffectPending       accepted and kept, and takes effect soon: `snapshot` is the order now
   PartOfExecution     the order belongs to `execution_id`: ask for that
   WorkflowBroke       the workflow broke or was terminated
     OrderFailed       a human must look
@@ -17,6 +19,7 @@ DeltaError
 
 # ruff: noqa: N818 - part of the public face: each is named as the state that it is
 
+from workflows.domain.denials import Denied
 from workflows.execution_messages import ArbitrageSnapshot, RebalanceSnapshot
 from workflows.messages import OrderSnapshot
 
@@ -65,11 +68,11 @@ class ExecutionNotFound(NotFound):
 
 
 class Ended(_OfOne):
-    """It had ended before it could be cancelled."""
+    """It had ended before it could be cancelled, paused, resumed or amended."""
 
 
 class AlreadyTerminal(Ended):
-    """The order had ended before it could be cancelled; `snapshot` is its final state."""
+    """The order had ended before it could be steered; `snapshot` is its final state."""
 
     def __init__(self, snapshot: OrderSnapshot) -> None:
         super().__init__(snapshot.order_id, f"order {snapshot.order_id} is {snapshot.status}")
@@ -85,8 +88,26 @@ class ExecutionEnded(Ended):
         self.snapshot = snapshot
 
 
+class Refused(_OfOne):
+    """A pause, resume or amendment that the order refused; nothing has changed."""
+
+    def __init__(self, order_id: str, denied: Denied) -> None:
+        super().__init__(order_id, denied.detail or denied.code)
+        self.denied = denied
+
+
+class EffectPending(_OfOne):
+    """A pause, resume or amendment was accepted and is kept; it takes effect within one slice or
+    tip, or is refused then. `snapshot` is the order now, `actions` in it will tell."""
+
+    def __init__(self, snapshot: OrderSnapshot) -> None:
+        order_id = snapshot.order_id
+        super().__init__(order_id, f"order {order_id} takes it up with its next slice or tip")
+        self.snapshot = snapshot
+
+
 class PartOfExecution(_OfOne):
-    """A leg is its execution's to cancel, which would otherwise compensate for the loss of it."""
+    """A leg is its execution's to steer, which would otherwise compensate for the loss of it."""
 
     def __init__(self, order_id: str, execution_id: str) -> None:
         super().__init__(

@@ -29,8 +29,16 @@ WORKFLOW_TYPES: dict[OrderType, str] = {
     OrderType.MARKET: "MarketOrder",
     OrderType.LIMIT: "LimitOrder",
     OrderType.TWAP: "TwapOrder",
+    OrderType.ICEBERG: "IcebergOrder",
+    OrderType.STOP_LOSS: "StopOrder",
+    OrderType.TAKE_PROFIT: "StopOrder",
+    OrderType.TRAILING_STOP: "StopOrder",
+    OrderType.OCO: "StopOrder",
 }
 """The workflow that works each type of order."""
+
+PREVIEW_TYPE = "PreviewOrder"
+"""The workflow that says what an order would do, whatever its type."""
 
 EXECUTION_TYPES: dict[ExecutionKind, str] = {
     ExecutionKind.ARBITRAGE: "Arbitrage",

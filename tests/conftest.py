@@ -1,18 +1,23 @@
 """Two processes run the tests: all that share a running stack stay together, and come first.
 
 A stack costs seconds to start, its tests mostly wait and some of them kill its parts and count
-seconds, so one process takes them all, one stack after the other. The other process takes module
-after module, and so does the first when its stacks are done. Without `pytest -n` nothing here has
-an effect but the order.
+seconds, so one process takes all that share one. The other process takes module after module, and
+so does the first when its stack is done. Without `pytest -n` nothing here has an effect but the
+order.
 """
 
 import os
 from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+ROOT = Path(__file__).parent.parent
 SHARED = ("tests.e2e.engine_stack", "tests.e2e.pair_stack")
-"""Plugins that start a stack which several modules use."""
+"""Plugins that start a stack which several modules use; the longest first."""
 
 
 def pytest_configure() -> None:
@@ -21,17 +26,33 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group for the shared stacks, and one for each other module; the longest begins."""
-    ranks = {item: _rank(item) for item in items}
-    for item, rank in ranks.items():
-        shares = rank < len(SHARED)
-        item.add_marker(
-            pytest.mark.xdist_group("stacks" if shares else item.nodeid.partition("::")[0])
-        )
-    items.sort(key=lambda item: ranks[item])  # stable: else the order stays
+    """What shares a stack begins, one stack after the other; else the order stays."""
+    items.sort(key=lambda item: _rank(_module(item.nodeid)))
 
 
-def _rank(item: pytest.Item) -> int:
-    """Which of the shared stacks the test uses; beyond the last for none."""
-    plugins = getattr(getattr(item, "module", None), "pytest_plugins", ())
-    return next((rank for rank, name in enumerate(SHARED) if name in plugins), len(SHARED))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Deal out whole modules, and whole stacks. Marks would not do: pytest no longer lets the
+    plugin write them into the names of tests, by which it deals."""
+    return _ByStack(config, log)
+
+
+class _ByStack(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        module = _module(nodeid)
+        rank = _rank(module)
+        return SHARED[rank] if rank < len(SHARED) else module
+
+
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+@cache
+def _rank(module: str) -> int:
+    """Which of the shared stacks a module uses; beyond the last for none.
+
+    By its text: the process that deals the tests out does not import them.
+    """
+    text = (ROOT / module).read_text()
+    return next((rank for rank, name in enumerate(SHARED) if f'"{name}"' in text), len(SHARED))

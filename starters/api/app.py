@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from starters.api import arbitrage, health, metrics, orders, rebalance
+from starters.api import arbitrage, health, metrics, orders, progress, rebalance, steering
 from starters.api.documentation import openapi_of
 from starters.api.errors import install_handlers
 from starters.api.frame import RequestFrame
@@ -23,7 +23,7 @@ Decimals are written as strings and read from numbers or strings, both exactly. 
 RFC 3339. Errors have one body: `code` (for programs), `message`, `field`, `request_id`.
 """
 TAGS = [
-    {"name": "orders", "description": "Start, follow and cancel orders."},
+    {"name": "orders", "description": "Start, follow, steer and preview orders."},
     {"name": "arbitrage", "description": "Buy at one exchange and sell at another."},
     {"name": "rebalance", "description": "Trade holdings towards target weights."},
     {"name": "health", "description": "Is it alive, can it take an order."},
@@ -54,7 +54,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Fa
     app.state.settings = settings
     app.state.connections = shared
     install_handlers(app)
-    for routes in (orders, arbitrage, rebalance, health, metrics):
+    for routes in (orders, steering, progress, arbitrage, rebalance, health, metrics):
         app.include_router(routes.router)
     app.add_middleware(RequestFrame)
     app.openapi = openapi_of(app)  # type: ignore[method-assign] # FastAPI's documented way

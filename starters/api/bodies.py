@@ -1,4 +1,4 @@
-"""Reading an order or a plan from a request: bounded, exact, and refused before any effect.
+"""Reading an order, a plan or an amendment: bounded, exact, and refused before any effect.
 
 Rule: only `application/json`, at most 64 KB counted while it arrives, read within 10 s, parsed by
 the engine's own strict loader. It must not know what is done with it.
@@ -19,6 +19,13 @@ from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import MAX_BODY_BYTES, OrderRequest, validate_order
 from workflows.payloads import InvalidJsonError, strict_loads
 from workflows.plans import validate_plan
+from workflows.steering_messages import (
+    AmendRequest,
+    SteeringT,
+    SteerRequest,
+    parse_amend,
+    parse_steer,
+)
 
 READ_WAIT_S = 10.0
 DRAIN_BYTES = 32 * 1024 * 1024
@@ -46,6 +53,41 @@ def single_header(request: Request, name: str) -> str | None:
 
 async def read_json(request: Request) -> Any:
     """The body as parsed JSON (numbers exact). Raises ApiError."""
+    _check_type(request)
+    try:
+        return strict_loads(await _read_body(request))
+    except InvalidJsonError as error:
+        raise ApiError(error.code, str(error)) from error
+
+
+async def read_steer(request: Request) -> SteerRequest:
+    """The body of a pause or resume; there may be none. Raises ApiError."""
+    content_type = single_header(request, "Content-Type")
+    if content_type is not None:
+        _check_type(request)
+    raw = await _read_body(request)
+    if raw and content_type is None:
+        _check_type(request)
+    return _by_http(parse_steer(raw))
+
+
+async def read_amend(request: Request) -> AmendRequest:
+    """The body of an amendment. Raises ApiError."""
+    _check_type(request)
+    raw = await _read_body(request)
+    return _by_http(parse_amend(raw))
+
+
+def _by_http(asked: SteeringT | Denied) -> SteeringT:
+    """Who asks is kept with the order; a caller that does not say is `http`."""
+    if isinstance(asked, Denied):
+        raise refuse(asked)
+    if "requested_by" in asked.model_fields_set:
+        return asked
+    return asked.model_copy(update={"requested_by": "http"})
+
+
+def _check_type(request: Request) -> None:
     content_type = single_header(request, "Content-Type")
     if content_type is None or not _JSON_TYPE.fullmatch(content_type.strip()):
         raise ApiError(
@@ -55,10 +97,6 @@ async def read_json(request: Request) -> Any:
         raise ApiError(
             ApiCode.UNSUPPORTED_MEDIA_TYPE, "an encoded body is not read", field="Content-Encoding"
         )
-    try:
-        return strict_loads(await _read_body(request))
-    except InvalidJsonError as error:
-        raise ApiError(error.code, str(error)) from error
 
 
 async def _read_body(request: Request) -> bytes:
@@ -130,11 +168,17 @@ def id_of_key(key: str) -> str:
     return f"k-{hashlib.sha256(key.encode('ascii')).hexdigest()[:32]}"
 
 
-async def read_order(request: Request, key: str | None) -> OrderRequest:
-    """The order in the body, with its id: its own, else the key's, else a new one."""
+async def read_unnamed_order(request: Request) -> OrderRequest:
+    """The order in the body, with an id only if it has one of its own."""
     order = validate_order(await read_json(request))
     if isinstance(order, Denied):
         raise refuse(order)
+    return order
+
+
+async def read_order(request: Request, key: str | None) -> OrderRequest:
+    """The order in the body, with its id: its own, else the key's, else a new one."""
+    order = await read_unnamed_order(request)
     return order.model_copy(update={"order_id": _id_of(order.order_id, key, "order_id")})
 
 

@@ -16,9 +16,11 @@ from starters.api.errors import ApiCode, Code, ErrorBody, status_of
 from workflows.domain.denials import DenialCode
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import OrderRequest
+from workflows.steering_messages import AmendRequest, SteerRequest
 
 REF = "#/components/schemas/{model}"
 _BASE = {"strategy_id": "strategy_001", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
+_EXIT = {**_BASE, "side": "sell", "quantity": "0.1", "reduce_only": True}
 ORDER_EXAMPLES = {
     "market": {
         "summary": "buy now",
@@ -38,6 +40,50 @@ ORDER_EXAMPLES = {
             "twap_interval": 60,
         },
     },
+    "iceberg": {
+        "summary": "rest, and show a tenth at a time",
+        "value": {
+            **_BASE,
+            "order_type": "iceberg",
+            "quantity": "5.0",
+            "price": "50000",
+            "iceberg_visible_ratio": "0.1",
+        },
+    },
+    "stop_loss": {
+        "summary": "sell the position when the best bid is at 49000 or lower",
+        "value": {**_EXIT, "order_type": "stop_loss", "stop_price": "49000"},
+    },
+    "take_profit": {
+        "summary": "sell the position when 51500 is reached",
+        "value": {**_EXIT, "order_type": "take_profit", "take_profit_price": "51500"},
+    },
+    "trailing_stop": {
+        "summary": "sell the position 1.5 % below the best price since the start",
+        "value": {**_EXIT, "order_type": "trailing_stop", "trailing_delta_bps": 150},
+    },
+    "oco": {
+        "summary": "sell at 51500, or when the price falls to 49000",
+        "value": {
+            **_EXIT,
+            "order_type": "oco",
+            "oco_limit_price": "51500",
+            "stop_price": "49000",
+        },
+    },
+}
+STEER_EXAMPLES = {
+    "with a reason": {
+        "summary": "both are kept with the order",
+        "value": {"requested_by": "desk-2", "reason": "news at 14:00"},
+    }
+}
+AMEND_EXAMPLES = {
+    "price and total": {
+        "summary": "the executed quantity counts in the new total",
+        "value": {"price": "49900", "quantity": "2", "requested_by": "desk-2"},
+    },
+    "end": {"summary": "end later", "value": {"end_at": "2030-01-31T12:00:00Z"}},
 }
 ARBITRAGE_EXAMPLES = {
     "concurrent": {
@@ -65,30 +111,93 @@ REBALANCE_EXAMPLES = {
 }
 
 
-def _body(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
+def _body(
+    model: type[BaseModel], examples: dict[str, Any], *, required: bool = True
+) -> dict[str, Any]:
     schema = {"$ref": REF.format(model=model.__name__)}
     media = {"application/json": {"schema": schema, "examples": examples}}
-    return {"requestBody": {"required": True, "content": media}}
+    return {"requestBody": {"required": required, "content": media}}
 
 
 ORDER_BODY = _body(OrderRequest, ORDER_EXAMPLES)
 ARBITRAGE_BODY = _body(ArbitragePlan, ARBITRAGE_EXAMPLES)
 REBALANCE_BODY = _body(RebalancePlan, REBALANCE_EXAMPLES)
-_HAND_READ: tuple[type[BaseModel], ...] = (OrderRequest, ArbitragePlan, RebalancePlan)
+STEER_BODY = _body(SteerRequest, STEER_EXAMPLES, required=False)
+AMEND_BODY = _body(AmendRequest, AMEND_EXAMPLES)
+_HAND_READ: tuple[type[BaseModel], ...] = (
+    OrderRequest,
+    SteerRequest,
+    AmendRequest,
+    ArbitragePlan,
+    RebalancePlan,
+)
 PATH_CODES: tuple[Code, ...] = (DenialCode.ILLEGAL_CHARS, DenialCode.TOO_LONG)
 QUERY_CODES: tuple[Code, ...] = (DenialCode.UNKNOWN_FIELD, DenialCode.DUPLICATE_FIELD)
-BODY_CODES: tuple[Code, ...] = (
+ONE_ORDER: tuple[Code, ...] = (
+    *PATH_CODES,
+    *QUERY_CODES,
+    ApiCode.NOT_FOUND,
+    DenialCode.UNAVAILABLE,
+)
+_OF_REQUESTS: tuple[Code, ...] = (
     ApiCode.BAD_REQUEST,
     ApiCode.TIMEOUT,
     ApiCode.BODY_TOO_LARGE,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
+)
+_OF_FIELDS: tuple[Code, ...] = (
+    DenialCode.INVALID_JSON,
+    DenialCode.DUPLICATE_FIELD,
+    DenialCode.TOO_DEEP,
+    DenialCode.INVALID_INPUT,
+    DenialCode.INVALID_TYPE,
+    DenialCode.UNKNOWN_FIELD,
+    DenialCode.ILLEGAL_CHARS,
+    DenialCode.TOO_LONG,
+)
+_OF_RUNNING_ORDERS: tuple[DenialCode, ...] = (
+    DenialCode.ALREADY_TERMINAL,
+    DenialCode.NOT_STEERABLE,
+    DenialCode.NOT_PAUSED,
+    DenialCode.AMEND_BELOW_FILLED,
+)
+# what is new may meet every denial but those that only other calls give
+_OF_NEW_ORDERS: tuple[DenialCode, ...] = tuple(
+    code for code in DenialCode if code not in (*_OF_RUNNING_ORDERS, DenialCode.INVALID_CURSOR)
+)
+BODY_CODES: tuple[Code, ...] = (*_OF_REQUESTS, ApiCode.OUTCOME_UNKNOWN, *_OF_NEW_ORDERS)
+PREVIEW_CODES: tuple[Code, ...] = (
+    *_OF_REQUESTS,
+    *_OF_FIELDS,
+    DenialCode.MISSING_FIELD,
+    DenialCode.FIELD_NOT_ALLOWED,
+    DenialCode.INVALID_DECIMAL,
+    DenialCode.NOT_POSITIVE,
+    DenialCode.OUT_OF_RANGE,
+    DenialCode.PRECISION,
+    DenialCode.UNKNOWN_ENUM,
+    DenialCode.OCO_PRICES,
+    DenialCode.END_BEFORE_START,
+    DenialCode.INCONSISTENT_SCHEDULE,
+    DenialCode.UNAVAILABLE,
+)
+STEER_CODES: tuple[Code, ...] = (
+    *_OF_REQUESTS,
+    *_OF_FIELDS,
+    ApiCode.PART_OF_EXECUTION,
+    DenialCode.ALREADY_TERMINAL,
+    DenialCode.NOT_STEERABLE,
     ApiCode.OUTCOME_UNKNOWN,
-    # what is new may meet every denial but the two that only other calls give
-    *(
-        code
-        for code in DenialCode
-        if code not in (DenialCode.ALREADY_TERMINAL, DenialCode.INVALID_CURSOR)
-    ),
+)
+AMEND_CODES: tuple[Code, ...] = (
+    *_OF_REQUESTS,
+    ApiCode.PART_OF_EXECUTION,
+    DenialCode.ALREADY_TERMINAL,
+    DenialCode.NOT_STEERABLE,
+    DenialCode.AMEND_BELOW_FILLED,
+    ApiCode.OUTCOME_UNKNOWN,
+    # a change is checked as an order of what it adds
+    *_OF_NEW_ORDERS,
 )
 
 

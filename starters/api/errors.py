@@ -18,7 +18,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from starters.errors import ExecutionNotFound, NotFound, PartOfExecution, Unavailable
+from starters.errors import (
+    ExecutionNotFound,
+    NotFound,
+    PartOfExecution,
+    Refused,
+    Unavailable,
+)
 from workflows.domain.denials import DenialCode, http_status
 
 ORDER_ID_HEADER = "X-Order-Id"
@@ -32,6 +38,8 @@ class ApiCode(StrEnum):
     BAD_REQUEST = "BAD_REQUEST"
     NOT_FOUND = "NOT_FOUND"
     NOT_A_TWAP = "NOT_A_TWAP"
+    NOT_AN_ICEBERG = "NOT_AN_ICEBERG"
+    NOT_A_STOP = "NOT_A_STOP"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     PART_OF_EXECUTION = "PART_OF_EXECUTION"
     TIMEOUT = "TIMEOUT"
@@ -47,6 +55,8 @@ _STATUS: dict[ApiCode, HTTPStatus] = {
     ApiCode.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
     ApiCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ApiCode.NOT_A_TWAP: HTTPStatus.NOT_FOUND,
+    ApiCode.NOT_AN_ICEBERG: HTTPStatus.NOT_FOUND,
+    ApiCode.NOT_A_STOP: HTTPStatus.NOT_FOUND,
     ApiCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ApiCode.PART_OF_EXECUTION: HTTPStatus.CONFLICT,
     ApiCode.TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
@@ -159,6 +169,11 @@ def install_handlers(app: FastAPI) -> None:
     async def _a_leg(request: Request, error: PartOfExecution) -> JSONResponse:
         a_leg = ApiError(ApiCode.PART_OF_EXECUTION, str(error), field="order_id")
         return error_response(request.state.request_id, a_leg)
+
+    @app.exception_handler(Refused)
+    async def _refused(request: Request, error: Refused) -> JSONResponse:
+        refused = ApiError(error.denied.code, str(error), field=error.denied.field)
+        return error_response(request.state.request_id, refused)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,5 +1,6 @@
-"""What the HTTP API answers: an order or execution with its links, pages, a TWAP's report."""
+"""What the HTTP API answers: an order or execution with its links, pages, reports of progress."""
 
+from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -9,7 +10,8 @@ from workflows import names
 from workflows.domain.lifecycle import OrderStatus
 from workflows.execution_messages import ArbitrageSnapshot, RebalanceSnapshot
 from workflows.fields import Amount
-from workflows.messages import OrderSnapshot, TwapProgress
+from workflows.messages import OrderSnapshot
+from workflows.order_views import IcebergProgress, StopProgress, TwapProgress
 
 ORDERS_PATH = "/api/v1/orders"
 ARBITRAGE_PATH = "/api/v1/arbitrage"
@@ -55,14 +57,28 @@ class Rebalance(RebalanceSnapshot):
     links: Links
 
 
-class TwapReport(TwapProgress):
-    """Where a TWAP is in its schedule, and what it has filled. Base and quote units."""
+class _Report(BaseModel):
+    """What every report of an order's progress begins with. Base and quote units."""
 
     order_id: str
     status: OrderStatus
+    reason: str = Field(description="why it waits, or why it ended as it did")
     quantity: Amount | None
     filled_quantity: Amount
+    remaining_quantity: Amount | None
     average_price: Amount | None
+
+
+class TwapReport(TwapProgress, _Report):
+    """Where a TWAP is in its schedule, and what it has filled."""
+
+
+class IcebergReport(IcebergProgress, _Report):
+    """Which tip an iceberg shows, what is hidden, and what it has filled."""
+
+
+class StopReport(StopProgress, _Report):
+    """Where a trigger is, what it protects, and what its exit has filled."""
 
 
 def order_view(snapshot: OrderSnapshot, settings: Settings) -> Order:
@@ -98,13 +114,10 @@ def order_path(order_id: str) -> str:
     return f"{ORDERS_PATH}/{order_id}"
 
 
-def twap_report(snapshot: OrderSnapshot, twap: TwapProgress) -> TwapReport:
-    """The progress of a TWAP from its snapshot."""
-    return TwapReport(
-        **{name: getattr(twap, name) for name in TwapProgress.model_fields},
-        order_id=snapshot.order_id,
-        status=snapshot.status,
-        quantity=snapshot.quantity,
-        filled_quantity=snapshot.filled_quantity,
-        average_price=snapshot.average_price,
-    )
+ReportT = TypeVar("ReportT", bound=_Report)
+
+
+def report(kind: type[ReportT], snapshot: OrderSnapshot, progress: BaseModel) -> ReportT:
+    """The report on an order, from its snapshot and the progress of its strategy in it."""
+    fields = {name: getattr(progress, name) for name in type(progress).model_fields}
+    return kind(**fields | {name: getattr(snapshot, name) for name in _Report.model_fields})

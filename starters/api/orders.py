@@ -1,8 +1,7 @@
-"""The orders' routes: start, read, list, cancel, follow a TWAP.
+"""The orders' routes: start, read, list, cancel.
 
-Starting and cancelling go through Temporal, reading goes to the ledger, which outlives Temporal's
-retention. An order that is not in the ledger yet, and a TWAP's place in its schedule, are asked of
-the workflow.
+Starting and cancelling go through Temporal. What has ended is read from the ledger, which outlives
+Temporal's retention; what runs is asked of its workflow, which knows the newest.
 """
 
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from starters import lookup
 from starters.api.bodies import idempotency_key, read_order, refuse
 from starters.api.documentation import (
     BODY_CODES,
+    ONE_ORDER,
     ORDER_BODY,
     PATH_CODES,
     QUERY_CODES,
@@ -26,10 +26,8 @@ from starters.api.models import (
     ORDERS_PATH,
     Order,
     OrderPage,
-    TwapReport,
     order_path,
     order_view,
-    twap_report,
 )
 from starters.api.parameters import (
     DEFAULT_LIMIT,
@@ -49,7 +47,6 @@ from starters.api.parameters import (
 from starters.errors import AlreadyTerminal, DeltaError, OrderFailed
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.orders import OrderType
 from workflows.messages import OrderSnapshot
 
 router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
@@ -117,17 +114,21 @@ async def list_orders(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> OrderPage:
-    """Orders, newest first, one page at a time."""
+    """Orders, newest first, one page at a time.
+
+    With the `status` of running orders a page may hold fewer than `limit` although more follow:
+    go on while there is a `next_cursor`.
+    """
     try:
-        async with connections.ledger() as ledger:
-            found, following = await ledger.orders(
-                strategy_id=strategy_id,
-                symbol=symbol,
-                status=status,
-                exchange=exchange,
-                limit=limit,
-                cursor=cursor,
-            )
+        found, following = await lookup.list_orders(
+            connections,
+            strategy_id=strategy_id,
+            symbol=symbol,
+            status=status,
+            exchange=exchange,
+            limit=limit,
+            cursor=cursor,
+        )
     except InvalidCursorError as error:
         raise ApiError(
             DenialCode.INVALID_CURSOR, "the cursor is not one of ours", field="cursor"
@@ -135,10 +136,7 @@ async def list_orders(
     return OrderPage(orders=[order_view(each, settings) for each in found], next_cursor=following)
 
 
-_ONE_ORDER = (*PATH_CODES, *QUERY_CODES, ApiCode.NOT_FOUND, DenialCode.UNAVAILABLE)
-
-
-@router.get("/{order_id}", responses=error_answers(*_ONE_ORDER), dependencies=[Depends(only())])
+@router.get("/{order_id}", responses=error_answers(*ONE_ORDER), dependencies=[Depends(only())])
 async def read_one_order(order_id: OrderId, connections: Connected, settings: Configured) -> Order:
     """One order: state, fills, average price, fees, newest children."""
     return order_view(await lookup.find_order(connections, order_id), settings)
@@ -148,7 +146,7 @@ async def read_one_order(order_id: OrderId, connections: Connected, settings: Co
     "/{order_id}/cancel",
     responses={
         HTTPStatus.ACCEPTED: {"model": Order, "description": "The cancel goes on."},
-        **error_answers(*_ONE_ORDER, DenialCode.ALREADY_TERMINAL, ApiCode.PART_OF_EXECUTION),
+        **error_answers(*ONE_ORDER, DenialCode.ALREADY_TERMINAL, ApiCode.PART_OF_EXECUTION),
     },
     dependencies=[Depends(only("reason"))],
 )
@@ -161,7 +159,9 @@ async def cancel_order(
 ) -> Order:
     """Cancel; waits up to 5 s for the final state, else 202. Cancelling twice is no error.
 
-    A leg of an execution is cancelled with its execution only.
+    `filled_quantity` is what had traded. Of a protective order `stop.is_protected` says whether
+    anything stands between the position and the market now. A leg of an execution is cancelled
+    with its execution only.
     """
     try:
         snapshot = await lookup.cancel_order(connections, order_id, reason)
@@ -174,18 +174,3 @@ async def cancel_order(
     if not snapshot.status.is_terminal:
         response.status_code = HTTPStatus.ACCEPTED
     return order_view(snapshot, settings)
-
-
-@router.get(
-    "/{order_id}/twap-progress",
-    responses=error_answers(*_ONE_ORDER, ApiCode.NOT_A_TWAP),
-    dependencies=[Depends(only())],
-)
-async def read_twap_progress(order_id: OrderId, connections: Connected) -> TwapReport:
-    """Slices planned, sent, filled and late; filled quantity, average price, next slice."""
-    snapshot = await lookup.find_progress(connections, order_id)
-    if snapshot.order_type is not OrderType.TWAP or snapshot.twap is None:
-        raise ApiError(
-            ApiCode.NOT_A_TWAP, f"order {order_id} has no TWAP schedule", field="order_id"
-        )
-    return twap_report(snapshot, snapshot.twap)

@@ -25,6 +25,7 @@ from tests.bench.fills import fill_to_ledger
 from tests.bench.latency import raw_ccxt, submit_latency
 from tests.bench.recovery import recovery
 from tests.bench.rig import BenchError, Rig, open_rig
+from tests.bench.stops import stops
 from tests.bench.throughput import orders_per_second
 from tests.bench.twaps import events_per_slice, twap_lateness
 from workers.checker import CheckError, check_settled
@@ -45,6 +46,7 @@ TAKEN_BY: dict[str, Callable[[Rig], Awaitable[list[Measure]]]] = {
     "leg_skew": leg_skew,
     "unwind_latency": unwind_latency,
     "arbitrages_per_second": arbitrages_per_second,
+    "stop": stops,
     "recovery_s": recovery,
 }
 """What takes the measures whose names begin so."""

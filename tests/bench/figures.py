@@ -22,6 +22,13 @@ MEASURES = (
     "leg_skew_p99",
     "unwind_latency_p50",
     "arbitrages_per_second",
+    "stop_trigger_p50",
+    "stop_trigger_p99",
+    "stop_burst_p99",
+    "stop_exit_p50",
+    "stop_exit_p99",
+    "stops_cpu",
+    "stops_rss",
     "recovery_s",
 )
 """In the order in which they are measured; the last one kills workers."""

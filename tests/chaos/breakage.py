@@ -12,10 +12,12 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 
 from activities.venues.simulator.faults.client import ControlClient, ControlError
 from tests.chaos.fault_plan import PlannedFault
 from tests.chaos.planned import Plan, PlannedKill
+from tests.chaos.prices import PriceDiary
 from workers.local_stack import LocalStack
 
 LOOK_EVERY_S = 0.25
@@ -35,14 +37,18 @@ class Breaker:
     """Breaks the parts of one stack by one plan."""
 
     def __init__(
-        self, stack: LocalStack, controls: Mapping[str, ControlClient], plan: Plan
+        self,
+        stack: LocalStack,
+        controls: Mapping[str, ControlClient],
+        plan: Plan,
+        prices: PriceDiary,
     ) -> None:
         self._stack = stack
         self._plan = plan
         self._draw = random.Random(f"parts {plan.seed}")
         self.broken = Broken()
         self._sites = [
-            _Site(control, plan, venue, self.broken) for venue, control in controls.items()
+            _Site(control, plan, venue, self.broken, prices) for venue, control in controls.items()
         ]
 
     async def work(self, traded: asyncio.Event) -> None:
@@ -97,12 +103,20 @@ class Breaker:
 class _Site:
     """The faults of one venue, and how often they were met."""
 
-    def __init__(self, control: ControlClient, plan: Plan, venue: str, broken: Broken) -> None:
+    def __init__(
+        self,
+        control: ControlClient,
+        plan: Plan,
+        venue: str,
+        broken: Broken,
+        prices: PriceDiary,
+    ) -> None:
         own = [each for each in plan.all_faults if each.venue == venue]
         self.venue = venue
         self.actions = [each for each in own if each.is_action]
         self._standing = [each for each in own if not each.is_action]
         self._control, self._seed, self._broken = control, plan.seed, broken
+        self._prices = prices
         self._hits: dict[int, int] = {}
 
     async def keep_rules(self) -> None:
@@ -128,6 +142,9 @@ class _Site:
         with suppress(ControlError):
             await self._control.act(fault.name, **fault.options)
             self._broken.faults += 1
+            if fault.name == "trade":  # it is over before anybody looks
+                price = Decimal(str(fault.options["price"]))
+                self._prices.note(self.venue, str(fault.options["symbol"]), price, price)
 
     async def mend(self) -> None:
         """No faults any more; waits for an exchange that is being started."""

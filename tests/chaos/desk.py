@@ -1,4 +1,4 @@
-"""Submits and cancels what a plan has, as patient callers do: by every route, again and again.
+"""Submits, steers and cancels what a plan has, as patient callers do: again and again.
 
 Rule: a caller repeats a submission under the same id until it has a verdict, and gives up after a
 bound. What each caller was told is kept, for the judge. Arbitrages that wait for each other do so
@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -21,15 +21,31 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starters.api.bodies import KEY_HEADER
 from starters.api.models import ORDERS_PATH
-from starters.errors import Ended, NotFound, OutcomeUnknown, Unavailable, WorkflowBroke
+from starters.errors import (
+    EffectPending,
+    Ended,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    Unavailable,
+    WorkflowBroke,
+)
 from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
-from tests.chaos.planned import Planned, PlannedArbitrage, Route, Stop
+from tests.chaos.planned import (
+    Planned,
+    PlannedArbitrage,
+    PlannedOrder,
+    PlannedSteer,
+    Route,
+    Stop,
+)
 from tests.e2e.world import World
 from workflows import names
 from workflows.domain.executions import ExecutionKind
 from workflows.domain.orders import OrderType
 from workflows.execution_messages import ArbitragePlan
 from workflows.messages import OrderRequest
+from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
 
 ARBITRAGE_PATH = "/api/v1/arbitrage"
 PATIENCE_S = 25.0
@@ -50,6 +66,8 @@ class Told:
 
     order: Planned
     verdicts: list[tuple[Route, str]] = field(default_factory=list)
+    steered: list[str] = field(default_factory=list)
+    """What those heard who steered it: `pause ok`, `amend FIELD_NOT_ALLOWED`."""
 
     @property
     def order_id(self) -> str:
@@ -104,7 +122,8 @@ class Desk:
             self._submit(told, route, number * order.again_after_s)
             for number, route in enumerate(order.routes)
         ]
-        await asyncio.gather(*submissions, *stop)
+        steers = order.steers if isinstance(order, PlannedOrder) else ()
+        await asyncio.gather(*submissions, *stop, *(self._steer(told, each) for each in steers))
         return told
 
     async def _submit(self, told: Told, route: Route, after_s: float) -> None:
@@ -185,6 +204,63 @@ class Desk:
             return STARTED
         return STARTED
 
+    # --- steering -------------------------------------------------------------------------------
+
+    async def _steer(self, told: Told, steer: PlannedSteer) -> None:
+        """Ask until there is an answer; an order that has ended is one."""
+        await asyncio.sleep(steer.after_s)
+        ask = self._steer_by_http if steer.by is Route.HTTP else self._steer_by_client
+        give_up = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up:
+            heard = await ask(told.order_id, steer)
+            if heard is not None:
+                told.steered.append(f"{steer.kind} {heard}")
+                return
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _steer_by_client(self, order_id: str, steer: PlannedSteer) -> str | None:
+        body = _body_of_steer(steer)
+        is_amend = steer.kind is ActionKind.AMEND
+        model = AmendRequest if is_amend else SteerRequest
+        try:
+            await self._world.orders.steer(steer.kind, order_id, model.model_validate(body))
+        except Refused as refused:
+            return str(refused.denied.code)
+        except (Unavailable, NotFound, OutcomeUnknown):
+            return None
+        except (Ended, WorkflowBroke):
+            return "ended"
+        except EffectPending:
+            return "pending"
+        return "ok"
+
+    async def _steer_by_http(self, order_id: str, steer: PlannedSteer) -> str | None:
+        path, body = f"{ORDERS_PATH}/{order_id}", _body_of_steer(steer)
+        try:
+            if steer.kind is ActionKind.AMEND:
+                answer = await self._http.patch(path, json=body)
+            else:
+                answer = await self._http.post(f"{path}/{steer.kind}", json=body)
+        except httpx.HTTPError:
+            return None
+        if answer.is_success:
+            return "ok"
+        code = str(answer.json()["code"])
+        return None if code in ("OUTCOME_UNKNOWN", "UNAVAILABLE", "NOT_FOUND") else code
+
+    async def end(self, order_id: str) -> None:
+        """Cancel an order that may wait for ever; one that has ended is left alone."""
+        give_up = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up:
+            try:
+                await self._world.orders.cancel(order_id, "the run is over")
+            except Unavailable:
+                await asyncio.sleep(ASK_AGAIN_S)
+            except (Ended, NotFound, WorkflowBroke):
+                return
+            else:
+                return
+
     # --- ways out -------------------------------------------------------------------------------
 
     async def _stop(self, order: Planned) -> None:
@@ -228,6 +304,14 @@ def body_of(order: Planned) -> dict[str, object]:
     """Its body with its id, as it is submitted."""
     name = "id" if isinstance(order, PlannedArbitrage) else "order_id"
     return {**order.body, name: order.order_id}
+
+
+def _body_of_steer(steer: PlannedSteer) -> dict[str, object]:
+    body: dict[str, object] = {**steer.changes, "requested_by": "chaos"}
+    if steer.ends_after_s is not None:
+        ends_at = datetime.now(UTC) + timedelta(seconds=steer.ends_after_s)
+        body["end_at"] = ends_at.isoformat()
+    return body
 
 
 def workflow_type_of(order: Planned) -> str:

@@ -9,13 +9,21 @@ meets by purpose, so that it holds in every dialect; codes and field names are t
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from activities.venues.simulator.faults.dialect import Purpose
 from tests.e2e.world import HEDGE, MAIN, MOVING, STILL, VENUE
 
 Options = dict[str, object]
+PUBLIC = " of the public stream"
+"""Ends the name of a rule for prices; those of our own orders have no such end."""
 RULES_PER_RUN = (4, 8)
 ACTS_PER_RUN = (1, 4)
+SPIKES_PER_RUN = (8, 14)
+SPIKES = (0.001, 0.005)
+"""How far the price jumps, as a share of it."""
+ANCHOR = {STILL: Decimal(50_000), MOVING: Decimal(2_500)}
+"""Where the prices are, or about which they move; quote units."""
 ORDERS_ONLY: Options = {"purpose": Purpose.SUBMIT.value}
 CANCELS_ONLY: Options = {"purpose": Purpose.CANCEL.value}
 AIMED = (
@@ -44,6 +52,23 @@ AIMED = (
     "event_duplicate",
 )
 """Faults of one order; `refuse` is a leg that its venue does not want."""
+
+AIMED_AT_CANCELS = (
+    "drop_before",
+    "drop_after",
+    "hang_before",
+    "accept_then_reset",
+    "accept_then_5xx",
+    "answer_late",
+    "rate_limited",
+    "server_error",
+    "maintenance",
+    "html",
+    "empty",
+    "fill_first",
+    "cancel_unacked",
+)
+"""Faults of the cancel of one order, or of one order list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +99,26 @@ class PlannedFault:
 def faults_of(draw: random.Random, duration_s: float, venue: str = VENUE) -> Iterator[PlannedFault]:
     """Some rules at a venue from the start on, and some actions in between."""
     rules = _rules_of(_WORDS[venue])
-    for name in draw.sample(sorted(rules), draw.randint(*RULES_PER_RUN)):
-        options = rules[name](draw)
+    for key in draw.sample(sorted(rules), draw.randint(*RULES_PER_RUN)):
+        options, name = rules[key](draw), key.removesuffix(PUBLIC)
         chance = round(draw.uniform(0.1, 0.5), 3)
         if not {"purpose", "method"} & set(options) and not name.startswith("event_"):
             chance = round(chance / 4, 4)  # it hits reads too, which are many
         options = {"probability": chance, "times": 0} | options
         yield PlannedFault(venue=venue, at_s=0, name=name, options=options)
     for _ in range(draw.randint(*ACTS_PER_RUN)):
-        name = draw.choice(sorted(_ACTS))
         at_s = round(draw.uniform(0, duration_s * 0.8), 3)
-        for after_s, action, options in _ACTS[name](draw):
-            yield PlannedFault(
-                venue=venue, at_s=at_s + after_s, name=action, options=options, is_action=True
-            )
+        yield from _acted(at_s, _ACTS[draw.choice(sorted(_ACTS))](draw), venue)
+    for _ in range(draw.randint(*SPIKES_PER_RUN)):
+        at_s = round(draw.uniform(duration_s * 0.2, duration_s), 3)
+        yield from _acted(at_s, _spike(draw), venue)
+
+
+def _acted(at_s: float, acts: "Acts", venue: str) -> Iterator[PlannedFault]:
+    for after_s, action, options in acts:
+        yield PlannedFault(
+            venue=venue, at_s=at_s + after_s, name=action, options=options, is_action=True
+        )
 
 
 def aimed_fault(draw: random.Random, venue: str, client_order_id: str) -> PlannedFault:
@@ -97,6 +128,14 @@ def aimed_fault(draw: random.Random, venue: str, client_order_id: str) -> Planne
     options = {"client_order_id": client_order_id} | own
     if name not in ("not_found", *_EVENTS):
         options |= ORDERS_ONLY
+    return PlannedFault(venue=venue, at_s=0, name=name, options=options)
+
+
+def aimed_at_cancel(draw: random.Random, venue: str, client_order_id: str) -> PlannedFault:
+    """One fault of the first cancel of the order that will bear this id."""
+    name = draw.choice(AIMED_AT_CANCELS)
+    own = _AIMED_OPTIONS.get(name, {})
+    options = {"client_order_id": client_order_id} | own | CANCELS_ONLY
     return PlannedFault(venue=venue, at_s=0, name=name, options=options)
 
 
@@ -189,7 +228,20 @@ def _rules_of(words: Words) -> Mapping[str, Callable[[random.Random], Options]]:
         "event_reorder": _events(depth=2),
         "event_before_ack": _events(),
         "event_after_cancel_ack": _events(),
+        **{
+            f"{name}{PUBLIC}": _events(stream="public", **own)
+            for name, own in _EVERYBODYS_EVENTS.items()
+        },
     }
+
+
+_EVERYBODYS_EVENTS: Mapping[str, Options] = {
+    "event_duplicate": {"copies": 2},
+    "event_late": {"delay_s": 0.5},
+    "event_lost": {},
+    "event_reorder": {"depth": 2},
+}
+"""What can happen to the prices that a venue tells everybody."""
 
 
 # --- actions --------------------------------------------------------------------------------------
@@ -228,7 +280,34 @@ def _flow(draw: random.Random) -> Acts:
     return [(0, "flow", {"symbol": STILL, "side": side, "quantity": quantity})]
 
 
+def _prices_cut(_draw: random.Random) -> Acts:
+    return [(0, "stream", {"stream": "public", "mode": "cut"})]
+
+
+def _prices_silent(draw: random.Random) -> Acts:
+    for_s = round(draw.uniform(0.5, 3.0), 3)
+    return [(0, "stream", {"stream": "public", "mode": "silent", "for_s": for_s})]
+
+
+def _spike(draw: random.Random) -> Acts:
+    """The price jumps, maybe stays, and comes back: what sets triggers off that are far away."""
+    symbol: Options = {"symbol": draw.choice((STILL, STILL, MOVING))}
+    away = draw.choice((-1, 1)) * Decimal(repr(round(draw.uniform(*SPIKES), 5)))
+    price = (ANCHOR[str(symbol["symbol"])] * (1 + away)).quantize(Decimal("0.1"))
+    trade = symbol | {"price": str(price), "quantity": "0.001"}
+    if draw.random() < 0.3:
+        return [(0, "trade", trade)]
+    stays_s = round(draw.uniform(0.3, 1.0), 3)
+    return [
+        (0, "freeze_market", symbol),
+        (0.03, "trade", trade),
+        (stays_s, "thaw_market", symbol),
+    ]
+
+
 _ACTS: Mapping[str, Callable[[random.Random], Acts]] = {
+    "prices_cut": _prices_cut,
+    "prices_silent": _prices_silent,
     "cut": _cut,
     "silent": _silent,
     "storm": _storm,

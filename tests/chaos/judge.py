@@ -21,10 +21,12 @@ from temporalio.worker import Replayer
 
 from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
 from tests.chaos.desk import Told
-from tests.chaos.planned import PlannedArbitrage
+from tests.chaos.planned import Plan, PlannedArbitrage
+from tests.chaos.prices import PriceDiary
 from tests.e2e.proof import HARMLESS_CAUSES
 from tests.e2e.world import World
 from workers.checker import SETTLE_WITHIN_S, check_settled
+from workers.checker_ledger import read_ledger
 from workers.checker_rules import Invariant, Violation
 from workers.settings import Settings
 from workers.workflow_code import WORKFLOWS, sandbox
@@ -41,6 +43,7 @@ REPLAYED_PER_RUN = 20
 NEVER_TOLD = re.compile("denied (IDEMPOTENCY_CONFLICT|INTERNAL)")
 """Each order has one body, and a part that is away is no error of the API."""
 NOT_BOOKED = "0 times in the ledger"
+WAITING = "waiting"
 _RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ({})".format(
     ", ".join(f"'{name}'" for name in (*WORKFLOW_TYPES.values(), *EXECUTION_TYPES.values()))
 )
@@ -72,9 +75,9 @@ class Verdict:
     def add(self, violation: Violation) -> None:
         """Put a violation of the checker where it belongs."""
         match violation.invariant:
-            case Invariant.NO_DUPLICATE:
+            case Invariant.NO_DUPLICATE | Invariant.ALONE:
                 found = self.duplicates
-            case Invariant.NONE_LOST | Invariant.ENDED:
+            case Invariant.NONE_LOST | Invariant.ENDED | Invariant.GUARD:
                 found = self.unfinished
             case Invariant.NO_NAKED_LEG:
                 found = self.lost
@@ -167,6 +170,10 @@ def _compare(
     order_id, heard = told.order_id, sorted({text for _, text in told.verdicts})
     if any(NEVER_TOLD.match(text) for text in heard):
         verdict.ledger_differences[order_id] = f"told {heard}"
+    if any(text.endswith(" INTERNAL") for text in told.steered):
+        verdict.ledger_differences[order_id] = f"steered: {told.steered}"
+    if isinstance(ended, OrderSnapshot) and _hides_a_lack_of_protection(ended):
+        verdict.ledger_differences[order_id] = f"{ended.status} without a word: {ended.reason}"
     if ended is None:
         if told.is_promised:
             verdict.lost[order_id] = f"told {heard}, and Temporal has no end of it"
@@ -183,6 +190,25 @@ def _compare(
         verdict.ledger_differences[order_id] = (
             f"ledger {_figures(stored)}, workflow {_figures(ended)}"
         )
+
+
+async def judge_triggers(world: World, plan: Plan, prices: PriceDiary, verdict: Verdict) -> None:
+    """The triggers of a run that fired must have been reached by the market; counts them."""
+    ours = {order.order_id for order in plan.orders}
+    ledger = await read_ledger(world.stack.settings.dsn())
+    watches = [each for each in ledger.watches if each.order_id in ours]
+    logs = {venue: world.log(venue) for venue in world.controls}
+    verdict.statuses["triggers fired"] += sum(each.fired is not None for each in watches)
+    for watch_id, sentence in prices.unreached(watches, logs):
+        verdict.ledger_differences[watch_id] = sentence
+
+
+def _hides_a_lack_of_protection(ended: OrderSnapshot) -> bool:
+    """A protective order that ended early must say what it leaves unprotected."""
+    was_armed = ended.stop is not None and ended.stop.phase != WAITING
+    ended_early = ended.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+    has_rest = ended.quantity is not None and ended.filled_quantity < ended.quantity
+    return was_armed and ended_early and has_rest and "unprotected" not in ended.reason
 
 
 def _figures(snapshot: Snapshot) -> tuple[object, ...]:

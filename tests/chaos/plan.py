@@ -8,11 +8,13 @@ oneself is a trade too. It must not know how a plan is carried out.
 import hashlib
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from tests.chaos.arbitrage_plan import VENUES, Arbitrages
 from tests.chaos.fault_plan import faults_of
-from tests.chaos.planned import Plan, PlannedKill, PlannedOrder, PlannedStop, Route, Stop
+from tests.chaos.planned import PATIENT, Plan, PlannedKill, PlannedOrder, PlannedStop, Route, Stop
+from tests.chaos.worked_plan import Waiting
 from tests.e2e.world import HEDGE, MAIN, MOVING, OKX, STILL, VENUE
 
 DURATION_S = 8.0
@@ -91,13 +93,21 @@ class _Orders:
         self._draw = draw
         self._name = name
         self._tick = _TICK[VENUE]
+        self._waiting = Waiting(draw)
         self._kinds = {
-            self._market: 25,
-            self._ioc: 12,
-            self._fok: 10,
-            self._post_only: 10,
-            self._resting: 23,
-            self._twap: 20,
+            self._market: 16,
+            self._ioc: 8,
+            self._fok: 6,
+            self._post_only: 7,
+            self._resting: 14,
+            self._twap: 14,
+        }
+        self._waiting_kinds = {
+            self._waiting.iceberg: 12,
+            self._waiting.stop_loss: 8,
+            self._waiting.take_profit: 6,
+            self._waiting.trailing_stop: 8,
+            self._waiting.oco: 9,
         }
 
     def order(self, at_s: float, number: int) -> PlannedOrder:
@@ -113,10 +123,10 @@ class _Orders:
             "side": side,
             "quantity": str((value / _ANCHOR[symbol]).quantize(_LOT[symbol])),
         }
-        (kind,) = draw.choices(list(self._kinds), list(self._kinds.values()))
-        body |= kind(symbol, side)
-        rests = body["order_type"] == "twap" or body.get("time_in_force", "GTC") == "GTC"
-        return PlannedOrder(
+        body |= self._kind(symbol, side)
+        is_limit = body["order_type"] == "limit" and "time_in_force" not in body
+        rests = is_limit or body["order_type"] in ("twap", *PATIENT)
+        made = PlannedOrder(
             at_s=at_s,
             key=f"{self._name}-{number}",
             body=body,
@@ -124,6 +134,20 @@ class _Orders:
             again_after_s=round(draw.uniform(0, 1.0), 3),
             stop=self._stop() if rests and draw.random() < STOP_CHANCE else None,
         )
+        if not rests:
+            return made
+        made = replace(made, steers=self._waiting.steers(body, self._tick, _LOT[symbol]))
+        if body["order_type"] not in PATIENT:
+            return made
+        return replace(made, faults=self._waiting.faults(made.order_id, exchange))
+
+    def _kind(self, symbol: str, side: str) -> dict[str, object]:
+        weights = [*self._kinds.values(), *self._waiting_kinds.values()]
+        (number,) = self._draw.choices(range(len(weights)), weights)
+        if number < len(self._kinds):
+            return list(self._kinds)[number](symbol, side)
+        waiting = list(self._waiting_kinds)[number - len(self._kinds)]
+        return waiting(symbol, side, self._tick)
 
     def _routes(self) -> tuple[Route, ...]:
         count = 2 if self._draw.random() < TWICE_CHANCE else 1
@@ -175,4 +199,8 @@ class _Orders:
             body |= {"size_jitter": "0.3", "time_jitter": "0.3"}
         if self._draw.random() < 0.3:
             body["catch_up"] = "immediate"
+        if self._draw.random() < 0.3:
+            body |= {"passive_fraction": "0.6", "reprice_interval_s": "0.2"}
+        if self._draw.random() < 0.15:
+            body["max_participation"] = "0.3"
         return body

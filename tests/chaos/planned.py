@@ -1,15 +1,26 @@
-"""What a plan of chaos is made of: orders, arbitrages, kills.
+"""What a plan of chaos is made of: orders, how they are steered, arbitrages, kills.
 
 Rule: data only; how it is drawn is in `plan` and `arbitrage_plan`, how it is carried out elsewhere.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from starters.api.bodies import id_of_key
 from tests.chaos.fault_plan import PlannedFault
 from workflows import names
+from workflows.domain.orders import OrderType
+from workflows.steering_messages import ActionKind
+
+PATIENT = (
+    OrderType.ICEBERG,
+    OrderType.STOP_LOSS,
+    OrderType.TAKE_PROFIT,
+    OrderType.TRAILING_STOP,
+    OrderType.OCO,
+)
+"""Orders that wait for the market as long as it takes."""
 
 
 class Route(StrEnum):
@@ -39,10 +50,25 @@ class PlannedStop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSteer:
+    """A pause, resume or amendment, `after_s` seconds after the submission began.
+
+    `ends_after_s`: an amendment that moves the order's end to so many seconds from then.
+    """
+
+    kind: ActionKind
+    by: Route
+    after_s: float
+    changes: Mapping[str, object] = field(default_factory=dict)
+    ends_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """One order or arbitrage: when, its body without an id, by which routes, and its cancel.
 
-    Each route after the first submits the same again, `again_after_s` seconds later.
+    Each route after the first submits the same again, `again_after_s` seconds later. `faults` are
+    aimed at its own orders.
     """
 
     at_s: float
@@ -51,6 +77,7 @@ class Planned:
     routes: tuple[Route, ...]
     again_after_s: float
     stop: PlannedStop | None
+    faults: tuple[PlannedFault, ...] = ()
 
     @property
     def order_id(self) -> str:
@@ -60,18 +87,22 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedOrder(Planned):
-    """One order of any type."""
+    """One order of any type, and how it is steered."""
+
+    steers: tuple[PlannedSteer, ...] = ()
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether it may run until somebody ends it."""
+        was_paused = any(steer.kind is ActionKind.PAUSE for steer in self.steers)
+        return was_paused or self.body["order_type"] in PATIENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedArbitrage(Planned):
-    """One arbitrage. `waits`: it begins when the one before it in its lane has ended.
-
-    `faults` are aimed at its own legs.
-    """
+    """One arbitrage. `waits`: it begins when the one before it in its lane has ended."""
 
     waits: bool
-    faults: tuple[PlannedFault, ...]
 
     @property
     def lane(self) -> str:
@@ -108,6 +139,6 @@ class Plan:
 
     @property
     def all_faults(self) -> tuple[PlannedFault, ...]:
-        """Those that meet anything, and those that are aimed at one leg."""
-        aimed = (fault for arbitrage in self.arbitrages for fault in arbitrage.faults)
+        """Those that meet anything, and those that are aimed at one order or leg."""
+        aimed = (fault for entry in self.entries for fault in entry.faults)
         return (*self.faults, *aimed)

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from tests.chaos.arbitrage_plan import VENUES
 from tests.chaos.breakage import Breaker, Broken
 from tests.chaos.desk import Desk, Told
-from tests.chaos.judge import Judge, Verdict, all_ended, compare_with_told
+from tests.chaos.judge import Judge, Verdict, all_ended, compare_with_told, judge_triggers
 from tests.chaos.plan import (
     ARBITRAGES_PER_RUN,
     DURATION_S,
@@ -28,6 +28,7 @@ from tests.chaos.plan import (
     seed_of_run,
 )
 from tests.chaos.planned import Plan, Planned, PlannedArbitrage
+from tests.chaos.prices import PriceDiary
 from tests.e2e.world import World, all_ready, open_world, until
 from workers.local_stack import LocalStack
 from workers.supervisor import RestartBound
@@ -124,16 +125,22 @@ async def _run(
 ) -> Outcome:
     since, name = time.monotonic(), f"run {number}, seed {plan.seed}"
     tell(f"{name}: {len(plan.entries)} orders and arbitrages, {len(plan.kills)} kills")
-    desk, breaker = Desk(world), Breaker(world.stack, world.controls, plan)
+    desk, prices = Desk(world), PriceDiary()
+    breaker = Breaker(world.stack, world.controls, plan, prices)
+    watching = asyncio.create_task(prices.keep(world))
     try:
         told = await _trade(desk, breaker, plan)
+        tell(f"{name}: waiting for the orders to end")
+        await _all_healthy(world)
+        await asyncio.gather(*(desk.end(each.order_id) for each in plan.orders if each.is_patient))
+        running = await all_ended(world)
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         await desk.close()
-    tell(f"{name}: waiting for the orders to end")
-    await _all_healthy(world)
-    running = await all_ended(world)
     verdict = await judge.judge(world.stack.settings)
     await compare_with_told(world, told, running, verdict)
+    await judge_triggers(world, plan, prices, verdict)
     return Outcome(
         run=number,
         plan=plan,

@@ -2,27 +2,36 @@
 
 import itertools
 import json
+import time
 from collections import defaultdict
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from activities.venues.dialects import dialect_of
 from activities.venues.simulator.faults.box import FaultBox
+from activities.venues.simulator.judge import VenueLog
 from activities.venues.simulator.runtime import PaperExchange
 from tests.chaos.__main__ import BAD_USAGE, options_of
 from tests.chaos.arbitrage_plan import VENUES
 from tests.chaos.desk import body_of
-from tests.chaos.fault_plan import AIMED
+from tests.chaos.fault_plan import AIMED, AIMED_AT_CANCELS
 from tests.chaos.plan import plan_of, seed_of_run
-from tests.chaos.planned import Plan, PlannedArbitrage, Route, Stop
+from tests.chaos.planned import PATIENT, Plan, PlannedArbitrage, Route, Stop
+from tests.chaos.prices import PriceDiary
 from tests.contract.paper_venue import PaperAccount, config
-from tests.e2e.world import HEDGE, MAIN
+from tests.e2e.world import HEDGE, MAIN, STILL
+from workers.checker_ledger import WatchFacts
 from workflows import names
-from workflows.domain.orders import client_order_id
+from workflows.domain.orders import Side, client_order_id
+from workflows.domain.triggers import Direction, Fired, Flag, TriggerSource, TriggerSpec
 from workflows.execution_messages import ArbitragePlan
 from workflows.messages import OrderRequest, parse_order
 from workflows.plans import parse_plan
+from workflows.ports import WatchStatus
+from workflows.steering_messages import ActionKind, AmendRequest, parse_amend
 
 SEEDS = range(60)
 
@@ -63,10 +72,97 @@ def test_all_types_routes_and_cancels_occur(plans):
             ("limit", "FOK", False),
             ("limit", None, True),
             ("twap", None, False),
+            ("iceberg", None, False),
+            ("iceberg", None, True),
+            ("stop_loss", None, False),
+            ("take_profit", None, False),
+            ("trailing_stop", None, False),
+            ("oco", None, False),
         }
     assert {route for order in orders for route in order.routes} == set(Route)
     assert {order.stop.by for order in orders if order.stop} == set(Stop)
     assert any(len(order.routes) > 1 for order in orders)
+
+
+def test_orders_that_wait_are_kept_by_venue_and_engine_alike(plans):
+    waiting = [each for plan in plans for each in plan.orders if each.body["order_type"] in PATIENT]
+    kept = {(each.body["order_type"], each.body.get("placement", "auto")) for each in waiting}
+    assert kept == set(itertools.product(map(str, PATIENT), ("auto", "native", "engine")))
+    assert {each.body["exchange"] for each in waiting} == set(VENUES)
+    assert any("passive_fraction" in each.body for plan in plans for each in plan.orders)
+
+
+def test_orders_are_paused_resumed_and_amended_in_every_way(plans):
+    steered = [each for plan in plans for each in plan.orders if each.steers]
+    assert {steer.kind for each in steered for steer in each.steers} == {
+        ActionKind.PAUSE,
+        ActionKind.RESUME,
+        ActionKind.AMEND,
+    }
+    amendments = [s for each in steered for s in each.steers if s.kind is ActionKind.AMEND]
+    assert {name for each in amendments for name in each.changes} == {"price", "quantity"}
+    assert any(each.ends_after_s for each in amendments)
+    for each in amendments:
+        given = {**each.changes, "end_at": "2030-01-01T00:00:00Z"}
+        assert isinstance(parse_amend(json.dumps(given).encode()), AmendRequest)
+    for each in steered:
+        kinds = [steer.kind for steer in each.steers]
+        assert kinds in ([ActionKind.PAUSE], [ActionKind.PAUSE, ActionKind.RESUME]) or len(
+            kinds
+        ) == kinds.count(ActionKind.AMEND)
+        assert each.is_patient or ActionKind.PAUSE not in kinds
+
+
+def test_faults_are_aimed_at_orders_that_wait_and_at_their_cancels(plans):
+    aimed = [(each, fault) for plan in plans for each in plan.orders for fault in each.faults]
+    assert {fault.name for _, fault in aimed} == {*AIMED, *AIMED_AT_CANCELS}
+    for order, fault in aimed:
+        assert fault.venue == order.body["exchange"]
+        ours = dialect_of(fault.venue).render_id(client_order_id(order.order_id, 0))
+        assert fault.options["client_order_id"] == ours
+
+
+def test_the_price_jumps_at_every_venue_in_every_run(plans):
+    for plan in plans:
+        spikes = [fault for fault in plan.faults if fault.name == "trade"]
+        assert {fault.venue for fault in spikes} == set(VENUES)
+        assert all(fault.at_s < plan.duration_s + 1 for fault in spikes)
+
+
+def a_watch(price: str, at_ms: int, *flags: Flag) -> WatchFacts:
+    return WatchFacts(
+        watch_id="order-1/0",
+        order_id="order-1",
+        exchange=VENUES[0],
+        symbol=STILL,
+        status=WatchStatus.FIRED,
+        spec=TriggerSpec(
+            side=Side.SELL, direction=Direction.DOWN, source=TriggerSource.LAST, price=Decimal(1)
+        ),
+        fired=Fired(price=Decimal(price), at_ms=at_ms, flags=flags),
+    )
+
+
+@pytest.mark.parametrize(
+    ("price", "later_ms", "flags", "is_reached"),
+    [
+        ("49990", 0, (), True),
+        ("50110", 500, (), False),
+        ("50110", 500, (Flag.BLIND,), True),
+        ("49800", 0, (), False),
+        ("49800", 60_000, (), True),
+    ],
+)
+def test_a_trigger_is_judged_by_where_the_market_was_just_then(price, later_ms, flags, is_reached):
+    """Where nothing was seen, nothing is judged."""
+    diary, now_ms = PriceDiary(), time.time_ns() // 1_000_000
+    diary.note(VENUES[0], STILL, Decimal(49_990), Decimal(50_010))
+    diary.note(VENUES[1], STILL, Decimal(40_000), Decimal(60_000))
+    watch = a_watch(price, now_ms + later_ms, *flags)
+    logs = {venue: VenueLog() for venue in VENUES}
+    assert [name for name, _ in diary.unreached([watch], logs)] == (
+        [] if is_reached else ["order-1/0"]
+    )
 
 
 def test_every_order_is_one_that_the_engine_reads(plans):

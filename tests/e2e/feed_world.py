@@ -22,6 +22,8 @@ from workflows import names
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import client_order_id
 from workflows.messages import OrderRequest, OrderSnapshot
+from workflows.ports import FEED_HEARTBEAT
+from workflows.ports.venue import ASK_WITHIN
 
 QUANTITY = Decimal("0.02")
 PART = Decimal("0.008")
@@ -29,8 +31,10 @@ CATCH_UP_S = 10.0
 """What a fill may wait for when the stream does not tell it."""
 SLACK_S = 8.0
 """What a busy machine adds."""
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = FEED_HEARTBEAT.total_seconds()
 """How long a dead worker may go unnoticed that held the feed."""
+ASKING_S = ASK_WITHIN.total_seconds()
+"""How long an order that asks an exchange in vain hears nothing else."""
 AT_ONCE = 8
 """Orders that are submitted side by side: more would wait for their verdicts too long."""
 _ASK_AT_MOST = 10

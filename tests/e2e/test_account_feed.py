@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import select
 
 from activities.ledger.models import FillRow
+from tests.e2e.feed_world import whole_engine
 from tests.e2e.proof import assert_ledger_is_exchange, assert_order_is_true
 from tests.e2e.world import HEDGE, INSIDE, MOVING, STILL, World, until
 from workflows import names
@@ -21,6 +23,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUICKLY_S = 3.0
 """Far less than the 10 s after which an order looks for itself."""
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def _followed(world: World) -> None:
+    """Each test begins with a feed: what it proves is quicker than a dead one is missed."""
+    await whole_engine(world)
 
 
 async def test_a_fill_reaches_its_order_through_the_feed_and_not_by_polling(world: World):

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from decimal import Decimal
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from starters.demo_beside import TRAILING_BPS
 from starters.demo_settings import FOLDER
 from workers.local_stack import delete_data
 from workers.pidfile import stop_leftovers
@@ -113,7 +113,10 @@ def wait_for_line(process: "subprocess.Popen[str]", text: str) -> None:
         seen += line
 
 
-def test_the_demo_shows_that_everything_holds(start, environ, taken_port):
+def test_the_demo_shows_that_everything_holds_also_after_one_that_was_killed(
+    start, environ, taken_port
+):
+    _one_is_killed(start, environ)
     process = start("--slices", str(SLICES), "--interval", str(INTERVAL_S), "--json")
     out, shown = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 0, shown
@@ -121,6 +124,9 @@ def test_the_demo_shows_that_everything_holds(start, environ, taken_port):
     assert summary["ok"], shown
     assert summary["first_fill_s"] < FIRST_FILL_WITHIN_S
     _orders_are_told_truly(summary)
+    iceberg, stop = summary["orders"][3:]
+    _the_iceberg_showed_tips(iceberg)
+    _the_stop_followed_and_fired(stop)
     _the_worker_was_replaced(summary["crash"])
     arbitrage, refused, rebalance = summary["executions"]
     _both_legs_were_traded(arbitrage)
@@ -139,9 +145,17 @@ def test_the_demo_shows_that_everything_holds(start, environ, taken_port):
     assert still_running(environ["DELTA_HOME"]) == []
 
 
+def _one_is_killed(start: Start, environ: dict[str, str]) -> None:
+    killed = start()
+    wait_for_line(killed, "accounts ready")
+    killed.kill()
+    killed.communicate()
+    assert still_running(environ["DELTA_HOME"]) != []
+
+
 def _orders_are_told_truly(summary: dict[str, Any]) -> None:
     orders = {each["order_type"]: each for each in summary["orders"]}
-    assert list(orders) == ["market", "limit", "twap"]
+    assert list(orders) == ["market", "limit", "twap", "iceberg", "trailing_stop"]
     for kind in ("market", "twap"):
         order = orders[kind]
         assert order["status"] == "filled"
@@ -149,10 +163,34 @@ def _orders_are_told_truly(summary: dict[str, Any]) -> None:
     for order in orders.values():
         if Decimal(order["filled"]):
             average, market = Decimal(order["average_price"]), Decimal(order["market_average"])
-            cost_bp = (average / market - 1) * 10_000
+            cost_bp = (average / market - 1) * (10_000 if order["side"] == "buy" else -10_000)
             assert Decimal(order["cost_bp"]) == cost_bp.quantize(Decimal("0.01"))
             assert abs(cost_bp) < 100
-            assert Decimal(order["fees"]["BTC"]) > 0
+            assert Decimal(order["fees"]["BTC" if order["side"] == "buy" else "USDT"]) > 0
+
+
+def _the_iceberg_showed_tips(order: dict[str, Any]) -> None:
+    iceberg, planned = order["iceberg"], Decimal(order["planned"])
+    assert order["status"] in ("filled", "cancelled"), "the market may not have come"
+    assert iceberg["placement"] == "engine"
+    assert 0 < Decimal(iceberg["display_quantity"]) <= planned / 5
+    assert iceberg["tips_shown"] >= iceberg["tips_filled"]
+    if order["status"] == "filled":
+        assert iceberg["tips_filled"] >= 5
+        assert Decimal(order["filled"]) == planned
+
+
+def _the_stop_followed_and_fired(order: dict[str, Any]) -> None:
+    stop = order["stop"]
+    assert (order["side"], stop["placement"]) == ("sell", "engine")
+    best, trigger = Decimal(stop["extreme"]), Decimal(stop["trigger_price"])
+    assert trigger == best * (1 - Decimal(TRAILING_BPS) / 10_000)
+    if order["status"] == "cancelled":  # the market may not have fallen
+        assert stop["fired_price"] is None
+        return
+    assert Decimal(order["filled"]) == Decimal(order["planned"])
+    assert Decimal(stop["fired_price"]) <= trigger
+    assert Decimal(order["average_price"]) < best
 
 
 def _the_worker_was_replaced(crash: dict[str, Any]) -> None:
@@ -221,27 +259,11 @@ def _value_was_moved(rebalance: dict[str, Any]) -> None:
 
 def test_ctrl_c_in_the_middle_stops_everything_and_says_so(start, environ):
     process = start()
-    wait_for_line(process, "3  twap")
+    wait_for_line(process, "5  twap")
     process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)  # an impatient user must not break the clean-up
+    process.send_signal(signal.SIGTERM)  # an impatient user must not break the clean-up
     out, complaints = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1
     assert "nothing is left running" in out
     assert "Traceback" not in out + complaints
-    assert still_running(environ["DELTA_HOME"]) == []
-
-
-def test_a_demo_after_a_killed_one_cleans_up_behind_it(start, environ):
-    killed = start()
-    wait_for_line(killed, "accounts ready")
-    killed.kill()
-    killed.communicate()
-    assert still_running(environ["DELTA_HOME"]) != []
-    after = start()
-    wait_for_line(after, "1  market")
-    after.send_signal(signal.SIGTERM)
-    after.communicate(timeout=WITHIN_S)
-    deadline = time.monotonic() + 5
-    while still_running(environ["DELTA_HOME"]) and time.monotonic() < deadline:
-        time.sleep(0.05)
     assert still_running(environ["DELTA_HOME"]) == []

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from activities.ledger.models import FillRow
 from tests.e2e.crash_world import Processes, armed, counted, passages
 from tests.e2e.feed_world import (
+    ASKING_S,
     CATCH_UP_S,
     HEARTBEAT_S,
     PART,
@@ -57,6 +58,9 @@ STORM_S = 8.0
 REST_PER_S = 15
 """Requests of one account that a storm may cost: reconnecting is not a tight loop."""
 K7_ROUNDS = 6
+TOLD_WITHIN_S = HEARTBEAT_S + ASKING_S + SLACK_S
+"""By the next feed, while the exchange does not tell the order itself: the order hears it as soon
+as it has given up its own asking."""
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="session")
@@ -191,8 +195,8 @@ async def test_another_worker_takes_the_feed_over_and_nothing_is_lost(world: Wor
     await asyncio.gather(sold.fill(), partly.fill(PART))
     await world.faults.act("fill", client_order_id=by_hand)
     await world.faults.act("cancel", client_order_id=withdrawn.child)
+    await end_filled([booked_but_not_told, sold], TOLD_WITHIN_S)
     within_s = HEARTBEAT_S + CATCH_UP_S + SLACK_S
-    await end_filled([booked_but_not_told, sold], within_s)
     assert (await withdrawn.ends(within_s)).status is OrderStatus.EXPIRED
     await until(lambda: external_fills(world, by_hand), within_s=within_s)
     assert len(await external_fills(world, by_hand)) == 1
@@ -207,7 +211,7 @@ async def test_an_end_without_a_trade_that_was_not_told_is_told_by_the_next_feed
     await rest(order)
     async with _feed_killed_after_booking(world, order):
         await world.faults.act("cancel", client_order_id=order.child)
-    done = await order.ends(HEARTBEAT_S + CATCH_UP_S + SLACK_S)
+    done = await order.ends(TOLD_WITHIN_S)
     assert (done.status, done.filled_quantity) == (OrderStatus.EXPIRED, Decimal(0))
     await assert_order_is_true(world, done)
 

@@ -35,7 +35,7 @@ WAITING = 6
 AWAY_S = 5
 TRIES_PER_ORDER_AND_S = 3
 """Most connections to an exchange that is away: a TWAP with a slice every second asks each time."""
-LONG_TWAP = {"quantity": "0.1", "twap_slices": 10, "twap_interval": Decimal(2)}
+LONG_TWAP = {"quantity": "0.1", "twap_slices": 10, "twap_interval": Decimal("1.2")}
 SPREAD_MS = 200
 LITTLE_MEMORY = 150_000_000
 """Bytes of address space: Python starts, and its first large import fails."""

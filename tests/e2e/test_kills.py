@@ -30,8 +30,9 @@ SLICE = Decimal("0.01")
 JUST_BEFORE = timedelta(milliseconds=50)
 END_SLACK = timedelta(seconds=3)
 TASK_BEGUN = "workflow_task_started_event_attributes"
-BUSY, ALL = "the busy worker", "all workers"
-FIRST_MISSED, MISSED = 2, 3
+PARTS = ("temporal", "postgres", "paper-binance", "api")
+FIRST_MISSED, MISSED = 4, 3
+BUSY_DIES = 2, 9
 SIDES = (Case(order_type="twap", side="buy"), Case(order_type="twap", side="sell"))
 
 
@@ -41,15 +42,16 @@ class Windows:
 
     starts_at: datetime
     interval: timedelta
+    slices: int
 
     @classmethod
-    def of(cls, order: OrderSnapshot, interval_s: int) -> "Windows":
+    def of(cls, order: OrderSnapshot, interval_s: int, slices: int) -> "Windows":
         assert order.twap is not None
         assert order.twap.next_slice_at is not None
         interval = timedelta(seconds=interval_s)
         passed = interval * order.twap.slices_done
         starts_at = datetime.fromisoformat(order.twap.next_slice_at) - passed
-        return cls(starts_at=starts_at, interval=interval)
+        return cls(starts_at=starts_at, interval=interval, slices=slices)
 
     def start_of(self, index: int) -> datetime:
         return self.starts_at + self.interval * index
@@ -63,47 +65,36 @@ class Windows:
         return math.floor(elapsed_s / self.interval.total_seconds())
 
 
-@pytest.mark.parametrize(
-    ("victim", "before_slices"),
-    [
-        (BUSY, (3, 8)),
-        ("temporal", (3, 6, 9)),
-        ("postgres", (3, 6, 9)),
-        ("paper-binance", (3, 6, 9)),
-        ("api", (3, 6, 9)),
-    ],
-)
-async def test_a_twap_completes_in_time_over_the_kill_of(world: World, victim, before_slices):
-    interval_s = WORKER_INTERVAL_S if victim == BUSY else INTERVAL_S
-    placed, windows = await _place_twap(world, interval_s)
-    for index in before_slices:
-        parts = await _named(world, placed.order_id, victim)
-        await until(lambda: windows.is_almost(index))  # noqa: B023 - awaited within the turn
-        await _kill_and_wait(world, parts)
-    done = await _completes_in_time(world, placed, windows)
-    async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
-        told = (await api.get(f"/api/v1/orders/{done.order_id}")).json()
-    assert (told["status"], Decimal(told["filled_quantity"])) == ("filled", SLICE * SLICES)
+async def test_a_twap_completes_in_time_over_the_kill_of_each_part(world: World):
+    placed, windows = await _place_twap(world, INTERVAL_S, slices=len(PARTS) * 3 + 4)
+    for index, part in enumerate(PARTS):
+        await until(lambda: windows.is_almost(3 + 3 * index))  # noqa: B023 - awaited in the turn
+        await _kill_and_wait(world, [part])
+    await _completes_and_is_told(world, placed, windows)
 
 
 @pytest.mark.parametrize("case", cases("K15", among=SIDES), ids=str)
-async def test_k15_slices_without_any_worker_are_caught_up_under_the_cap(world: World, case):
+async def test_k15_slices_without_the_busy_or_any_worker_are_caught_up_under_the_cap(
+    world: World, case
+):
     placed, windows = await _place_twap(world, WORKER_INTERVAL_S, case.side)
-    fleet = await _named(world, placed.order_id, ALL)
+    await _busy_worker_dies(world, placed, windows, before=BUSY_DIES[0])
     await until(lambda: windows.is_almost(FIRST_MISSED))
+    fleet = [name for name in world.stack.parts if name.startswith("worker-")]
     await asyncio.gather(*(world.stack.kill(part) for part in fleet))
     await asyncio.gather(*(world.stack.stop_part(part) for part in fleet))  # or they come back
     await until(lambda: windows.is_almost(FIRST_MISSED + MISSED))
     await asyncio.gather(*(world.stack.start_part(part) for part in fleet))
-    done = await _completes_in_time(world, placed, windows)
+    await _busy_worker_dies(world, placed, windows, before=BUSY_DIES[1])
+    done = await _completes_and_is_told(world, placed, windows)
     assert done.twap is not None
     assert done.twap.slices_late >= MISSED
 
 
 async def test_a_resting_order_is_filled_after_workers_and_temporal_were_killed(world: World):
     placed = await world.rest(quantity="0.2")
-    parts = [*await _named(world, placed.order_id, ALL), "temporal"]
-    await _kill_and_wait(world, parts)
+    workers = [name for name in world.stack.parts if name.startswith("worker-")]
+    await _kill_and_wait(world, [*workers, "temporal"])
     await world.sell("0.2")
     done = await world.finish(placed)
     assert (done.status, done.filled_quantity) == (OrderStatus.FILLED, Decimal("0.2"))
@@ -112,16 +103,27 @@ async def test_a_resting_order_is_filled_after_workers_and_temporal_were_killed(
 
 
 async def _place_twap(
-    world: World, interval_s: int, side: str = "buy"
+    world: World, interval_s: int, side: str = "buy", slices: int = SLICES
 ) -> tuple[OrderSnapshot, Windows]:
     placed = await world.place(
         order_type="twap",
         side=side,
-        quantity=SLICE * SLICES,
-        twap_slices=SLICES,
+        quantity=SLICE * slices,
+        twap_slices=slices,
         twap_interval=Decimal(interval_s),
     )
-    return placed, Windows.of(await world.orders.progress(placed.order_id), interval_s)
+    progress = await world.orders.progress(placed.order_id)
+    return placed, Windows.of(progress, interval_s, slices)
+
+
+async def _completes_and_is_told(
+    world: World, placed: OrderSnapshot, windows: Windows
+) -> OrderSnapshot:
+    done = await _completes_in_time(world, placed, windows)
+    async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
+        told = (await api.get(f"/api/v1/orders/{done.order_id}")).json()
+    assert (told["status"], Decimal(told["filled_quantity"])) == ("filled", SLICE * windows.slices)
+    return done
 
 
 async def _completes_in_time(
@@ -142,11 +144,11 @@ def _assert_in_time(world: World, done: OrderSnapshot, windows: Windows) -> None
     orders = sorted(world.at_exchange(done), key=lambda order: order.ts_ms)
     slices = [windows.slice_at(order.ts_ms) for order in orders]
     assert len(slices) == len(set(slices))
-    assert slices[-1] < SLICES
+    assert slices[-1] < windows.slices
     for index, order in zip(slices, orders, strict=True):
-        assert order.quantity <= SLICE * DEFAULT_CAP_MULTIPLE or index == SLICES - 1
+        assert order.quantity <= SLICE * DEFAULT_CAP_MULTIPLE or index == windows.slices - 1
     assert done.updated_at is not None
-    assert datetime.fromisoformat(done.updated_at) <= windows.start_of(SLICES) + END_SLACK
+    assert datetime.fromisoformat(done.updated_at) <= windows.start_of(windows.slices) + END_SLACK
 
 
 async def _kill_and_wait(world: World, parts: list[str]) -> None:
@@ -154,11 +156,12 @@ async def _kill_and_wait(world: World, parts: list[str]) -> None:
     await asyncio.gather(*(world.stack.wait_healthy(part) for part in parts))
 
 
-async def _named(world: World, order_id: str, victim: str) -> list[str]:
-    """The parts of the stack that `victim` means."""
-    if victim == ALL:
-        return [name for name in world.stack.parts if name.startswith("worker-")]
-    return [await _busy_worker(world, order_id)] if victim == BUSY else [victim]
+async def _busy_worker_dies(
+    world: World, order: OrderSnapshot, windows: Windows, *, before: int
+) -> None:
+    busy = await _busy_worker(world, order.order_id)
+    await until(lambda: windows.is_almost(before))
+    await _kill_and_wait(world, [busy])
 
 
 async def _busy_worker(world: World, order_id: str) -> str:

@@ -37,10 +37,10 @@ FIRST_SELL = f"1-sell-{BUY_VENUE}-BTC"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worked:
-    """An execution that has ended; with `first_run_id` when a new run took it over."""
+    """A workflow that was worked; with `first_run_id` when a new run took it over."""
 
     id: str
-    status: Status
+    status: str
     detail: str
     first_run_id: str | None = None
 

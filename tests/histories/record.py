@@ -1,12 +1,12 @@
 """Records the histories of real orders and executions on the real engine, one per path.
 
-    .venv/bin/python -m tests.histories.record
+    .venv/bin/python -m tests.histories.record 04-steered
 
-It starts stacks of its own, works orders and executions of every kind to every end, over kills too,
-and replaces the newest folder by what Temporal holds, once all is recorded.
-`test_recorded_histories_replay` then replays the files on the current code. When new code gives
-histories of another form, name a new folder: those of the old forms stay, for what began under
-them may still run.
+It starts stacks of its own, works what belongs to the folder to every end, over kills too, and
+replaces the folder by what Temporal holds, once all is recorded. `test_recorded_histories_replay`
+then replays the files on the current code. A scenario belongs to the folder in which it first
+appeared. When new code gives histories of another form, name a new folder and record all of them
+there: those of the old forms stay, for what began under them may still run.
 
 Rule: a file names no machine. Process ids, host names and stack traces are cut, and a recording
 that still holds one is an error.
@@ -17,9 +17,11 @@ import json
 import re
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,12 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 
 from tests.e2e.arbitrage_world import open_pair
 from tests.e2e.world import BEST_ASK, HEDGE, MAIN, STILL, VENUE, World, open_world, until
-from tests.histories.executions import EXECUTIONS
+from tests.histories import steered
+from tests.histories.executions import EXECUTIONS, Worked
 from workflows import names
 from workflows.messages import OrderSnapshot
 
-FOLDER = Path(__file__).parent / "03-executions"
-"""One folder for each form that histories have had; a new form gets a new one."""
+HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[2]
 FAR_BELOW = "49900"
 TWAP = {"order_type": "twap", "quantity": "0.05", "twap_slices": 5, "twap_interval": "1"}
@@ -160,20 +162,21 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-async def record() -> None:
-    """Run every scenario, then put their histories in place of the newest folder's."""
+async def record(name: str) -> None:
+    """Run every scenario of a folder, then put their histories in its place."""
     with tempfile.TemporaryDirectory() as folder:
-        recorded = Path(folder) / FOLDER.name
+        recorded = Path(folder) / name
         recorded.mkdir()
-        await _record_orders(Path(folder) / "orders", recorded)
-        await _record_executions(Path(folder) / "executions", recorded)
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        shutil.copytree(recorded, FOLDER)
+        for number, part in enumerate(FOLDERS[name]):
+            stack = Path(folder) / f"stack-{number}"
+            stack.mkdir()
+            await part(stack, recorded)
+        shutil.rmtree(HERE / name, ignore_errors=True)
+        shutil.copytree(recorded, HERE / name)
 
 
 async def _record_orders(stack: Path, recorded: Path) -> None:
     """The feeds come last."""
-    stack.mkdir()
     async with open_world(stack) as world:
         for name, scenario in SCENARIOS.items():
             ended = await scenario(world)
@@ -190,16 +193,25 @@ async def _record_orders(stack: Path, recorded: Path) -> None:
 
 
 async def _record_executions(stack: Path, recorded: Path) -> None:
-    stack.mkdir()
     async with open_pair(stack) as pair:
         for name, scenario in EXECUTIONS.items():
             ended = await scenario(pair)
             await pair.clear()
-            _write(recorded, name, await pair.world.history(ended.id))
-            if ended.first_run_id is not None:
-                first = pair.world.temporal.get_workflow_handle(ended.id, run_id=ended.first_run_id)
-                _write(recorded, f"{name}.first_run", await first.fetch_history())
-            print(f"{name:<42} {ended.status:<14} {ended.detail}")
+            await _keep(pair.world, recorded, name, ended)
+
+
+async def _record_steered(stack: Path, recorded: Path) -> None:
+    async with open_world(stack) as world:
+        await steered.work(world, partial(_keep, world, recorded))
+
+
+async def _keep(world: World, recorded: Path, name: str, worked: Worked) -> None:
+    """The run that ended it and, where it was handed over, the first one."""
+    _write(recorded, name, await world.history(worked.id))
+    if worked.first_run_id is not None:
+        first = world.temporal.get_workflow_handle(worked.id, run_id=worked.first_run_id)
+        _write(recorded, f"{name}.first_run", await first.fetch_history())
+    print(f"{name:<42} {worked.status:<14} {worked.detail}")
 
 
 def _write(folder: Path, name: str, history: WorkflowHistory) -> None:
@@ -218,5 +230,16 @@ def _cleaned(value: Any) -> Any:
     return PROCESS.sub("worker@host", value) if isinstance(value, str) else value
 
 
+FOLDERS: dict[str, tuple[Callable[[Path, Path], Awaitable[None]], ...]] = {
+    "03-executions": (_record_orders, _record_executions),
+    "04-steered": (_record_steered,),
+}
+"""What belongs to each folder, given a folder for the stack and one for the files.
+
+The older forms are missing: the code that made them is gone.
+"""
+
 if __name__ == "__main__":
-    asyncio.run(record())
+    if sys.argv[1:] not in [[name] for name in FOLDERS]:
+        sys.exit(f"usage: python -m tests.histories.record {'|'.join(FOLDERS)}")
+    asyncio.run(record(sys.argv[1]))

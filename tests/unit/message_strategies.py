@@ -5,6 +5,7 @@ import types
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import HealthCheck, settings
@@ -112,6 +113,7 @@ _PLAIN: dict[object, st.SearchStrategy[Any]] = {
 }
 
 
+@cache
 def values_of(hint: Any) -> st.SearchStrategy[Any]:
     """Any value of a message's type, to the depth of its nested messages."""
     origin, args = get_origin(hint), get_args(hint)

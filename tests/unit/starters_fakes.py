@@ -20,14 +20,18 @@ from workers.settings import Settings, load_settings
 from workflows.domain.denials import DenialCode
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.orders import OrderType, Side
+from workflows.domain.orders import OrderType, Placement, Side
+from workflows.domain.triggers import TriggerSource
 from workflows.execution_messages import (
     ArbitragePlan,
     ArbitrageSnapshot,
     RebalancePlan,
     RebalanceSnapshot,
 )
-from workflows.messages import OrderRequest, OrderSnapshot, TwapProgress
+from workflows.messages import OrderRequest, OrderSnapshot
+from workflows.order_views import IcebergProgress, StopProgress, TwapProgress
+from workflows.preview_messages import OrderPreview
+from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
 
 JSON = {"Content-Type": "application/json"}
 
@@ -74,7 +78,38 @@ def denied(code: DenialCode, field: str | None = None) -> OrderSnapshot:
     return snapshot(status=OrderStatus.DENIED, code=code, field=field, reason="limit=1 asked=2")
 
 
-Told = OrderSnapshot | ArbitrageSnapshot | RebalanceSnapshot
+def iceberg_snapshot(order_id: str = "i") -> OrderSnapshot:
+    """An iceberg that shows its third tip."""
+    iceberg = IcebergProgress(
+        placement=Placement.ENGINE,
+        display_quantity=Decimal("0.01"),
+        tips_shown=3,
+        tips_filled=2,
+        hidden_quantity=Decimal("0.07"),
+        current_tip=Decimal("0.008"),
+        current_price=Decimal("50000"),
+        percent=Decimal(22),
+    )
+    return snapshot(order_id, order_type=OrderType.ICEBERG, iceberg=iceberg)
+
+
+def stop_snapshot(order_id: str = "s", **changes: Any) -> OrderSnapshot:
+    """A trailing stop that is armed."""
+    fields: dict[str, Any] = {
+        "placement": Placement.ENGINE,
+        "phase": "armed",
+        "trigger_price": Decimal("49750"),
+        "trigger_source": TriggerSource.BID_ASK,
+        "extreme": Decimal("50508"),
+        "is_protected": True,
+        "protected_quantity": Decimal("0.1"),
+    }
+    stop = StopProgress(**fields | changes)
+    kind, status = OrderType.TRAILING_STOP, OrderStatus.WAITING_PRICE
+    return snapshot(order_id, order_type=kind, status=status, side=Side.SELL, stop=stop)
+
+
+Told = OrderSnapshot | ArbitrageSnapshot | RebalanceSnapshot | OrderPreview
 
 
 class FakeClient:
@@ -117,6 +152,18 @@ class FakeClient:
     async def preview_rebalance(self, plan: RebalancePlan) -> RebalanceSnapshot:
         return await self.rebalance(plan.model_copy(update={"preview": True}))
 
+    async def steer(
+        self, kind: ActionKind, order_id: str, request: SteerRequest | AmendRequest
+    ) -> OrderSnapshot:
+        self._asked.append((kind, order_id, request))
+        reply: OrderSnapshot = self._reply()
+        return reply
+
+    async def preview(self, request: OrderRequest) -> OrderPreview:
+        self._asked.append(request)
+        reply: OrderPreview = self._reply()
+        return reply
+
     def calls(self, kind: Kind[Any]) -> "FakeClient":
         self._kind = kind
         return self
@@ -152,9 +199,18 @@ class FakeLedger:
         return next((each for each in self._orders if each.order_id == order_id), None)
 
     async def orders(
-        self, *, limit: int, cursor: str | None, **_filters: object
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        status: OrderStatus | None = None,
+        is_open: bool = False,
+        **_filters: object,
     ) -> tuple[list[OrderSnapshot], str | None]:
-        return _page(self._orders, limit, cursor)
+        found = [each for each in self._orders if status in (None, each.status)]
+        return _page(
+            [each for each in found if not (is_open and each.status.is_terminal)], limit, cursor
+        )
 
     async def execution(self, execution_id: str) -> ExecutionView | None:
         found = (each for each in self._executions if each.execution_id == execution_id)
@@ -174,6 +230,9 @@ class FakeLedger:
     ) -> tuple[list[ExecutionView], str | None]:
         found = [each for each in self._executions if each.kind is kind]
         return _page([each for each in found if status in (None, each.status)], limit, cursor)
+
+    async def armed_watch(self, _order_id: str) -> Any:
+        return self._rows.get("armed_watch")
 
     def __getattr__(self, question: str) -> Any:
         async def ask(*_arguments: object) -> Any:

@@ -20,6 +20,8 @@ from tests.unit.starters_fakes import (
 )
 from workflows.domain.denials import DenialCode
 from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import OrderType
+from workflows.messages import OrderRequest, validate_order
 
 ORDER = {
     "strategy_id": "s1",
@@ -213,7 +215,9 @@ def test_openapi_documents_the_order_body_and_every_error_of_every_route() -> No
     post = document["paths"]["/api/v1/orders"]["post"]
     media = post["requestBody"]["content"]["application/json"]
     assert media["schema"]["$ref"].rsplit("/", 1)[1] in schemas
-    assert set(media["examples"]) == {"market", "limit", "twap"}
+    assert set(media["examples"]) == set(OrderType)
+    for example in media["examples"].values():
+        assert isinstance(validate_order(example["value"]), OrderRequest)
     assert {"quantity", "twap_slices"} <= set(schemas["OrderRequest"]["properties"])
     assert "IDEMPOTENCY_CONFLICT" in post["responses"]["409"]["description"]
     for path, methods in document["paths"].items():

@@ -17,6 +17,11 @@ ORDER = {
 }
 TWAP = {**ORDER, "order_type": "twap"}
 LIMIT = {**ORDER, "order_type": "limit", "price": "50000"}
+ICEBERG = {**LIMIT, "order_type": "iceberg"}
+RATIO = "iceberg_visible_ratio"
+OCO = {**ORDER, "side": "sell", "order_type": "oco"}
+OCO |= {"oco_limit_price": "51500", "stop_price": "49000"}
+OVER = {"start_at": "2030-01-31T12:00:00Z", "end_at": "2030-01-31T11:00:00Z"}
 
 
 def raw_quantity(text: str) -> bytes:
@@ -85,7 +90,13 @@ ORDERS = [
         "FIELD_NOT_ALLOWED",
         "post_only",
     ),
-    ("type", body(ORDER, order_type="iceberg"), 422, "UNKNOWN_ENUM", "order_type"),
+    ("type", body(ORDER, order_type="sniper"), 422, "UNKNOWN_ENUM", "order_type"),
+    ("ratio-0", body(ICEBERG, iceberg_visible_ratio=0), 422, "OUT_OF_RANGE", RATIO),
+    ("ratio-2", body(ICEBERG, iceberg_visible_ratio="1.1"), 422, "OUT_OF_RANGE", RATIO),
+    ("ratio-text", body(ICEBERG, iceberg_visible_ratio="NaN"), 422, "INVALID_DECIMAL", RATIO),
+    ("oco-prices", body(OCO, oco_limit_price="48000"), 422, "OCO_PRICES", "oco_limit_price"),
+    ("delta", body(OCO, order_type="trailing_stop"), 422, "MISSING_FIELD", "trailing_delta_bps"),
+    ("end", body(TWAP, **OVER), 422, "END_BEFORE_START", "end_at"),
     ("missing", b'{"strategy_id":"s1"}', 422, "MISSING_FIELD", "exchange"),
 ]
 TEXTS = [

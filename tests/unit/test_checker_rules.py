@@ -14,9 +14,13 @@ from workers.checker_ledger import (
     Imbalance,
     LedgerFacts,
     ParentFacts,
+    WatchFacts,
 )
 from workers.checker_rules import Evidence, Invariant, violations
 from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import Side
+from workflows.domain.triggers import Direction, Fired, Flag, TriggerSource, TriggerSpec
+from workflows.ports import WatchStatus
 
 VENUE, ACCOUNT, SYMBOL = "binance", "main", "BTC/USDT"
 OURS = "0123456789abcdef0123456789abcdef"
@@ -134,6 +138,17 @@ def test_a_ledger_that_is_the_exchange_has_no_violation():
 def test_two_orders_with_one_id_of_ours_are_a_duplicate_even_if_nothing_traded():
     twin = an_order(order_id=8, executed=Decimal(0), status="CANCELED")
     assert found(a_log(twin), a_ledger()) == [f"I1 {OURS}"]
+
+
+def test_the_two_orders_of_a_list_were_sent_as_one_and_a_second_list_was_not():
+    unfilled = {"executed": Decimal(0), "list_id": 3}
+    log = a_log(an_order(order_id=8, status="EXPIRED", **unfilled))
+    log.orders[7].list_id = 3
+    ledger = a_ledger(fills=(a_fill(venue_order_id="list:3"),))
+    assert found(log, ledger) == []
+    assert found(log, a_ledger()) == ["I3 binance/main/BTC/USDT/41"]
+    log.orders[9] = an_order(order_id=9, status="CANCELED", **unfilled | {"list_id": 4})
+    assert found(log, ledger) == [f"I1 {OURS}"]
 
 
 def test_two_orders_with_one_id_made_by_hand_are_the_hand_s_business():
@@ -263,6 +278,96 @@ def test_an_open_reservation_of_a_finished_parent_is_found():
     assert found(a_log(), a_ledger(children=(child,))) == [f"RELEASED {OURS}"]
     working = replace(PARENT, status=OrderStatus.WORKING)
     assert found(a_log(), a_ledger(children=(child,), parents=(working,))) == []
+
+
+def test_a_child_under_another_id_than_the_exchange_gave_it_is_found():
+    known = replace(CHILD, venue_order_id="7")
+    assert found(a_log(), a_ledger(children=(known,))) == []
+    other = replace(CHILD, venue_order_id="8")
+    assert found(a_log(), a_ledger(children=(other,))) == [f"PLACED {OURS}"]
+
+
+def test_a_list_is_known_by_its_number_and_so_are_its_fills():
+    log = a_log(an_order(order_id=8, status="EXPIRED", executed=Decimal(0), list_id=3))
+    log.orders[7].list_id = 3
+    known = replace(CHILD, venue_order_id="list:3")
+    fills = (a_fill(venue_order_id="list:3"),)
+    assert found(log, a_ledger(children=(known,), fills=fills)) == []
+    assert found(log, a_ledger(children=(known,))) == [f"I3 {FILL_KEY}"]
+    other = replace(CHILD, venue_order_id="7")
+    assert found(log, a_ledger(children=(other,), fills=fills)) == [f"PLACED {OURS}"]
+
+
+SECOND = "fedcba9876543210fedcba9876543210"
+
+
+@pytest.mark.parametrize(("ended", "is_alone"), [(4, True), (6, False), (None, False)])
+def test_a_child_that_is_sent_while_the_one_before_is_open_is_found(ended, is_alone):
+    unfilled = {"executed": Decimal(0), "status": "CANCELED"}
+    log = a_log(an_order(order_id=8, client_order_id=SECOND, began=5, ended=9, **unfilled))
+    log.orders[7].began, log.orders[7].ended = 1, ended
+    second = replace(CHILD, client_order_id=SECOND, filled_quantity=Decimal(0))
+    report = found(log, a_ledger(children=(CHILD, second)))
+    assert report == ([] if is_alone else ["ALONE order-1"])
+    elsewhere = replace(second, order_id="order-2")
+    parents = (PARENT, replace(PARENT, order_id="order-2", filled_quantity=Decimal(0)))
+    assert found(log, a_ledger(children=(CHILD, elsewhere), parents=parents)) == []
+
+
+def test_the_two_orders_of_a_list_are_no_overlap():
+    log = a_log(an_order(order_id=8, status="EXPIRED", executed=Decimal(0), list_id=3, ended=5))
+    log.orders[7].list_id, log.orders[7].began, log.orders[7].ended = 3, 1, 6
+    assert found(log, a_ledger(fills=(a_fill(venue_order_id="list:3"),))) == []
+
+
+SELL_STOP = TriggerSpec(
+    side=Side.SELL, direction=Direction.DOWN, source=TriggerSource.BID_ASK, price=Decimal(90)
+)
+TRAILING = replace(SELL_STOP, price=None, trailing_delta_bps=100)
+WATCH = WatchFacts(
+    watch_id="order-1/0",
+    order_id="order-1",
+    exchange=VENUE,
+    symbol=SYMBOL,
+    status=WatchStatus.DISARMED,
+    spec=SELL_STOP,
+)
+
+
+def watched(**changes: Any) -> list[str]:
+    return found(a_log(), a_ledger(watches=(replace(WATCH, **changes),)))
+
+
+def test_a_trigger_that_is_armed_after_its_order_is_found():
+    assert watched() == []
+    assert watched(status=WatchStatus.ARMED) == ["GUARD order-1"]
+
+
+def test_two_armed_triggers_of_one_order_are_found():
+    working = (replace(PARENT, status=OrderStatus.WAITING_PRICE),)
+    armed = replace(WATCH, status=WatchStatus.ARMED)
+    assert found(a_log(), a_ledger(parents=working, watches=(armed,))) == []
+    two = (armed, replace(armed, watch_id="order-1/1"))
+    assert found(a_log(), a_ledger(parents=working, watches=two)) == ["GUARD order-1"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "price", "extreme", "flags", "is_right"),
+    [
+        (SELL_STOP, "90", None, (), True),
+        (SELL_STOP, "80", None, (Flag.GAP,), True),
+        (SELL_STOP, "90.01", None, (), False),
+        (SELL_STOP, "90.01", None, (Flag.BLIND,), True),
+        (TRAILING, "99", "100", (), True),
+        (TRAILING, "99.01", "100", (), False),
+        (TRAILING, "99", None, (), False),
+    ],
+)
+def test_a_trigger_fires_at_its_price_or_beyond_it(spec, price, extreme, flags, is_right):
+    best = None if extreme is None else Decimal(extreme)
+    fired = Fired(price=Decimal(price), at_ms=AFTER_MS, extreme=best, flags=flags)
+    report = watched(status=WatchStatus.FIRED, spec=spec, fired=fired)
+    assert report == ([] if is_right else ["FIRED order-1/0"])
 
 
 def test_an_order_left_open_at_the_exchange_by_a_finished_parent_is_found():

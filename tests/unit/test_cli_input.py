@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from starters.cli import main
+from workflows.domain.orders import OrderType
 
 BASE = ["--symbol", "BTC/USDT", "--side", "buy"]
 MARKET = ["order", "market", *BASE]
@@ -13,6 +14,12 @@ LIMIT = ["order", "limit", *BASE, "--quantity", "1"]
 ARBITRAGE = ["arbitrage", "run", "--symbol", "BTC/USDT", "--buy-exchange", "binance"]
 ARBITRAGE += ["--sell-exchange", "okx", "--buy-price", "50000", "--sell-price", "50300"]
 TWAP = ["order", "twap", *BASE, "--quantity", "1"]
+ICEBERG = ["order", "iceberg", *BASE, "--quantity", "1", "--price", "50000"]
+EXIT = ["--symbol", "BTC/USDT", "--side", "sell", "--quantity", "1"]
+OVER = ["--start-at", "2030-01-31T12:00:00Z", "--end-at", "2030-01-31T11:00:00Z"]
+
+
+GROUPS = (["order"], ["orders", "preview"])
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +69,31 @@ ROWS = [
         "FIELD_NOT_ALLOWED",
         "post_only",
     ),
+    ("ratio", [*ICEBERG, "--iceberg-visible-ratio", "0"], "OUT_OF_RANGE", "iceberg_visible_ratio"),
+    ("no stop", ["order", "stop-loss", *EXIT], "MISSING_FIELD", "stop_price"),
+    ("no profit", ["order", "take-profit", *EXIT], "MISSING_FIELD", "take_profit_price"),
+    ("no delta", ["order", "trailing-stop", *EXIT], "MISSING_FIELD", "trailing_delta_bps"),
+    (
+        "delta",
+        ["order", "trailing-stop", *EXIT, "--trailing-delta-bps", "10000"],
+        "OUT_OF_RANGE",
+        "trailing_delta_bps",
+    ),
+    (
+        "oco prices",
+        ["order", "oco", *EXIT, "--oco-limit-price", "48000", "--stop-price", "49000"],
+        "OCO_PRICES",
+        "oco_limit_price",
+    ),
+    ("end", [*TWAP, *OVER], "END_BEFORE_START", "end_at"),
+    ("preview", ["orders", "preview", "limit", *EXIT], "MISSING_FIELD", "price"),
+    ("pause id", ["orders", "pause", "a/b"], "ILLEGAL_CHARS", "order_id"),
+    ("pause why", ["orders", "pause", "a", "--reason", "a\nb"], "ILLEGAL_CHARS", "reason"),
+    ("resume who", ["orders", "resume", "a", "--requested-by", "x" * 501], "TOO_LONG", "by"),
+    ("amend nothing", ["orders", "amend", "a", "--reason", "b"], "MISSING_FIELD", "price"),
+    ("amend price", ["orders", "amend", "a", "--price", "0"], "NOT_POSITIVE", "price"),
+    ("amend rate", ["orders", "amend", "a", "--max-participation=1"], "OUT_OF_RANGE", "max_part"),
+    ("amend end", ["orders", "amend", "a", "--end-at", "soon"], "INVALID_TYPE", "end_at"),
     ("priority", [*MARKET, "--quantity", "1", "--priority", "9"], "OUT_OF_RANGE", "priority"),
     (
         "strategy",
@@ -140,7 +172,12 @@ def test_a_wrong_setting_is_exit_2_in_one_line_that_names_it(
     "arguments",
     [
         ["order", "market", "--colour", "red"],
-        ["order", "iceberg"],
+        ["order", "sniper"],
+        ["order", "market", "--price", "50000"],
+        ["order", "stop-loss", "--twap-slices", "5"],
+        ["orders", "preview", "sniper"],
+        ["orders", "amend"],
+        ["schema", "Nothing"],
         ["orders", "show"],
         ["arbitrage", "show"],
         ["rebalance", "list"],
@@ -160,6 +197,11 @@ def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixtu
         ["orders", "list"],
         ["orders", "show", "a"],
         ["orders", "progress", "a"],
+        [*ICEBERG, "--watch"],
+        ["orders", "preview", "market", *EXIT],
+        ["orders", "pause", "a"],
+        ["orders", "resume", "a"],
+        ["orders", "amend", "a", "--price", "1"],
         [*ARBITRAGE, "--amount", "1"],
         ["arbitrage", "show", "a"],
         ["arbitrage", "cancel", "a"],
@@ -185,7 +227,10 @@ def test_schema_prints_the_schemas_of_the_public_messages(
     assert set(schemas) == {
         "OrderRequest",
         "OrderSnapshot",
+        "OrderPreview",
         "CancelRequest",
+        "SteerRequest",
+        "AmendRequest",
         "ArbitragePlan",
         "ArbitrageSnapshot",
         "RebalancePlan",
@@ -197,10 +242,10 @@ def test_schema_prints_the_schemas_of_the_public_messages(
 @pytest.mark.parametrize(
     "command",
     [
-        ["order", "market"],
-        ["order", "limit"],
-        ["order", "twap"],
-        ["orders", "list"],
+        *([*group, kind.replace("_", "-")] for kind in OrderType for group in GROUPS),
+        *(["orders", name] for name in ("list", "show", "progress", "cancel")),
+        *(["orders", name] for name in ("pause", "resume", "amend")),
+        ["schema"],
         *(["arbitrage", name] for name in ("run", "show", "cancel", "list")),
         *(["rebalance", name] for name in ("run", "preview", "show", "cancel")),
     ],

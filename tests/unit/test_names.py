@@ -26,6 +26,7 @@ def test_queues_and_the_feed_have_their_documented_names() -> None:
     assert names.venue_queue("binance", "main") == "exchange-binance-main"
     assert names.venue_data_queue("binance", "main") == "exchange-binance-main-data"
     assert names.account_feed_id("binance", "main") == "account-feed:binance:main"
+    assert names.price_watch_id("binance", "BTC/USDT") == "price-watch:binance:BTC/USDT"
     assert (names.ACCEPT, names.CANCEL, names.PROGRESS) == ("accept", "cancel", "progress")
 
 
@@ -77,12 +78,17 @@ def definitions() -> dict[str, workflow._Definition]:
 each_workflow = pytest.mark.parametrize("definition", definitions().values(), ids=definitions())
 
 
-def test_there_is_one_workflow_type_per_order_type_and_execution_and_the_feed() -> None:
-    order_types = {f"{order_type.value.capitalize()}Order" for order_type in OrderType}
+def test_there_is_one_workflow_type_per_way_to_trade_and_one_for_each_that_watches() -> None:
+    order_types = {
+        "StopOrder" if order_type.is_triggered else f"{order_type.value.capitalize()}Order"
+        for order_type in OrderType
+    }
     assert {definition.name for definition in definitions().values()} == {
         *order_types,
         *(kind.value.capitalize() for kind in ExecutionKind),
+        "PreviewOrder",
         "AccountFeed",
+        "PriceWatch",
     }
 
 

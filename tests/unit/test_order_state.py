@@ -16,7 +16,7 @@ from workflows.domain.denials import DenialCode
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildType, OrderType, TimeInForce, client_order_id
 from workflows.domain.reports import ChildReport, VenueStatus
-from workflows.messages import MAX_CHILDREN_SHOWN, OrderRequest, OrderSnapshot, TwapProgress
+from workflows.messages import MAX_CHILDREN_SHOWN, OrderRequest, OrderSnapshot
 from workflows.order_state import (
     ParentState,
     Totals,
@@ -27,6 +27,7 @@ from workflows.order_state import (
     totals_of,
     view_of,
 )
+from workflows.order_views import TwapProgress
 
 NOW = datetime(2020, 2, 22, 12, 0, 0, tzinfo=UTC)
 REQUEST = OrderRequest.model_validate(

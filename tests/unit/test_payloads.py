@@ -21,8 +21,9 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument, Quote
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport, ExecutionReport, Fill, SubmitOutcome
-from workflows.messages import ChildView, OrderRequest, OrderSnapshot, TwapProgress
+from workflows.messages import OrderRequest, OrderSnapshot
 from workflows.order_state import ParentState, Totals, TwapState
+from workflows.order_views import ChildView, TwapProgress
 from workflows.payloads import DATA_CONVERTER, MAX_DEPTH, InvalidJsonError, strict_loads
 
 HEAVY = settings(UNDISTURBED, max_examples=25)

@@ -17,7 +17,8 @@ import typer
 from starters.api.app import create_app
 from starters.api.errors import ApiCode, status_of
 from starters.cli import app as starters_app
-from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
+from starters.kinds import EXECUTION_TYPES, PREVIEW_TYPE, WORKFLOW_TYPES
+from tests.unit.order_bodies import KINDS, OPTIONS
 from workers.__main__ import app as workers_app
 from workers.settings import Settings, is_setting, load_settings
 from workflows import names
@@ -25,16 +26,26 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus, Outcome
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType
+from workflows.domain.triggers import Flag
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import OrderRequest, parse_order
 from workflows.plans import parse_plan
+from workflows.steering_messages import parse_amend, parse_steer
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 APPS = {"starters": starters_app, "workers": workers_app}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 FOLDERS = ("workflows", "activities", "workers", "starters", "tests", "deploy", ".ci")
-TYPES = {workflow: kind for kind, workflow in WORKFLOW_TYPES.items()}
+TYPES: dict[str, tuple[OrderType, ...]] = {
+    PREVIEW_TYPE: tuple(OrderType),
+    **{
+        workflow: tuple(kind for kind in OrderType if WORKFLOW_TYPES[kind] == workflow)
+        for workflow in WORKFLOW_TYPES.values()
+    },
+}
+UPDATES = {names.PAUSE: parse_steer, names.RESUME: parse_steer, names.AMEND: parse_amend}
+BODIES = {"pause": parse_steer, "resume": parse_steer}
 PLANS = {ExecutionKind.ARBITRAGE: ArbitragePlan, ExecutionKind.REBALANCE: RebalancePlan}
 EXECUTIONS = {EXECUTION_TYPES[kind]: plan for kind, plan in PLANS.items()}
 
@@ -44,6 +55,14 @@ def text_of(document: str) -> str:
 
 
 README = text_of("README.md")
+VALUES = OPTIONS | {
+    "time_in_force": "IOC",
+    "end_at": "2030-01-31T13:00:00Z",
+    "price": "48900",
+    "stop_price": "49000",
+    "take_profit_price": "51500",
+    "oco_limit_price": "51500",
+}
 
 
 def code_lines(text: str) -> Iterator[str]:
@@ -109,23 +128,16 @@ def test_the_table_of_fields_is_the_order_request():
 
 @pytest.mark.parametrize(("name", "types"), [row[:2] for row in table("| field | types |")])
 def test_a_field_is_refused_by_the_types_that_lack_it(name, types):
-    values = {"price": 50_000, "time_in_force": "IOC", "post_only": True, "catch_up": "spread"}
-    values |= {"end_sweep": True, "slippage_tolerance": "0.01"}
-    values |= {"size_jitter": "0.1", "time_jitter": "0.1"}
     field = name.strip("`")
     if types == "all":
         return
     for kind in OrderType:
-        order = order_of(kind) | {field: values.get(field, 2)}
+        order = {**KINDS[kind], field: VALUES.get(field, KINDS[kind].get(field, 2))}
+        if field == "post_trigger_timeout_s" and kind in types.split(", "):
+            order["price"] = "48900"
         answer = parse_order(json.dumps(order).encode())
         is_refused = isinstance(answer, Denied) and answer.field == field
         assert is_refused == (kind not in types.split(", ")), kind
-
-
-def order_of(kind: OrderType) -> dict[str, object]:
-    order: dict[str, object] = {"strategy_id": "s", "exchange": "binance", "symbol": "BTC/USDT"}
-    order |= {"side": "buy", "order_type": kind, "quantity": 1}
-    return order | ({"price": 50_000} if kind is OrderType.LIMIT else {})
 
 
 def test_the_tables_of_types_and_states_are_the_enums():
@@ -157,14 +169,18 @@ def test_every_make_target_exists(line):
 @pytest.mark.parametrize("line", invocations("temporal workflow"))
 def test_every_temporal_command_uses_names_of_ours(line):
     words = shlex.split(line)
-    given = dict(zip(words[3::2], words[4::2], strict=True))
-    if words[2] == "start":
+    options = words[4:] if words[2] == "update" else words[3:]
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    if words[2] == "update":
+        assert words[3] == "execute"
+        assert not isinstance(UPDATES[given["--name"]](given["--input"].encode()), Denied)
+    elif words[2] == "start":
         assert given["--task-queue"] == names.ORDERS_QUEUE
         raw, kind = given["--input"].encode(), given["--type"]
         if kind in EXECUTIONS:
             assert isinstance(parse_plan(raw, EXECUTIONS[kind]), EXECUTIONS[kind])
         else:
-            assert isinstance(parse_order(raw, order_type=TYPES[kind]), OrderRequest)
+            assert isinstance(parse_order(raw, order_types=TYPES[kind]), OrderRequest)
     elif words[2] == "query":
         assert given["--type"] == names.PROGRESS
     elif words[2] == "signal":
@@ -189,7 +205,7 @@ def routes() -> set[tuple[str, str]]:
 
 
 def test_the_table_of_routes_is_the_api(routes):
-    told = re.findall(r"`(GET|POST) (/[^`]*)`", README)
+    told = re.findall(r"`(GET|POST|PATCH) (/[^`]*)`", README)
     assert set(told) == routes
 
 
@@ -199,7 +215,8 @@ def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
     address = urlsplit(next(word for word in words if word.startswith("http")))
     assert address.port == Settings().api_port
     body = words[words.index("-d") + 1] if "-d" in words else None
-    method = "POST" if body or "POST" in words else "GET"
+    named = words[words.index("-X") + 1] if "-X" in words else None
+    method = named or ("POST" if body else "GET")
     matching = [
         path
         for known, path in routes
@@ -207,10 +224,17 @@ def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
     ]
     assert matching
     if body is not None:
-        kind = address.path.rsplit("/", 1)[1]
-        plan = PLANS.get(kind) if kind != "orders" else None
-        read = parse_plan(body.encode(), plan) if plan else parse_order(body.encode())
-        assert isinstance(read, plan or OrderRequest)
+        assert not isinstance(read_body(method, address.path, body.encode()), Denied)
+
+
+def read_body(method: str, path: str, body: bytes) -> object:
+    """The body as its route reads it."""
+    kind = path.rsplit("/", 1)[1]
+    if method == "PATCH":
+        return parse_amend(body)
+    if kind in BODIES:
+        return BODIES[kind](body)
+    return parse_plan(body, PLANS[ExecutionKind(kind)]) if kind in PLANS else parse_order(body)
 
 
 # --- settings, links, paths -----------------------------------------------------------------------
@@ -219,7 +243,7 @@ def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_setting_that_is_named_exists(document):
     text = text_of(document)
-    others = {*DenialCode, *ApiCode, *Outcome, *COMPOSE_ONLY, "CHILD_TRANSITIONS"}
+    others = {*DenialCode, *ApiCode, *Outcome, *Flag, *COMPOSE_ONLY, "CHILD_TRANSITIONS"}
     for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text):
         assert name in others or is_setting(name), name
         if is_setting(name) and not name.startswith("EXCHANGE_"):
