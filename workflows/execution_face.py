@@ -16,6 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from workflows import names, ports
+from workflows.answers import comes_true
 from workflows.child_state import read_report
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus, move_execution
@@ -206,14 +207,12 @@ class ExecutionFace(ABC, Generic[PlanT, StateT, SnapshotT]):
     async def cancel(self, request: RawValue | None = None) -> Any:
         """Ask for a cancel and wait a little for the final state; else status `cancelling`."""
         self._request_cancel(request)
-        try:
-            await workflow.wait_condition(
-                lambda: self.state.status.is_terminal or self._hands_over,
-                timeout=_CANCEL_ANSWER_WITHIN,
-            )
-        except TimeoutError:
-            return self.snapshot().model_copy(update={"status": ExecutionStatus.CANCELLING})
-        return self.snapshot()
+        is_answered = await comes_true(
+            lambda: self.state.status.is_terminal or self._hands_over, _CANCEL_ANSWER_WITHIN
+        )
+        if is_answered:
+            return self.snapshot()
+        return self.snapshot().model_copy(update={"status": ExecutionStatus.CANCELLING})
 
     @workflow.signal(name=names.EXECUTION_REPORT, description="from the account feed")
     def execution_report(self, report: RawValue | None = None) -> None:

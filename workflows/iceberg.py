@@ -198,6 +198,9 @@ class IcebergOrder(RestingOrder):
         if worked.family is RejectionFamily.PRICE:  # it would have taken: no fill, and no failure
             self._pause_tip(self.reprice_interval, worked.reason)
             return
+        if self._is_too_much_for_the_venue(worked):
+            self._change_iceberg(placement=Placement.ENGINE, residual_reason=worked.reason)
+            return
         pause = min(_RETRY_LONGEST, _RETRY_FIRST * (1 << min(known.retries, 6)))
         is_refused = worked.status in (ChildStatus.REJECTED, ChildStatus.DENIED)
         retries = known.retries + 1 if is_refused else _MAX_RETRIES
@@ -205,6 +208,14 @@ class IcebergOrder(RestingOrder):
             retries = _MAX_RETRIES
         self._change_iceberg(retries=retries, code=worked.code)
         self._pause_tip(pause, worked.reason or f"the tip ended {worked.status} at the venue")
+
+    def _is_too_much_for_the_venue(self, worked: ChildState) -> bool:
+        """One native order of this size is refused; the engine's tips may not be."""
+        if self.iceberg.placement is Placement.ENGINE:
+            return False
+        by_venue = worked.family is RejectionFamily.FILTER
+        by_us = worked.code == DenialCode.RISK_MAX_NOTIONAL
+        return (by_venue or by_us) and self.request.placement is not Placement.NATIVE
 
     @staticmethod
     def _is_hopeless(worked: ChildState) -> bool:

@@ -15,6 +15,7 @@ from temporalio.common import RawValue
 
 from workflows import names, ports
 from workflows.acceptance import is_same_order
+from workflows.answers import comes_true
 from workflows.child_order import ChildOrder
 from workflows.child_state import ChildState, read_report
 from workflows.domain.denials import DenialCode, Denied
@@ -112,8 +113,13 @@ class OrderFace(ABC):
 
     def become_live(self, status: OrderStatus, reason: str = "") -> None:
         """As `become`, for states that a cancel overtakes: once it was asked for, nothing moves."""
-        if not self.is_cancelled():
-            self.become(status, reason)
+        before = self.state.status
+        if self.is_cancelled():
+            return
+        self.become(status, reason)
+        is_indexed = before is OrderStatus.ACCEPTED and status is OrderStatus.WORKING
+        if status is not before and not is_indexed and self.terms.tells_waiting:
+            workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(status)])
 
     def _cancel_reason(self) -> str:
         return self.state.cancelled_because or workflow.cancellation_reason() or "user_request"
@@ -197,14 +203,12 @@ class OrderFace(ABC):
     async def cancel(self, request: RawValue | None = None) -> OrderSnapshot:
         """Ask for a cancel and wait a little for the final state; else status `cancelling`."""
         self._request_cancel(request)
-        try:
-            await workflow.wait_condition(
-                lambda: self.state.status.is_terminal or self._hands_over,
-                timeout=_CANCEL_ANSWER_WITHIN,
-            )
-        except TimeoutError:
-            return self.snapshot().model_copy(update={"status": OrderStatus.CANCELLING})
-        return self.snapshot()
+        is_answered = await comes_true(
+            lambda: self.state.status.is_terminal or self._hands_over, _CANCEL_ANSWER_WITHIN
+        )
+        if is_answered:
+            return self.snapshot()
+        return self.snapshot().model_copy(update={"status": OrderStatus.CANCELLING})
 
     @workflow.signal(name=names.EXECUTION_REPORT, description="from the account feed")
     def execution_report(self, report: RawValue | None = None) -> None:

@@ -76,7 +76,10 @@ class PreviewOrder:
         checked = await ports.check_order(
             ports.CheckOrder(request=order, reference_price=reference)
         )
-        denied = checked.denied or check_filters(instrument, order.quantity, order.price, reference)
+        denied = checked.denied
+        misfit = check_filters(instrument, order.quantity, order.price, reference)
+        if misfit is not None:  # what the venue cannot take has no plan
+            return _refused(denied or misfit, order)
         planned = _plan(order, checked.terms, view, reference, workflow.now())
         if isinstance(planned, Denied):
             return _refused(denied or planned, order)

@@ -23,7 +23,7 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildType, OrderType, Placement, TimeInForce
-from workflows.domain.reports import RejectionFamily
+from workflows.domain.reports import RejectionFamily, VenueStatus
 from workflows.domain.triggers import Fired, Flag
 from workflows.durations import epoch_ms
 from workflows.fields import plain
@@ -210,14 +210,15 @@ class StopOrder(StopExit):
 
     def _after_native(self, worked: ChildState) -> None:
         """What the end of the native order means: done, fired, taken back, or lost."""
-        self.change_stop(phase=StopPhase.WAITING)
-        if self.left() <= 0 or self.took_back:
+        is_done = self.left() <= 0
+        self.change_stop(phase=StopPhase.FIRED if is_done else StopPhase.WAITING)
+        if is_done or self.took_back:
             return
         rejected = worked.status is ChildStatus.REJECTED
         is_late = rejected and worked.family is RejectionFamily.PRICE
         if is_late and not is_entry(self.request):
             self._fire(_late_entry(worked.reference_price))
-        elif worked.executed_quantity or worked.status is ChildStatus.EXPIRED:
+        elif worked.report is not None and worked.report.status is VenueStatus.EXPIRED:
             # it fired, and the book was too thin: the rest leaves by our own exits
             self._fire(Fired(price=worked.reference_price, at_ms=epoch_ms(workflow.now())))
         else:

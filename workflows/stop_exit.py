@@ -146,7 +146,7 @@ class StopExit(RestingOrder, ABC):
         child = await self._exit_child(market, lots, touch)
         if child is None:
             return self.stop.code == ""
-        worked = await self.work_child(child, None)
+        worked = await self.work_child(child, None, until=self.is_asked)
         self._learn_from(worked)
         if self.left() > 0 and not self.is_cancelled():
             await wait_until(self.needs_attention, self._retry_after(worked), "before the next try")

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from activities.venues.simulator.faults.client import ControlClient, ControlError
-from tests.chaos.fault_plan import PlannedFault
+from tests.chaos.fault_plan import ANCHOR, PlannedFault
 from tests.chaos.planned import Plan, PlannedKill
 from tests.chaos.prices import PriceDiary
 from workers.local_stack import LocalStack
 
 LOOK_EVERY_S = 0.25
 CLEAR_WITHIN_S = 30.0
+SWINGS = (Decimal("0.0036"), Decimal("-0.0036"))
+SWING_LASTS_S = 0.5
 
 
 @dataclass(slots=True)
@@ -165,6 +167,24 @@ class _Site:
                 fresh = rule.hit - self._hits.get(rule.id, 0)
                 self._broken.faults += max(fresh, 0)
                 self._hits[rule.id] = rule.hit
+
+
+async def swing(controls: Mapping[str, ControlClient], prices: PriceDiary) -> None:
+    """Prices go up and down everywhere and come back: what still waits for one meets it.
+
+    Raises ControlError when an exchange is away.
+    """
+    places = [(venue, symbol) for venue in controls for symbol in ANCHOR]
+    for venue, symbol in places:
+        await controls[venue].act("freeze_market", symbol=symbol)
+    for away in SWINGS:
+        for venue, symbol in places:
+            price = ANCHOR[symbol] * (1 + away)
+            await controls[venue].act("trade", symbol=symbol, price=str(price), quantity="0.001")
+            prices.note(venue, symbol, price, price)
+        await asyncio.sleep(SWING_LASTS_S)
+    for venue, symbol in places:
+        await controls[venue].act("thaw_market", symbol=symbol)
 
 
 @contextmanager

@@ -43,7 +43,6 @@ REPLAYED_PER_RUN = 20
 NEVER_TOLD = re.compile("denied (IDEMPOTENCY_CONFLICT|INTERNAL)")
 """Each order has one body, and a part that is away is no error of the API."""
 NOT_BOOKED = "0 times in the ledger"
-WAITING = "waiting"
 _RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ({})".format(
     ", ".join(f"'{name}'" for name in (*WORKFLOW_TYPES.values(), *EXECUTION_TYPES.values()))
 )
@@ -205,10 +204,10 @@ async def judge_triggers(world: World, plan: Plan, prices: PriceDiary, verdict: 
 
 def _hides_a_lack_of_protection(ended: OrderSnapshot) -> bool:
     """A protective order that ended early must say what it leaves unprotected."""
-    was_armed = ended.stop is not None and ended.stop.phase != WAITING
     ended_early = ended.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
     has_rest = ended.quantity is not None and ended.filled_quantity < ended.quantity
-    return was_armed and ended_early and has_rest and "unprotected" not in ended.reason
+    is_silent = "unprotected" not in ended.reason
+    return ended.stop is not None and ended_early and has_rest and is_silent
 
 
 def _figures(snapshot: Snapshot) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ ARBITRAGE_TAKES_S = 0.3
 """Arbitrages wait for each other: a plan with many of them is longer."""
 SHORTEST_GAP_S, LONGEST_GAPS_S = 0.5, (1.0, 2.5, 5.0)
 FREEZE_CHANCE, FREEZE_LONGEST_S = 0.25, 2.0
-TWICE_CHANCE, STOP_CHANCE = 0.25, 0.4
+TWICE_CHANCE, STOP_CHANCE, PATIENT_STOP_CHANCE = 0.25, 0.4, 0.2
 PARTS = ("worker", "worker", "temporal", "postgres", "paper", "api")
 """Kinds of parts to be killed; a worker twice as often."""
 FREEZABLE = ("worker", "worker", "paper", "api", "temporal")
@@ -125,19 +125,21 @@ class _Orders:
         }
         body |= self._kind(symbol, side)
         is_limit = body["order_type"] == "limit" and "time_in_force" not in body
-        rests = is_limit or body["order_type"] in ("twap", *PATIENT)
+        is_patient = body["order_type"] in PATIENT
+        rests = is_limit or is_patient or body["order_type"] == "twap"
+        chance = PATIENT_STOP_CHANCE if is_patient else STOP_CHANCE
         made = PlannedOrder(
             at_s=at_s,
             key=f"{self._name}-{number}",
             body=body,
             routes=self._routes(),
             again_after_s=round(draw.uniform(0, 1.0), 3),
-            stop=self._stop() if rests and draw.random() < STOP_CHANCE else None,
+            stop=self._stop() if rests and draw.random() < chance else None,
         )
         if not rests:
             return made
         made = replace(made, steers=self._waiting.steers(body, self._tick, _LOT[symbol]))
-        if body["order_type"] not in PATIENT:
+        if not is_patient:
             return made
         return replace(made, faults=self._waiting.faults(made.order_id, exchange))
 

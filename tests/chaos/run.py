@@ -17,7 +17,7 @@ from pathlib import Path
 from temporalio.service import RPCError
 
 from tests.chaos.arbitrage_plan import VENUES
-from tests.chaos.breakage import Breaker, Broken
+from tests.chaos.breakage import Breaker, Broken, swing
 from tests.chaos.desk import Desk, Told
 from tests.chaos.judge import Judge, Verdict, all_ended, compare_with_told, judge_triggers
 from tests.chaos.plan import (
@@ -132,6 +132,7 @@ async def _run(
         told = await _trade(desk, breaker, plan)
         tell(f"{name}: waiting for the orders to end")
         await _all_healthy(world)
+        await swing(world.controls, prices)
         await asyncio.gather(*(desk.end(each.order_id) for each in plan.orders if each.is_patient))
         running = await all_ended(world)
     finally:

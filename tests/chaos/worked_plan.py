@@ -14,7 +14,7 @@ from workflows.domain.orders import client_order_id
 from workflows.steering_messages import ActionKind
 
 Body = dict[str, object]
-TIMEOUT_CHANCE, LIMIT_CHANCE, FAULTY_SHARE = 0.5, 0.3, 0.3
+TIMEOUT_CHANCE, LIMIT_CHANCE, FAULTY_SHARE = 0.25, 0.3, 0.3
 STEERED_SHARE, RESUMED_SHARE = 0.4, 0.8
 STEERABLE_ROUTES = (Route.CLIENT, Route.HTTP)
 _NEAREST, _FARTHEST = 0.0002, 0.003

@@ -51,7 +51,6 @@ CANCELS: list[tuple[tuple[str, ...], str]] = [
 """Inputs of a cancel, with the reason that each is read as."""
 
 
-
 def order(strategy_id: str, **fields: Any) -> str:
     """A market order's JSON unless changed, with numbers; None leaves a field out."""
     body = {
@@ -115,10 +114,20 @@ class TemporalCli:
         said = await self("signal", "--workflow-id", workflow_id, "--name", name, *inputs)
         assert said.code == 0, said.error
 
-    async def update(self, workflow_id: str, name: str, *inputs: str) -> Said:
+    async def update(self, workflow_id: str, name: str, *inputs: str) -> Any:
         """What an update answers."""
-        call = ("update", "execute", "--workflow-id", workflow_id, "--name", name)
-        return await self(*call, *inputs)
+        return (await self._update(workflow_id, name, *inputs)).json["result"]
+
+    async def refusal(self, workflow_id: str, name: str, *inputs: str) -> str:
+        """What is said of an update that is refused."""
+        said = await self._update(workflow_id, name, *inputs)
+        assert said.code != 0, said.out
+        return said.out + said.error
+
+    async def _update(self, workflow_id: str, name: str, *inputs: str) -> Said:
+        return await self(
+            *("update", "execute", "--workflow-id", workflow_id, "--name", name), *inputs
+        )
 
     async def result(self, order_id: str) -> Any:
         """The result of a workflow that completed without a failed task."""

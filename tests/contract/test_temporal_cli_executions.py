@@ -235,11 +235,11 @@ async def test_messages_that_make_no_sense_change_nothing(cli: Cli, pair: Pair) 
         )
         query = ("query", "--workflow-id", execution_id, "--type", "progress")
         await asyncio.gather(*(cli(*query, *inputs) for inputs in SENSELESS))
-        verdict = (await cli.update(execution_id, "accept")).json["result"]
+        verdict = await cli.update(execution_id, "accept")
         assert verdict["status"] == "running"
         others = (NULL, PLAIN_TEXT, DOUBLED, ("--input", json.dumps(PLANS["Arbitrage"])))
         for inputs in others:
-            answer = (await cli.update(execution_id, "accept", *inputs)).json["result"]
+            answer = await cli.update(execution_id, "accept", *inputs)
             assert (answer["status"], answer["code"]) == ("denied", "IDEMPOTENCY_CONFLICT")
         now = await cli.progress(execution_id)
         assert (now["status"], now["orders"]) == ("running", before["orders"])

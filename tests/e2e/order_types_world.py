@@ -19,8 +19,9 @@ import httpx
 from activities.ledger.watch_store import WatchStore
 from activities.venues.simulator.journal import read_records
 from activities.venues.simulator.judge import JudgedOrder, JudgedTrade, VenueLog
+from starters.client import Unavailable
 from tests.e2e.proof import assert_ledger_is_exchange, assert_tasks_never_failed
-from tests.e2e.world import VENUE, World, until
+from tests.e2e.world import POLL_S, VENUE, World, until
 from workflows import names
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import client_order_id
@@ -63,11 +64,15 @@ class DrivenMarket:
         return int(max(trade["timestamp"] for trade in trades))
 
     async def is_seen(self) -> None:
-        """Return when whoever follows the symbol has shown its triggers the newest price."""
+        """Return when whoever follows the symbol has shown its triggers the newest price.
+
+        At once where none is armed: then nobody keeps account.
+        """
         store, newest_ms = WatchStore(self.world.database), await self.newest_ms()
 
         async def has_seen() -> bool:
-            return (await store.seen_until(VENUE, self.symbol) or 0) >= newest_ms
+            is_seen = (await store.seen_until(VENUE, self.symbol) or 0) >= newest_ms
+            return is_seen or not await store.armed_watches(VENUE, self.symbol)
 
         await until(has_seen, SEEN_WITHIN_S)
 
@@ -115,8 +120,8 @@ class Placed:
         return self
 
     async def now(self) -> OrderSnapshot:
-        """What its workflow says."""
-        return await self.world.orders.progress(self.order_id)
+        """What its workflow says; workers that are away meanwhile are waited for."""
+        return await told_by_workflow(self.world, self.order_id)
 
     async def stop(self) -> StopProgress:
         """Where its trigger is, as its workflow says."""
@@ -167,9 +172,19 @@ class Placed:
         return done
 
 
+async def told_by_workflow(world: World, order_id: str) -> OrderSnapshot:
+    """The order as its workflow has it."""
+    async with asyncio.timeout(SEEN_WITHIN_S):
+        while True:
+            try:
+                return await world.orders.progress(order_id)
+            except Unavailable:
+                await asyncio.sleep(POLL_S)
+
+
 async def assert_told_alike(world: World, told: OrderSnapshot) -> None:
     """The workflow, the ledger and the HTTP API say the same of an order that stands still."""
-    query = await world.orders.progress(told.order_id)
+    query = await told_by_workflow(world, told.order_id)
     stored = await world.views.order(told.order_id)
     async with http(world) as api:
         answer = await api.get(f"/api/v1/orders/{told.order_id}")

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from starters.client import AlreadyTerminal
+from tests.chaos import judge as judge_module
 from tests.chaos.arbitrage_plan import VENUES
 from tests.chaos.desk import Told
 from tests.chaos.judge import Judge, Verdict, compare_with_told, replay
@@ -33,7 +36,7 @@ from workflows.messages import OrderSnapshot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
 
-RUNS, ORDERS, ARBITRAGES, DURATION_S = 2, 30, 15, 6.0
+RUNS, ORDERS, ARBITRAGES, DURATION_S = 2, 28, 12, 5.0
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbits(32))
 
 Record = dict[str, Any]
@@ -247,6 +250,33 @@ async def test_an_end_that_differs_from_the_ledgers_is_a_difference(
     monkeypatch.setattr(type(world.views), "order", another)
     await compare_with_told(world, [told], [], verdict)
     assert list(verdict.ledger_differences) == [filled.order_id]
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_wrong"), [("user_request", True), ("user_request: 0.01 unprotected", False)]
+)
+async def test_a_protective_order_that_ends_without_a_word_is_a_difference(
+    world: World, monkeypatch, reason: str, is_wrong: bool
+):
+    placed = await world.place(
+        order_type="stop_loss", side="sell", stop_price="49000", placement="engine"
+    )
+    with suppress(AlreadyTerminal):
+        await world.orders.cancel(placed.order_id)
+    honest = await world.finish(placed)
+    assert "unprotected" in honest.reason
+    told = honest.model_copy(update={"reason": reason})
+
+    async def another(*_: object) -> OrderSnapshot:
+        return told
+
+    monkeypatch.setattr(judge_module, "_end_of", another)
+    order = PlannedOrder(
+        at_s=0, key=placed.order_id, body={}, routes=(Route.CLIENT,), again_after_s=0, stop=None
+    )
+    verdict = Verdict()
+    await compare_with_told(world, [Told(order, [(Route.CLIENT, "accepted")])], [], verdict)
+    assert bool(verdict.ledger_differences) is is_wrong
 
 
 async def test_a_history_of_other_decisions_is_an_order_that_cannot_go_on(

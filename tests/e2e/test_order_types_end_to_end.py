@@ -1,7 +1,7 @@
-"""Icebergs, TWAPs, triggered and steered orders on the whole engine, by client and over HTTP.
+"""Icebergs, TWAPs, steered orders and previews on the whole engine, by client and over HTTP.
 
-What cannot disturb each other runs side by side on one market. The tips of icebergs and the plain
-triggers are those of the published examples, in other units.
+What cannot disturb each other runs side by side on one market. The tips of the icebergs of 10 by 3
+are those of the published examples, in other units.
 """
 
 import asyncio
@@ -20,14 +20,12 @@ from tests.e2e.order_types_world import (
     assert_orders_are_true,
     assert_told_alike,
     driven,
-    end_all,
     http,
     orders_of,
     submit_all,
 )
-from tests.e2e.world import BEST_ASK, BEST_BID, MOVING, STILL, World, until
+from tests.e2e.world import BEST_ASK, BEST_BID, MOVING, World, until
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import OrderType, Placement
 from workflows.messages import OrderSnapshot
 from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
 
@@ -125,7 +123,7 @@ async def _passive_twap(world: World) -> OrderSnapshot:
         order_type="twap",
         quantity="0.02",
         twap_slices=2,
-        twap_interval="3",
+        twap_interval="4",
         passive_fraction="0.8",
     )
     await order.submit()
@@ -175,7 +173,13 @@ async def _steered_limit(world: World) -> OrderSnapshot:
 
 async def _paused_stop(world: World) -> OrderSnapshot:
     """While it is paused, and after it was cancelled, nothing protects, and everybody says so."""
-    order = Placed(world, **_stop("engine", price_of="stop_price", at=BEST_BID - 1_000))
+    order = Placed(
+        world,
+        order_type="stop_loss",
+        side="sell",
+        stop_price=BEST_BID - 1_000,
+        placement="engine",
+    )
     await order.submit()
     await order.is_guarding()
     await assert_told_alike(world, await order.now())
@@ -297,72 +301,6 @@ async def _volume_of_others(market: DrivenMarket, order: OrderSnapshot) -> Decim
     trades = await market.world.other.fetch_trades(market.symbol)
     amounts = [Decimal(str(each["amount"])) for each in trades if each["timestamp"] >= since_ms]
     return sum(amounts, Decimal(0)) - order.filled_quantity
-
-
-# --- orders that wait for a price -----------------------------------------------------------------
-
-
-async def test_triggered_orders_of_every_type_leave_when_their_price_comes(world: World):
-    stops = [
-        *_both(world, "stop_loss", stop_price=49_900),
-        Placed(world, **_stop("engine", price_of="stop_price", at=49_900), price=49_800),
-        *_both(world, "oco", oco_limit_price=50_400, stop_price=49_900),
-    ]
-    profits = [
-        *_both(world, "take_profit", take_profit_price=50_200),
-        *_both(world, "oco", oco_limit_price=50_200, stop_price=49_000),
-    ]
-    trails = _both(world, "trailing_stop", trailing_delta_bps=100)
-    everything = [*stops, *profits, *trails]
-    async with driven(world, STILL, BEST_BID) as market:
-        await submit_all(everything)
-        await asyncio.gather(*(order.is_guarding() for order in everything))
-        for order in everything:
-            await assert_told_alike(world, await order.now())
-        await market.walk(("49950", "49900"))
-        ended = await end_all(*stops)
-        await market.walk(("50000", "50200", "50210"))
-        ended += await end_all(*profits)
-        await market.walk(("49800", "49708"))
-        await market.is_seen()
-        assert {(await order.now()).status for order in trails} == {OrderStatus.WAITING_PRICE}
-        await market.to("49707.90")
-        ended += await end_all(*trails)
-    for done in ended:
-        assert done.stop is not None
-        assert not done.stop.is_protected, "nothing is left to protect"
-        assert done.stop.placement in (Placement.NATIVE, Placement.ENGINE)
-    await _assert_pairs_ended_by(world, stops[3:], OrderType.OCO, "STOP_LOSS")
-    await _assert_pairs_ended_by(world, profits[2:], OrderType.OCO, "LIMIT_MAKER")
-
-
-def _both(world: World, kind: str, **fields: Any) -> list[Placed]:
-    """The order kept by the venue, and by the engine."""
-    terms = {"order_type": kind, "side": "sell"} | fields
-    return [Placed(world, **terms, placement=placement) for placement in ("native", "engine")]
-
-
-def _stop(placement: str, *, price_of: str, at: Decimal | int) -> dict[str, Any]:
-    kinds = {"stop_price": "stop_loss", "take_profit_price": "take_profit"}
-    return {
-        "order_type": kinds[price_of],
-        "side": "sell",
-        price_of: at,
-        "placement": placement,
-    }
-
-
-async def _assert_pairs_ended_by(
-    world: World, pairs: list[Placed], kind: OrderType, leg: str
-) -> None:
-    """The native pair traded by this leg; the engine's by its own child of that purpose."""
-    native, engine = pairs
-    assert {native.request.order_type, engine.request.order_type} == {kind}
-    log = world.log()
-    assert [each.type for each in orders_of(log, native.child()) if each.executed] == [leg]
-    profit = log.orders_named(engine.child(0))
-    assert len(profit) == 1
-    assert (profit[0].executed > 0) is (leg == "LIMIT_MAKER")
 
 
 # --- previews -------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ PROFIT = 1_050
 TRAIL_BPS = 100
 STANDS = (WatchStatus.ARMED.value, WatchStatus.FIRED.value)
 LOOK_EVERY_S = 0.3
+CHILDREN = 4
+"""Most children that an order has here."""
 KILLED_WITHIN_S = 60.0
 NO_SUCH_ORDER = -2011
 
@@ -144,7 +146,7 @@ class Outage:
             **tips,
             quantity="0.02",
             iceberg_display="0.012",
-            price=way.gain(5_000),
+            price=way.gain(PROFIT - 10),
         )
         self.pegged = Placed(
             world,
@@ -282,27 +284,32 @@ async def test_k19_what_a_lost_or_refused_cancel_left_is_known_before_the_new_or
 ):
     way, faults = Mirror(case.side), world.faults
     price, better = way.gain(2_000), way.gain(1_900)
-    lost, partly, gone = (_limit(world, way, price) for _ in range(3))
-    await submit_all((lost, partly, gone))
-    await asyncio.gather(*(order.rests() for order in (lost, partly, gone)))
+    moved = lost, partly, gone, alive = [_limit(world, way, price) for _ in range(4)]
+    await submit_all(moved)
+    await asyncio.gather(*(order.rests() for order in moved))
     await faults.add("cancel_unacked", client_order_id=lost.child())
     await faults.add("fill_first", client_order_id=partly.child(), quantity="0.004")
     await faults.add("cancel_unacked", client_order_id=partly.child())
     await faults.add("fill_first", client_order_id=gone.child())
+    refusing = await faults.add(
+        "server_error", method="DELETE", client_order_id=alive.child(), times=2
+    )
     amend = AmendRequest(price=better)
     answers = await asyncio.gather(
-        *(world.orders.amend(order.order_id, amend) for order in (lost, partly, gone)),
+        *(world.orders.amend(order.order_id, amend) for order in moved),
         return_exceptions=True,
     )
     assert all(isinstance(each, OrderSnapshot | DeltaError) for each in answers), answers
     ended = await gone.ends()
     assert [child.filled_quantity for child in ended.children] == [gone.request.quantity]
     assert NO_SUCH_ORDER in _codes_of_cancels(world, gone)
-    for order, rest in ((lost, Decimal("0.01")), (partly, Decimal("0.006"))):
+    whole, rest_of_it = gone.request.quantity, Decimal("0.006")
+    for order, rest in ((lost, whole), (partly, rest_of_it), (alive, whole)):
         judged = await order.rests(1)
         assert (judged.price, judged.quantity) == (better, rest)
         await order.fill(1)
-    done = [ended, await lost.ends(), await partly.ends()]
+    assert await faults.hits(refusing) == 2
+    done = [await order.ends() for order in moved]
     await assert_orders_are_true(world, done)
 
 
@@ -335,7 +342,7 @@ class Breaches:
         """Ask, between two looks at what stands: it must have stood at one of them."""
         before = await self._stands(order)
         try:
-            now = await order.now()
+            now = await self.world.orders.progress(order.order_id)
         except DeltaError:
             return  # nobody is there to ask
         self.looks += 1
@@ -345,7 +352,7 @@ class Breaches:
             self.told.append(f"{order}: {now.stop}")
 
     async def _stands(self, order: Placed) -> bool:
-        """An armed or fired watch, or an order that is open at the exchange."""
+        """An armed or fired watch, an order that is open at the exchange, or nothing is left."""
         query = select(PriceWatch.watch_id).where(
             PriceWatch.order_id == order.order_id, PriceWatch.status.in_(STANDS)
         )
@@ -353,7 +360,9 @@ class Breaches:
             if (await connection.execute(query)).first() is not None:
                 return True
         log = self.world.log()
-        return any(each.is_open for each in orders_of(log, order.child()))
+        found = [each for n in range(CHILDREN) for each in orders_of(log, order.child(n))]
+        left = order.request.quantity - sum(each.executed for each in found)
+        return left <= 0 or any(each.is_open for each in found)
 
 
 @asynccontextmanager

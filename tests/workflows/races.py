@@ -13,7 +13,11 @@ from decimal import Decimal
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -149,6 +153,8 @@ async def steer(handle: Handle, name: str, **fields: Any) -> str:
     except WorkflowUpdateFailedError as failed:
         cause = failed.cause
         return str(cause.type) if isinstance(cause, ApplicationError) else "over"
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise  # no answer: the race hangs
     except RPCError:
         return "over"
     return str(now.status)

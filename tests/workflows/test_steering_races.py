@@ -13,7 +13,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHistory
+from temporalio.client import (
+    Client,
+    WorkflowHistory,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 
 from tests.workflows.conftest import assert_replays, engine_on
 from tests.workflows.fakes import fills
@@ -98,7 +102,7 @@ async def run_race(client: Client, router: Router, race: Race) -> list[str]:
         async with asyncio.timeout(WITHIN_S):
             told = await act_at_the_moment(handle, world, race, end)
             result = await come_to_an_end(handle, world, end, told)
-    except TimeoutError:
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         world.released.set()
         await handle.terminate()
         await asyncio.gather(end, return_exceptions=True)
@@ -191,4 +195,5 @@ async def test_no_race_loses_a_child_or_an_update(
 
     async with engine_on(client, router):
         found = await asyncio.gather(*(one(race) for race in races))
-    assert [fault for faults in found for fault in faults] == []
+    faults = [fault for faults in found for fault in faults]
+    assert not faults, "\n".join(faults)

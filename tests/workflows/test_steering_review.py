@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 
 from tests.workflows.conftest import assert_replays, engine_on
@@ -17,8 +18,18 @@ from tests.workflows.continued_runs import (
     waiting_run,
     with_resting_child,
 )
-from tests.workflows.fakes import INSTRUMENT, TERMS, FakeWorld, fills, rejects, rests
+from tests.workflows.fakes import (
+    INSTRUMENT,
+    TERMS,
+    FakeWorld,
+    executes_before_its_fills_show,
+    fills,
+    not_sent,
+    rejects,
+    rests,
+)
 from tests.workflows.orders import LIMIT, MARKET, run, start, until_working
+from tests.workflows.races import NATIVE
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
@@ -27,7 +38,14 @@ from workflows.domain.reports import RejectionFamily
 from workflows.domain.triggers import Fired
 from workflows.messages import OrderRequest, OrderSnapshot, validate_order
 from workflows.order_state import IcebergState, StopPhase, StopState, TwapState
-from workflows.ports import ArmWatch, FiredWatch, WatchStatus
+from workflows.ports import (
+    ArmWatch,
+    FiredWatch,
+    Protected,
+    ProtectRequest,
+    WatchStatus,
+    WatchView,
+)
 from workflows.stop_plan import plan_stop
 
 SELL: dict[str, Any] = {**MARKET, "side": "sell", "quantity": "1"}
@@ -141,9 +159,9 @@ async def test_a_passive_child_that_outlived_its_time_is_off_before_the_slice_cr
     world.default = notes
     state = accepted(PASSIVE, twap=twap_state(40, slice_lots=250, sent=1))
     state = with_resting_child(state, order_id, world, quantity="0.25", price="49999.99")
-    async with waiting_run(client, "TwapOrder", order_id, state) as handle:
-        async with engine_on(client, world):
-            result = await ended(handle)
+    waiting = waiting_run(client, "TwapOrder", order_id, state)
+    async with waiting as handle, engine_on(client, world):
+        result = await ended(handle)
     assert set(live_at_submit) == {0}
     assert (result.status, result.filled_quantity) == (OrderStatus.FILLED, Decimal(1))
 
@@ -224,6 +242,34 @@ async def test_an_order_can_be_paused_before_it_is_accepted(
     assert result.status is OrderStatus.CANCELLED
 
 
+class SlowToArm(FakeWorld):
+    """Arming takes until the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_arming, self.may_arm = asyncio.Event(), asyncio.Event()
+
+    @activity.defn(name="arm_watch")
+    async def arm_watch(self, request: ArmWatch) -> WatchView:
+        self.is_arming.set()
+        await self.may_arm.wait()
+        return await super().arm_watch(request)
+
+
+async def test_a_query_in_the_middle_of_a_cancel_does_not_spoil_the_replay(client: Client):
+    world = SlowToArm()
+    async with engine_on(client, world):
+        handle = await start(client, "StopOrder", STOP)
+        await asyncio.wait_for(world.is_arming.wait(), 20)
+        cancelled = asyncio.create_task(handle.execute_update(names.CANCEL))
+        shown = asyncio.create_task(handle.query(names.PROGRESS))
+        await asyncio.wait([cancelled, shown], timeout=0.05)  # both wait for the next task
+        world.may_arm.set()
+        await asyncio.wait_for(asyncio.gather(cancelled, shown), 20)
+        result = await ended(handle)
+    assert result.status is OrderStatus.CANCELLED
+
+
 async def test_an_update_of_what_cannot_be_steered_is_answered_at_once(client: Client):
     world = FakeWorld(script=[rests])
     handle = await start(
@@ -256,17 +302,17 @@ async def test_the_second_resume_of_one_pause_is_refused(client: Client):
 
 async def test_an_end_that_is_put_off_in_a_pause_does_not_end_the_pause(client: Client):
     world = FakeWorld(default=rests)
+    later = datetime.now(UTC) + timedelta(days=300)
+    handle = await start(client, "LimitOrder", {**LIMIT, "end_at": _in(3_600)})
+    paused = asyncio.create_task(handle.execute_update(names.PAUSE))
+    await asyncio.sleep(0.1)  # the pause comes first
+    put_off = {"end_at": later.isoformat()}
+    amended = asyncio.create_task(handle.execute_update(names.AMEND, put_off))
+    await asyncio.sleep(0.1)
     async with engine_on(client, world):
-        handle = await start(client, "LimitOrder", {**LIMIT, "end_at": _in(3_600)})
-        await until_working(handle, world)
-        await handle.execute_update(names.PAUSE, result_type=OrderSnapshot)
-        sent = len(world.submits)
-        later = datetime.now(UTC) + timedelta(days=300)
-        await handle.execute_update(
-            names.AMEND, {"end_at": later.isoformat()}, result_type=OrderSnapshot
-        )
+        await asyncio.wait_for(asyncio.gather(paused, amended), 20)
         result = await ended(handle)
-    assert (result.status, len(world.submits)) == (OrderStatus.EXPIRED, sent)
+    assert (result.status, world.submits) == (OrderStatus.EXPIRED, [])
     assert result.updated_at is not None
     assert datetime.fromisoformat(result.updated_at) >= later
 
@@ -292,7 +338,7 @@ async def test_a_twap_that_is_amended_before_its_start_keeps_its_length(client: 
         handle = await start(client, "TwapOrder", {**TWAP, "start_at": start_at.isoformat()})
         await handle.execute_update(names.AMEND, {"quantity": "0.8"}, result_type=OrderSnapshot)
         result = await ended(handle)
-    assert (result.status, len(world.submits)) == (OrderStatus.FILLED, 4)
+    assert (result.status, result.filled_quantity) == (OrderStatus.FILLED, Decimal("0.8"))
     assert result.twap is not None
     assert result.twap.ends_at is not None
     length = datetime.fromisoformat(result.twap.ends_at) - start_at
@@ -317,7 +363,12 @@ async def test_a_passive_child_without_permission_ends_the_schedule(client: Clie
 
 async def test_an_amendment_in_the_last_slice_does_not_lose_the_slice(client: Client):
     world = FakeWorld(default=lambda w, i: (fills() if i.is_immediate else rests)(w, i))
-    order = {**PASSIVE, "twap_slices": 1, "twap_interval": "80000"}
+    order = {
+        **PASSIVE,
+        "twap_slices": 1,
+        "twap_interval": "80000",
+        "reprice_interval_s": "300",
+    }
     async with engine_on(client, world):
         handle = await start(client, "TwapOrder", order)
         await until_working(handle, world)
@@ -429,24 +480,44 @@ async def test_an_emergency_exit_follows_a_limit_that_the_venue_refused(client: 
     assert (result.status, len(world.submits)) == (OrderStatus.FILLED, 2)
 
 
+@pytest.mark.parametrize("by", ["venue", "limits"])
+async def test_what_the_venue_hides_no_more_is_hidden_by_the_engine(client: Client, by: str):
+    world = FakeWorld(instrument=NATIVE)
+    if by == "venue":
+        world.script = [rejects(RejectionFamily.FILTER)]
+    else:
+        world.reserve_denials = [Denied(code=DenialCode.RISK_MAX_NOTIONAL)]
+    result = await run(client, world, "IcebergOrder", ICEBERG)
+    shown = [submit.intent.quantity for submit in world.submits][-4:]
+    assert shown == [Decimal("0.3"), Decimal("0.3"), Decimal("0.3"), Decimal("0.1")]
+    assert (result.status, result.filled_quantity) == (OrderStatus.FILLED, Decimal(1))
+
+
+async def test_a_pause_is_answered_while_an_exit_cannot_be_sent(client: Client):
+    world = FakeWorld(default=not_sent("NO_WORKER"))
+    async with engine_on(client, world):
+        handle = await start(client, "StopOrder", {**STOP, "stop_price": "50100"})
+        await until(lambda: len(world.submits) > 2)
+        paused = await asyncio.wait_for(
+            handle.execute_update(names.PAUSE, result_type=OrderSnapshot), 20
+        )
+        assert paused.status is OrderStatus.PAUSED
+        await handle.signal(names.CANCEL)
+        await ended(handle)
+
+
+class Positions(FakeWorld):
+    """A position of 0.4, less the fills that are booked."""
+
+    @activity.defn(name="read_protected")
+    async def read_protected(self, request: ProtectRequest) -> Protected:
+        free = Decimal("0.4") - sum(each.filled_quantity for each in self.reports.values())
+        return Protected(position=free, free=free)
+
+
 async def test_an_exit_does_not_close_again_what_has_no_fills_yet(client: Client):
-    world = FakeWorld(free_position=Decimal("0.4"))
-
-    def before_its_fills(world: FakeWorld, intent: Any) -> Any:
-        outcome = fills()(world, intent)
-        assert outcome.report is not None
-        report = replace(outcome.report, filled_quantity=Decimal(0))
-        return world.acked(report)
-
-    world.script = [before_its_fills]
-    read = world.read_child
-
-    async def settled(request: Any) -> Any:
-        world.free_position = Decimal(0)  # the fills are booked now
-        return await read(request)
-
+    world = Positions(default=executes_before_its_fills_show)
     order = {**STOP, "stop_price": "50100", "reduce_only": True}
-    world.read_child = settled  # type: ignore[method-assign]  # a fake of a fake
     result = await run(client, world, "StopOrder", order)
     assert (result.filled_quantity, len(world.submits)) == (Decimal("0.4"), 1)
 
