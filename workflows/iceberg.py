@@ -26,7 +26,7 @@ from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.minimums import minimum_lots
 from workflows.domain.orders import ChildIntent, ChildType, OrderType, Placement, TimeInForce
-from workflows.domain.reports import RejectionFamily
+from workflows.domain.reports import RejectionFamily, VenueStatus
 from workflows.domain.schedules import executed_lots_of, quantity_of
 from workflows.fields import plain
 from workflows.iceberg_plan import plan_iceberg, tips_of
@@ -39,6 +39,7 @@ from workflows.waiting import wait_until
 
 _RETRY_FIRST, _RETRY_LONGEST = timedelta(seconds=1), timedelta(minutes=1)
 _MAX_RETRIES = 10
+_AT_ONCE = timedelta(seconds=3)
 _NONE = Decimal(0)
 _TAKEN_BACK = (ChildStatus.CANCELLED, ChildStatus.SETTLING, ChildStatus.NOT_SENT)
 
@@ -195,7 +196,8 @@ class IcebergOrder(RestingOrder):
             if worked.status is not ChildStatus.NOT_SENT:  # it rested: no refusals in a row
                 self._change_iceberg(retries=0)
             return
-        if worked.family is RejectionFamily.PRICE:  # it would have taken: no fill, and no failure
+        if worked.family is RejectionFamily.PRICE or self._would_have_taken(worked):
+            # no fill, and no failure
             self._pause_tip(self.reprice_interval, worked.reason)
             return
         if self._is_too_much_for_the_venue(worked):
@@ -208,6 +210,14 @@ class IcebergOrder(RestingOrder):
             retries = _MAX_RETRIES
         self._change_iceberg(retries=retries, code=worked.code)
         self._pause_tip(pause, worked.reason or f"the tip ended {worked.status} at the venue")
+
+    @staticmethod
+    def _would_have_taken(worked: ChildState) -> bool:
+        """Some venues accept a post-only order that would take, and cancel it at once."""
+        is_cancelled = worked.report is not None and worked.report.status is VenueStatus.CANCELLED
+        is_at_once = workflow.now() - worked.priced_at < _AT_ONCE
+        is_untouched = not worked.executed_quantity
+        return worked.intent.post_only and is_cancelled and is_at_once and is_untouched
 
     def _is_too_much_for_the_venue(self, worked: ChildState) -> bool:
         """One native order of this size is refused; the engine's tips may not be."""

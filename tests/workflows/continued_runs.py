@@ -1,10 +1,11 @@
 """Runs that begin in the middle of an order, as after continue-as-new, with news that wait."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,16 +13,18 @@ from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from tests.workflows.conftest import engine_on
-from tests.workflows.fakes import TERMS, FakeWorld, report_of
+from tests.workflows.conftest import assert_replays
+from tests.workflows.fakes import INSTRUMENT, TERMS, FakeWorld, report_of
+from tests.workflows.orders import LIMIT, MARKET
 from workers.workflow_code import sandbox
 from workflows import names
 from workflows.child_state import ChildState
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import ChildType, TimeInForce
+from workflows.domain.orders import ChildType, Placement, TimeInForce
 from workflows.domain.reports import VenueStatus
 from workflows.messages import OrderRequest, OrderSnapshot, validate_order
-from workflows.order_state import ParentState, next_intent
+from workflows.order_state import IcebergState, ParentState, StopState, TwapState, next_intent
+from workflows.stop_plan import plan_stop
 
 MIDDLE = Decimal(50_000)
 
@@ -92,4 +95,59 @@ async def waiting_run(
         yield client.get_workflow_handle(order_id, result_type=OrderSnapshot)
 
 
-__all__ = ["accepted", "engine_on", "new_order_id", "waiting_run", "with_resting_child"]
+SELL: dict[str, Any] = {**MARKET, "side": "sell", "quantity": "1"}
+STOP = {**SELL, "order_type": "stop_loss", "stop_price": "49000"}
+OCO = {**SELL, "order_type": "oco", "oco_limit_price": "51000", "stop_price": "49000"}
+ICEBERG = {**LIMIT, "quantity": "1", "order_type": "iceberg", "iceberg_display": "0.3"}
+TWAP = {**MARKET, "order_type": "twap", "quantity": "1", "twap_slices": 4, "twap_interval": "60"}
+PASSIVE = {**TWAP, "passive_fraction": "0.5"}
+
+
+def stop_state(order: dict[str, Any], **known: Any) -> StopState:
+    request = validate_order(order)
+    assert isinstance(request, OrderRequest)
+    planned = plan_stop(request, TERMS, INSTRUMENT, MIDDLE)
+    assert isinstance(planned, StopState)
+    return replace(planned, **known)
+
+
+def twap_state(started_s_ago: float, **known: Any) -> TwapState:
+    state = TwapState(
+        started_at=datetime.now(UTC) - timedelta(seconds=started_s_ago),
+        step=INSTRUMENT.step,
+        min_child_lots=1,
+        duration_s=Decimal(240),
+        interval_s=Decimal(60),
+    )
+    return replace(state, **known)
+
+
+def tips() -> IcebergState:
+    return IcebergState(
+        placement=Placement.ENGINE,
+        step=INSTRUMENT.step,
+        display=Decimal("0.3"),
+        min_visible_lots=1,
+        tips=1,
+        tip_lots=300,
+    )
+
+
+async def ended(handle: WorkflowHandle[Any, OrderSnapshot]) -> OrderSnapshot:
+    result = await asyncio.wait_for(handle.result(), 30)
+    await assert_replays(await handle.fetch_history())
+    return result
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def resting(world: FakeWorld) -> list[str]:
+    return [key for key, each in world.reports.items() if not each.status.is_terminal]
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()

@@ -9,14 +9,14 @@ import pytest
 from temporalio.client import Client
 
 from tests.workflows.conftest import engine_on
-from tests.workflows.fakes import INSTRUMENT, FakeWorld, fills, rejects, rests
+from tests.workflows.fakes import INSTRUMENT, FakeWorld, fills, rejects, report_of, rests
 from tests.workflows.orders import MARKET, run, start, until_working
 from workflows import names
 from workflows.domain.denials import DenialCode
 from workflows.domain.instruments import Native, Quote
 from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.orders import Placement
-from workflows.domain.reports import RejectionFamily
+from workflows.domain.orders import ChildIntent, Placement
+from workflows.domain.reports import RejectionFamily, SubmitOutcome, VenueStatus
 from workflows.messages import OrderSnapshot
 
 ICEBERG: dict[str, Any] = {**MARKET, "quantity": "1", "price": "49000"}
@@ -78,6 +78,18 @@ async def test_a_post_only_tip_that_would_take_is_tried_again_and_not_a_failure(
     result = await run(client, world, "IcebergOrder", order)
     assert result.status is OrderStatus.FILLED
     assert len(world.submits) == 14
+
+
+async def test_a_post_only_tip_that_is_accepted_and_cancelled_at_once_is_tried_again(
+    client: Client,
+):
+    def taken_back(world: FakeWorld, intent: ChildIntent) -> SubmitOutcome:
+        return world.acked(report_of(intent, Decimal(0), VenueStatus.CANCELLED))
+
+    world = FakeWorld(script=[taken_back] * 12)
+    order = {**ICEBERG, "post_only": True, "iceberg_display": "0.5"}
+    result = await run(client, world, "IcebergOrder", order)
+    assert (result.status, len(world.submits)) == (OrderStatus.FILLED, 14)
 
 
 async def test_a_tip_that_may_not_trade_ends_the_order(client: Client):
