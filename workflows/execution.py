@@ -22,7 +22,7 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionStatus
 from workflows.execution_face import ExecutionFace, PlanT, SnapshotT, StateT
 from workflows.leg_order import LegOrder, LegRecord, accept_leg, snapshot_of_leg
-from workflows.shielded import run_to_its_end
+from workflows.shielded import let_handlers_finish, run_to_its_end
 
 HISTORY_EVENTS_PER_RUN = 1_000
 
@@ -53,7 +53,7 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
             # the ledger keeps it open: it will be adopted, and what it left will be settled
             await self.alarm("EXECUTION_BROKEN", str(error))
             raise
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await let_handlers_finish(self._heed_cancel)
         if self._hands_over:
             workflow.continue_as_new(self.state)
         return self.snapshot()

@@ -239,6 +239,12 @@ class OrderFace(ABC):
             self._change(cancelled_because=reason)
             self._show_cancelling()
 
+    def _heed_cancel(self) -> None:
+        """Temporal's own cancel, kept in the state: the run after this one would not know of it."""
+        if self.state.cancelled_because is None and not self.state.status.is_terminal:
+            self._change(cancelled_because=workflow.cancellation_reason() or "user_request")
+        self._show_cancelling()
+
     def _show_cancelling(self) -> None:
         status = self.state.status
         if not status.is_terminal and status not in (OrderStatus.PENDING, OrderStatus.CANCELLING):

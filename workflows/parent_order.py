@@ -34,7 +34,7 @@ from workflows.messages import (
     OrderSnapshot,
 )
 from workflows.order_state import view_of
-from workflows.shielded import run_to_its_end
+from workflows.shielded import let_handlers_finish, run_to_its_end
 from workflows.steering import SteeredOrder
 
 _REPRICE_WITHIN = timedelta(seconds=5)
@@ -78,9 +78,9 @@ class ParentOrder(SteeredOrder, ABC):
 
     async def run_order(self) -> OrderSnapshot:
         """Run the protocol to its end; a cancel of the workflow becomes a cancel of the order."""
-        protocol = await run_to_its_end(self._protocol(), self._show_cancelling)
+        protocol = await run_to_its_end(self._protocol(), self._heed_cancel)
         await self._own_up(protocol)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await let_handlers_finish(self._heed_cancel)
         if self._hands_over:
             workflow.continue_as_new(self.state)
         return self.snapshot()

@@ -27,3 +27,12 @@ async def run_to_its_end(
         except FailureError:
             break
     return task
+
+
+async def let_handlers_finish(on_cancel: Callable[[], None]) -> None:
+    """Wait for the handlers that still answer; a cancel meanwhile must not end the run there."""
+    await run_to_its_end(_handlers_finished(), on_cancel)
+
+
+async def _handlers_finished() -> None:
+    await workflow.wait_condition(workflow.all_handlers_finished)

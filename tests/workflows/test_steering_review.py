@@ -63,13 +63,16 @@ CONTINUED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", CONTINUED)
-async def test_a_cancel_at_the_hand_over_takes_the_child_off_the_venue(client: Client, name: str):
+@pytest.mark.parametrize("is_temporals", [False, True], ids=["signal", "temporal"])
+async def test_a_cancel_at_the_hand_over_takes_the_child_off_the_venue(
+    client: Client, name: str, *, is_temporals: bool
+):
     kind, order, known = CONTINUED[name]
     world, order_id = FakeWorld(), new_order_id()
     state = accepted(order, **known)
     state = with_resting_child(state, order_id, world, quantity="0.25", price="49000")
     async with waiting_run(client, kind, order_id, state) as handle:
-        await handle.signal(names.CANCEL)
+        await (handle.cancel() if is_temporals else handle.signal(names.CANCEL))
         async with engine_on(client, world):
             result = await ended(handle)
     assert resting(world) == []
