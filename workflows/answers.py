@@ -13,11 +13,16 @@ from datetime import timedelta
 from temporalio import workflow
 
 
-async def comes_true(condition: Callable[[], bool], within: timedelta) -> bool:
-    """Wait for the condition; False when the time was up first."""
+async def comes_true(
+    condition: Callable[[], bool], within: timedelta, *, formerly: Callable[[], bool]
+) -> bool:
+    """Wait for the condition; False when the time was up first.
+
+    `formerly` is the condition of histories that began before the timer was left alone.
+    """
     if not workflow.patched("answer-timers-run-on"):
         try:
-            await workflow.wait_condition(condition, timeout=within)
+            await workflow.wait_condition(formerly, timeout=within)
         except TimeoutError:
             return False
         return True

@@ -53,6 +53,7 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
             # the ledger keeps it open: it will be adopted, and what it left will be settled
             await self.alarm("EXECUTION_BROKEN", str(error))
             raise
+        self._is_stored = True
         await let_handlers_finish(self._heed_cancel)
         if self._hands_over:
             workflow.continue_as_new(self.state)

@@ -74,6 +74,8 @@ class ExecutionFace(ABC, Generic[PlanT, StateT, SnapshotT]):
         self._updated_at = info.start_time
         self._stored: SnapshotT | None = None
         self._hands_over = False
+        self._is_stored = False
+        """Its end is stored: what is told of it now stays."""
 
     @abstractmethod
     def snapshot_now(self) -> SnapshotT:
@@ -208,7 +210,9 @@ class ExecutionFace(ABC, Generic[PlanT, StateT, SnapshotT]):
         """Ask for a cancel and wait a little for the final state; else status `cancelling`."""
         self._request_cancel(request)
         is_answered = await comes_true(
-            lambda: self.state.status.is_terminal or self._hands_over, _CANCEL_ANSWER_WITHIN
+            lambda: self._is_stored or self._hands_over,
+            _CANCEL_ANSWER_WITHIN,
+            formerly=lambda: self.state.status.is_terminal or self._hands_over,
         )
         if is_answered:
             return self.snapshot()

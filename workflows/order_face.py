@@ -54,6 +54,8 @@ class OrderFace(ABC):
         self._updated_at = info.start_time
         self._stored: OrderSnapshot | None = None
         self._hands_over = False
+        self._is_stored = False
+        """Its end is stored: what is told of it now stays."""
 
     def strategy_progress(self) -> Progress:
         """Where the strategy is, for those that have more to tell than their fills."""
@@ -204,7 +206,9 @@ class OrderFace(ABC):
         """Ask for a cancel and wait a little for the final state; else status `cancelling`."""
         self._request_cancel(request)
         is_answered = await comes_true(
-            lambda: self.state.status.is_terminal or self._hands_over, _CANCEL_ANSWER_WITHIN
+            lambda: self._is_stored or self._hands_over,
+            _CANCEL_ANSWER_WITHIN,
+            formerly=lambda: self.state.status.is_terminal or self._hands_over,
         )
         if is_answered:
             return self.snapshot()

@@ -80,6 +80,7 @@ class ParentOrder(SteeredOrder, ABC):
         """Run the protocol to its end; a cancel of the workflow becomes a cancel of the order."""
         protocol = await run_to_its_end(self._protocol(), self._heed_cancel)
         await self._own_up(protocol)
+        self._is_stored = True
         await let_handlers_finish(self._heed_cancel)
         if self._hands_over:
             workflow.continue_as_new(self.state)

@@ -36,7 +36,7 @@ from workflows.messages import OrderSnapshot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
 
-RUNS, ORDERS, ARBITRAGES, DURATION_S = 2, 28, 12, 5.0
+RUNS, ORDERS, ARBITRAGES, DURATION_S = 1, 28, 10, 5.0
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbits(32))
 
 Record = dict[str, Any]
