@@ -61,7 +61,7 @@ def _parse_input(raw: RawValue | None, order_types: tuple[OrderType, ...]) -> Or
     if isinstance(parsed, Denied):
         return parsed
     if parsed.order_id in (None, info.workflow_id):
-        return _ended_already(parsed, info.start_time) or parsed
+        return parsed
     return Denied(
         code=DenialCode.FIELD_NOT_ALLOWED,
         field="order_id",
@@ -69,7 +69,8 @@ def _parse_input(raw: RawValue | None, order_types: tuple[OrderType, ...]) -> Or
     )
 
 
-def _ended_already(request: OrderRequest, now: datetime) -> Denied | None:
+def ended_already(request: OrderRequest, now: datetime) -> Denied | None:
+    """An order whose end is over when it comes."""
     if request.end_at is None or request.end_at > now:
         return None
     return Denied(
@@ -90,6 +91,9 @@ async def admit(
     request = _parse_input(raw, order_types)
     if isinstance(request, Denied):
         return Admission(denied=request)
+    late = ended_already(request, workflow.info().start_time)
+    if late is not None:
+        return Admission(request=request, denied=late)
     info = workflow.info()
     opened = await ports.open_order(
         ports.OpenOrder(

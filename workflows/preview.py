@@ -12,6 +12,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
 from workflows import ports
+from workflows.acceptance import ended_already
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.icebergs import IcebergParameters
 from workflows.domain.orders import ChildType, OrderType, Placement
@@ -44,6 +45,9 @@ class PreviewOrder:
         order = parse_order(request.payload.data)
         if isinstance(order, Denied):
             return _refused(order)
+        late = ended_already(order, workflow.now())
+        if late is not None:
+            return _refused(late, order)
         view = await self._view(order)
         if isinstance(view, Denied):
             return _refused(view, order)

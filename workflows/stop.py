@@ -32,7 +32,7 @@ from workflows.order_rules import deny_legs
 from workflows.order_state import Progress, StopPhase, next_intent
 from workflows.pegging import LOOK_EVERY
 from workflows.steering_messages import AmendRequest
-from workflows.stop_exit import StopExit
+from workflows.stop_exit import NO_POSITION, StopExit
 from workflows.stop_plan import (
     is_entry,
     is_through,
@@ -211,7 +211,8 @@ class StopOrder(StopExit):
     def _after_native(self, worked: ChildState) -> None:
         """What the end of the native order means: done, fired, taken back, or lost."""
         is_done = self.left() <= 0
-        self.change_stop(phase=StopPhase.FIRED if is_done else StopPhase.WAITING)
+        has_fired = is_done and self.request.order_type is not OrderType.OCO
+        self.change_stop(phase=StopPhase.FIRED if has_fired else StopPhase.WAITING)
         if is_done or self.took_back:
             return
         rejected = worked.status is ChildStatus.REJECTED
@@ -348,6 +349,8 @@ class StopOrder(StopExit):
             await self.end(OrderStatus.FILLED)
         elif self.is_cancelled():
             await self.end(OrderStatus.CANCELLED, f"{self._cancel_reason()}: {rest}")
+        elif known.code == NO_POSITION:
+            await self.end(OrderStatus.EXPIRED, f"{plain(left)} unused: {known.residual_reason}")
         elif not known.code:
             await self.end(OrderStatus.EXPIRED, f"timeout: {rest}")
         elif self.totals.executed or self._has_fired():

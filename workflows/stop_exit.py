@@ -37,6 +37,8 @@ from workflows.waiting import wait_until
 _RETRY_MS = 500
 _PATIENCE = timedelta(seconds=5)
 _MAX_MARKET_TRIES = 5
+NO_POSITION = "NO_POSITION"
+"""The order followed a position, of which nothing is left."""
 _MAX_REST_TRIES = 10
 _PASSING = {
     DenialCode.RECONCILING,
@@ -76,9 +78,10 @@ class StopExit(RestingOrder, ABC):
     # --- a limit that rests ---------------------------------------------------------------------
 
     def _rests_first(self) -> bool:
-        """A limit was asked for; or a take-profit whose trigger the market had passed already."""
+        """A limit was asked for; or a take-profit whose trigger was passed while nobody watched:
+        the market may be far away again, and a profit is not worth its loss."""
         is_profit = self.request.order_type is OrderType.TAKE_PROFIT
-        came_late = is_profit and Flag.GAP_ENTRY in self.stop.flags
+        came_late = is_profit and bool({Flag.GAP_ENTRY, Flag.LATE} & set(self.stop.flags))
         return self.request.price is not None or came_late
 
     def fired_limit(self) -> Decimal | None:
@@ -228,7 +231,7 @@ class StopExit(RestingOrder, ABC):
             request.quantity, free, request.side, instrument.step, self.totals.executed
         )
         if not lots:
-            self.change_stop(code="NO_POSITION", residual_reason="no position is left to protect")
+            self.change_stop(code=NO_POSITION, residual_reason="no position is left to protect")
         return lots
 
     def _child_of(

@@ -123,7 +123,11 @@ def placement_of(
         return _deny_delta(request, spec, instrument) or Placement.NATIVE
     if not must:
         return Placement.ENGINE
-    return Denied(code=DenialCode.NOT_NATIVE, field=why, detail=f"exchange={request.exchange}")
+    return Denied(
+        code=DenialCode.NOT_NATIVE,
+        field=why,
+        detail=f"exchange={request.exchange} cannot keep this trigger natively: {why}",
+    )
 
 
 def native_type(request: OrderRequest, spec: TriggerSpec) -> ChildType:

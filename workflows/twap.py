@@ -180,7 +180,10 @@ class TwapOrder(TwapSlices):
 
     def check_amendment(self, request: OrderRequest, amend: AmendRequest) -> Denied | None:
         planned = self._planned_anew(request, amend)
-        return planned if isinstance(planned, Denied) else None
+        if not isinstance(planned, Denied):
+            return None
+        is_of_end = amend.end_at is not None and planned.field == "twap_slices"
+        return replace(planned, field="end_at") if is_of_end else planned
 
     async def amended(self, amend: AmendRequest) -> None:
         planned = self._planned_anew(self.request, amend)

@@ -202,11 +202,14 @@ async def judge_triggers(world: World, plan: Plan, prices: PriceDiary, verdict: 
         verdict.ledger_differences[watch_id] = sentence
 
 
+NOTHING_LEFT = "unused: no position is left to protect"
+
+
 def _hides_a_lack_of_protection(ended: OrderSnapshot) -> bool:
-    """A protective order that ended early must say what it leaves unprotected."""
+    """A protective order that ended early must say what it leaves unprotected, if anything."""
     ended_early = ended.status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
     has_rest = ended.quantity is not None and ended.filled_quantity < ended.quantity
-    is_silent = "unprotected" not in ended.reason
+    is_silent = "unprotected" not in ended.reason and not ended.reason.endswith(NOTHING_LEFT)
     return ended.stop is not None and ended_early and has_rest and is_silent
 
 

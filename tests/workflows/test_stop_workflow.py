@@ -150,7 +150,7 @@ async def test_without_a_position_nothing_is_sent(client: Client):
     result = await fire(client, world, {**STOP, "reduce_only": True})
     assert world.submits == []
     assert result.status is OrderStatus.EXPIRED
-    assert "no position" in result.reason
+    assert result.reason == "1 unused: no position is left to protect"
 
 
 async def test_a_cancelled_stop_says_that_nothing_protects_any_more(client: Client):
@@ -198,6 +198,21 @@ async def test_a_take_profit_that_the_market_has_passed_rests_at_its_trigger(cli
     result = await run(client, world, "StopOrder", {**PROFIT, "take_profit_price": "49500"})
     (child,) = world.submits
     assert (child.intent.price, child.intent.time_in_force) == (Decimal(49_500), TimeInForce.GTC)
+    assert result.status is OrderStatus.FILLED
+
+
+async def test_a_take_profit_that_fires_late_rests_at_its_trigger(client: Client):
+    world = FakeWorld()
+    async with engine_on(client, world):
+        handle = await start(client, "StopOrder", PROFIT)
+        watch = await until_armed(world)
+        news = world.fires(watch, "51200")
+        late = replace(news, fired=replace(news.fired, flags=(Flag.LATE,)))
+        world.watches[watch] = replace(world.watches[watch], fired=late.fired)
+        await handle.signal(names.PRICE_TRIGGER, late)
+        result = await asyncio.wait_for(handle.result(), 20)
+    (child,) = world.submits
+    assert (child.intent.price, child.intent.time_in_force) == (Decimal(51_000), TimeInForce.GTC)
     assert result.status is OrderStatus.FILLED
 
 

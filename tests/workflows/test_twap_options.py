@@ -10,11 +10,14 @@ from temporalio.client import Client
 from tests.workflows.conftest import assert_replays, engine_on
 from tests.workflows.fakes import FakeWorld, fills, rejects, rests
 from tests.workflows.orders import MARKET, run, start
+from workflows import names
 from workflows.domain.denials import DenialCode
 from workflows.domain.instruments import Quote
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import TimeInForce
 from workflows.domain.reports import RejectionFamily
+from workflows.messages import OrderSnapshot
+from workflows.preview_messages import OrderPreview
 
 TWAP: dict[str, Any] = {**MARKET, "quantity": "1", "twap_slices": 4, "twap_interval": "60"}
 PASSIVE = {**TWAP, "passive_fraction": "0.5"}
@@ -102,12 +105,22 @@ async def test_the_same_rule_refused_twice_ends_the_schedule(client: Client):
     assert (result.status, len(world.submits)) == (OrderStatus.EXPIRED, 2)
 
 
-async def test_an_end_that_is_over_is_denied(client: Client):
+async def test_an_end_that_is_over_is_denied_to_the_order_and_to_its_preview(client: Client):
     world = FakeWorld()
-    result = await run(
-        client, world, "TwapOrder", {**MARKET, "quantity": "1", "end_at": "2001-01-01T00:00:00Z"}
-    )
-    assert (result.status, result.code) == (OrderStatus.DENIED, DenialCode.END_BEFORE_START)
+    order = {**MARKET, "order_type": "twap", "quantity": "1", "end_at": "2001-01-01T00:00:00Z"}
+    async with engine_on(client, world):
+        handle = await start(client, "TwapOrder", order)
+        verdict = await handle.execute_update(names.ACCEPT, order, result_type=OrderSnapshot)
+        result = await asyncio.wait_for(handle.result(), 30)
+        preview = await client.execute_workflow(
+            "PreviewOrder",
+            order,
+            id=f"preview-of-{handle.id}",
+            task_queue=names.ORDERS_QUEUE,
+            result_type=OrderPreview,
+        )
+    assert {verdict.code, result.code, preview.code} == {DenialCode.END_BEFORE_START}
+    assert not preview.accepted
 
 
 async def test_slices_below_the_minimum_are_merged_and_said_so(client: Client):
