@@ -18,7 +18,7 @@ from tests.e2e.proof import assert_order_is_true, assert_tasks_never_failed, sto
 from tests.e2e.world import World, until
 from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderSnapshot
-from workflows.twap import DEFAULT_CAP_MULTIPLE
+from workflows.twap_plan import DEFAULT_CAP_MULTIPLE
 
 pytest_plugins = ("tests.e2e.engine_stack",)
 pytestmark = pytest.mark.asyncio(loop_scope="session")

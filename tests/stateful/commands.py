@@ -1,20 +1,23 @@
 """What a workflow asks its server for, and what the server tells it, as data.
 
 `remote`, `local` and `condition` stand in for the functions of `temporalio.workflow` that the real
-ports and the real order call. It must not know orders.
+ports and the real order call, and `Aside` for the task that asks beside the order. It must not know
+orders.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from temporalio.exceptions import ActivityError
 
 from tests.stateful.server import Limits, Outcome, in_ms
 
 
 @dataclass(kw_only=True)
 class Command:
-    """What the order waits for: an activity (with `name`), or a condition with a time limit."""
+    """What the order waits for: an activity (with `name`), or a condition; 0 ms: without limit."""
 
     name: str = ""
     request: Any = None
@@ -31,6 +34,53 @@ class Command:
     def key(self) -> tuple[int, str, Any, int]:
         """What must be the same when it is asked for again in a replay."""
         return self.seq, self.name, self.request, self.timeout_ms
+
+
+class Aside:
+    """In place of an `asyncio.Task`: work beside the order that asks for one activity."""
+
+    def __init__(self, work: Coroutine[Command, Any, Any], seq: int) -> None:
+        self._work = work
+        self.command = work.send(None)
+        self.command.seq = seq
+        self._outcome: Outcome | None = None
+        self._is_cancelled = False
+
+    def take(self, outcome: Outcome) -> None:
+        """The activity's outcome; the work ends with it."""
+        value, error = outcome
+        try:
+            self._work.throw(error) if error else self._work.send(value)
+        except StopIteration as stop:
+            self._outcome = (stop.value, None)
+        except ActivityError as raised:
+            self._outcome = (None, raised)
+        assert self._outcome is not None, "one activity is asked for beside the order"
+
+    @property
+    def is_asking(self) -> bool:
+        return self._outcome is None and not self._is_cancelled
+
+    def done(self) -> bool:
+        return not self.is_asking
+
+    def cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def result(self) -> Any:
+        assert self._outcome is not None
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+    def add_done_callback(self, callback: Callable[["Aside"], None]) -> None:
+        """What is given up has no outcome that a callback could look at."""
+
+    def cancel(self) -> None:
+        """Nobody waits for the activity any more; a worker that has begun it goes on."""
+        self._is_cancelled = True
+        self._work.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +115,12 @@ def local(method: Any, request: Any, **options: Any) -> Awaitable[Any]:
     return Command(name=method.__name__, request=request, limits=limits, is_local=True)
 
 
-def condition(until: Callable[[], bool], *, timeout: timedelta, **_: Any) -> Awaitable[None]:
+def condition(
+    until: Callable[[], bool], *, timeout: timedelta | None = None, **_: Any
+) -> Awaitable[None]:
     """In place of `workflow.wait_condition`."""
-    return Command(condition=until, timeout_ms=in_ms(timeout) or 0)
+    timeout_ms = 0 if timeout is None else max(1, in_ms(timeout) or 0)
+    return Command(condition=until, timeout_ms=timeout_ms)
 
 
 def _limits(options: dict[str, Any]) -> Limits:

@@ -15,7 +15,7 @@ from typing import Any
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
-from tests.stateful.commands import Command, Event, Task
+from tests.stateful.commands import Aside, Command, Event, Task
 from tests.stateful.model import Model
 from tests.stateful.runs import Scheduler
 from tests.stateful.server import Activity, Limits, Outcome, Work
@@ -62,6 +62,7 @@ class Host:
         self._order: ChildOrder | None = None
         self._work: Coroutine[Command, Any, None] | None = None
         self._awaited: Command | None = None
+        self._aside: Aside | None = None
         self._seq = 0
         self._task: Task | None = None
         self._local: Activity | None = None
@@ -80,11 +81,20 @@ class Host:
         """The worker with the cached workflow is gone, and what it had not reported."""
         if self._work is not None:
             self._work.close()
-        self._order = self._work = self._awaited = self._task = self._local = None
+        if self._aside is not None:
+            self._aside.cancel()
+        self._order = self._work = self._awaited = self._task = self._local = self._aside = None
 
     def now(self) -> datetime:
         """`workflow.now()`: the time at which the task started."""
         return EPOCH + timedelta(milliseconds=self._now_ms)
+
+    def ask_aside(self, work: Coroutine[Command, Any, Any]) -> Aside:
+        """`asyncio.create_task()`: it asks before the order's own next command."""
+        assert self._asked_aside() is None, "one activity is asked for at a time"
+        self._seq += 1
+        self._aside = Aside(work, self._seq)
+        return self._aside
 
     def step(self) -> bool:
         """One step of the server or of the task; True if anything happened."""
@@ -169,18 +179,36 @@ class Host:
         self._recorded = state = self._order.state
         has_ended = state.report is not None and state.report.status.is_terminal
         self._model.on_known(state.executed_quantity, ended=has_ended)
-        self._recorded_key = None if command is None else command.key
+        self._recorded_key = self._key()
         if command is None:
             self._end_run(state)
-        elif command.condition is not None:
-            if not self._has_timer(command):
-                due_ms = self._scheduler.now_ms + command.timeout_ms
-                self._timer = (command.seq, due_ms, "fired")
-        elif command.is_local:
+        else:
+            self._schedule(command)
+
+    def _schedule(self, command: Command) -> None:
+        """Let the server have what the task has asked for, and what it no longer asks for."""
+        asked = self._asked_aside() or command
+        if not asked.name or asked.is_local:
+            self._remote = None
+        elif self._remote is None or self._remote[0] != asked.seq:
+            self._remote = (asked.seq, self._activity(asked))
+        if command.is_local:
             assert self._has_timer(command), "a task ends with a local activity only to retry it"
-        elif self._remote is None or self._remote[0] != command.seq:
+        elif not command.timeout_ms:
             self._timer = None
-            self._remote = (command.seq, self._activity(command))
+        elif not self._has_timer(command):
+            due_ms = self._scheduler.now_ms + command.timeout_ms
+            self._timer = (command.seq, due_ms, "fired")
+
+    def _asked_aside(self) -> Command | None:
+        """The activity that is asked for beside what the order waits for."""
+        aside = self._aside
+        return aside.command if aside is not None and aside.is_asking else None
+
+    def _key(self) -> Any:
+        """All that is asked for now, to compare a replay with."""
+        asked = (self._awaited, self._asked_aside())
+        return [None if command is None else command.key for command in asked]
 
     def _activity(self, command: Command) -> Activity:
         assert command.limits is not None
@@ -227,8 +255,7 @@ class Host:
                 self._take(marker)
         if self._order is None:
             return
-        key = None if self._awaited is None else self._awaited.key
-        same = (self._order.state, key) == (self._recorded, self._recorded_key)
+        same = (self._order.state, self._key()) == (self._recorded, self._recorded_key)
         self._model.require(same, "a replay came to another state than was recorded")
 
     def _apply(self, event: Event) -> None:
@@ -241,11 +268,20 @@ class Host:
         elif event.kind == "report" and self._takes_reports:
             assert self._order is not None
             self._order.on_report(event.payload)
-        elif event.kind == "resolved" and self._waits_for(event):
-            self._take(event.payload)
+        elif event.kind == "resolved":
+            self._resolve(event)
         elif event.kind == "fired" and self._waits_for(event):
             self._advance(error=TimeoutError())
         self._check_condition()
+
+    def _resolve(self, event: Event) -> None:
+        """An answer that was given up, or timed out, is not taken."""
+        asked = self._asked_aside()
+        if asked is not None and asked.seq == event.seq:
+            assert self._aside is not None
+            self._aside.take(event.payload)
+        elif self._waits_for(event):
+            self._take(event.payload)
 
     def _waits_for(self, event: Event) -> bool:
         return self._awaited is not None and self._awaited.seq == event.seq

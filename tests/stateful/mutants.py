@@ -118,7 +118,7 @@ def a_child_ends_before_its_fills_are_complete(patch: pytest.MonkeyPatch) -> Non
 
 
 def nobody_looks_when_no_report_comes(patch: pytest.MonkeyPatch) -> None:
-    async def look_away(it: ChildOrder) -> None:
+    async def look_away(it: ChildOrder, is_needless: Callable[[], bool]) -> None:
         return None
 
     patch.setattr(ChildOrder, "_read_now", look_away)

@@ -8,6 +8,7 @@ installed. After each fault everything that can happen at that moment happens.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -27,6 +28,7 @@ from tests.stateful.model import Model
 from tests.stateful.runs import START_MS, Scheduler, settled
 from tests.stateful.venue import PRICE, READ_LAG_MS, WINDOW_MS, FakeGateway, Venue
 from tests.workflows.fakes import INSTRUMENT, TERMS
+from workflows import waiting
 from workflows.child_state import ChildState, Priced
 from workflows.domain.orders import ChildIntent, ChildType, client_order_id
 from workflows.domain.reports import ChildReport
@@ -183,6 +185,7 @@ class World:
         patch.setattr(workflow, "wait_condition", commands.condition)
         patch.setattr(workflow, "execute_activity_method", commands.remote)
         patch.setattr(workflow, "execute_local_activity_method", commands.local)
+        patch.setattr(waiting, "asyncio", SimpleNamespace(create_task=self.host.ask_aside))
         patch.setattr(activity, "info", self._info)
         patch.setattr(orders, "time", _Time(self.scheduler))
 

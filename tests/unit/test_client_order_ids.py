@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.message_strategies import UNDISTURBED
-from workflows.domain.orders import OrderType, Side, TimeInForce, client_order_id
+from workflows.domain.orders import (
+    ChildType,
+    OrderType,
+    Placement,
+    Side,
+    TimeInForce,
+    client_order_id,
+)
 
 # A workflow that is started directly may have any id, line breaks and digits included.
 order_ids = st.one_of(st.text(max_size=8), st.text("a0\n1-", max_size=8)).filter(
@@ -91,5 +98,11 @@ def test_the_side_has_the_sign_of_the_base_position() -> None:
 
 def test_the_words_of_an_order_are_those_of_its_json() -> None:
     assert list(Side) == ["buy", "sell"]
-    assert list(OrderType) == ["market", "limit", "twap"]
+    assert (Side.BUY.opposite, Side.SELL.opposite) == ("sell", "buy")
+    protective = ["stop_loss", "take_profit", "trailing_stop", "oco"]
+    assert list(OrderType) == ["market", "limit", "twap", "iceberg", *protective]
+    assert [kind for kind in OrderType if kind.is_triggered] == protective
     assert list(TimeInForce) == ["GTC", "IOC", "FOK"]
+    assert list(Placement) == ["auto", "native", "engine"]
+    triggered = ["stop_loss", "stop_loss_limit", "take_profit", "take_profit_limit"]
+    assert list(ChildType) == ["market", "limit", *triggered, "oco"]

@@ -12,6 +12,9 @@ STATUSES = {
         "TRADING_HALTED",
         "TRADING_REDUCING",
         "PAIR_BUSY",
+        "AMEND_BELOW_FILLED",
+        "NOT_STEERABLE",
+        "NOT_PAUSED",
     ],
     422: [
         "INVALID_INPUT",
@@ -47,6 +50,13 @@ STATUSES = {
         "BOOK_SKEW",
         "INVALID_WEIGHTS",
         "MISSING_PRICE",
+        "STOP_WRONG_SIDE",
+        "OCO_PRICES",
+        "TRIGGER_SOURCE",
+        "NOT_NATIVE",
+        "END_BEFORE_START",
+        "INCONSISTENT_SCHEDULE",
+        "RISK_REDUCE_ONLY",
     ],
     503: ["RECONCILING", "UNAVAILABLE", "NOT_ACCEPTED_IN_TIME"],
 }

@@ -41,7 +41,12 @@ def test_an_order_survives_json_unchanged_however_its_numbers_are_written(
 ) -> None:
     order = validate_order(body)
     assert isinstance(order, OrderRequest), order
-    decimals = ("quantity", "price", "slippage_tolerance", "timeout_s", "twap_interval")
+    decimals = (
+        *("quantity", "price", "slippage_tolerance", "timeout_s", "twap_interval"),
+        *("passive_fraction", "iceberg_display", "iceberg_variance", "iceberg_min_visible"),
+        *("replenish_delay_s", "peg_offset", "stop_price", "take_profit_price"),
+        *("oco_limit_price", "max_slippage"),
+    )
     shown = json.loads(order.model_dump_json())
     for name in decimals:
         if shown[name] is not None:

@@ -11,84 +11,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.message_strategies import UNDISTURBED, WIDEST, positive_amounts, values_of
-from workflows.child_state import ChildState
+from tests.unit.order_states import (
+    AMENDED,
+    GUARD,
+    NOW,
+    PAUSED,
+    PROGRESS,
+    REQUEST,
+    TIPS,
+    child,
+    report,
+    snapshot,
+)
 from workflows.domain.denials import DenialCode
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import ChildType, OrderType, TimeInForce, client_order_id
-from workflows.domain.reports import ChildReport, VenueStatus
-from workflows.messages import MAX_CHILDREN_SHOWN, OrderRequest, OrderSnapshot
+from workflows.domain.orders import (
+    ChildType,
+    OrderType,
+    TimeInForce,
+    client_order_id,
+)
+from workflows.domain.reports import ChildReport
+from workflows.messages import MAX_CHILDREN_SHOWN, OrderSnapshot
 from workflows.order_state import (
+    Amendment,
     ParentState,
     Totals,
     average_price,
-    details_of,
     next_intent,
-    snapshot_of,
     totals_of,
     view_of,
 )
-from workflows.order_views import TwapProgress
-
-NOW = datetime(2020, 2, 22, 12, 0, 0, tzinfo=UTC)
-REQUEST = OrderRequest.model_validate(
-    {
-        "strategy_id": "s1",
-        "exchange": "binance",
-        "symbol": "BTC/USDT",
-        "side": "buy",
-        "order_type": "twap",
-        "quantity": "10",
-        "price": "101",
-    }
-)
-PROGRESS = TwapProgress(
-    slices_planned=12,
-    slices_done=4,
-    slices_sent=3,
-    slices_filled=2,
-    slices_late=1,
-    spacing_s=Decimal(5),
-    percent=Decimal(30),
-)
-
-
-def report(executed: str, filled: str, fees: dict[str, str] | None = None) -> ChildReport:
-    return ChildReport(
-        client_order_id="c",
-        venue_order_id="v1",
-        status=VenueStatus.OPEN,
-        executed_quantity=Decimal(executed),
-        filled_quantity=Decimal(filled),
-        filled_quote=Decimal(filled) * 100,
-        fees={asset: Decimal(amount) for asset, amount in (fees or {}).items()},
-    )
-
-
-def child(index: int = 0, told: ChildReport | None = None, **changes: Any) -> ChildState:
-    state = ParentState(request=REQUEST, children_total=index)
-    intent = next_intent(
-        state,
-        "order-1",
-        quantity=Decimal(2),
-        child_type=ChildType.LIMIT,
-        price=Decimal(101),
-        time_in_force=TimeInForce.IOC,
-    )
-    return ChildState(
-        intent=intent, reference_price=Decimal(100), priced_at=NOW, report=told, **changes
-    )
-
-
-def snapshot(state: ParentState, live: ChildState | None = None) -> OrderSnapshot:
-    return snapshot_of(
-        state,
-        order_id="order-1",
-        order_type=OrderType.TWAP,
-        live=live,
-        twap=PROGRESS,
-        updated_at=NOW,
-    )
-
 
 # --- sums ---------------------------------------------------------------------------------------
 
@@ -188,6 +141,8 @@ def test_a_child_is_shown_with_what_was_executed_and_at_which_average() -> None:
         "child_type": "limit",
         "quantity": "2",
         "price": "101",
+        "trigger_price": None,
+        "display_quantity": None,
         "filled_quantity": "2",
         "average_price": "100",
         "attempt": 2,
@@ -195,6 +150,17 @@ def test_a_child_is_shown_with_what_was_executed_and_at_which_average() -> None:
     }
     unsent = view_of(child())
     assert (unsent.venue_order_id, unsent.filled_quantity, unsent.average_price) == (None, 0, None)
+
+
+def test_a_child_that_hides_or_waits_for_a_price_is_shown_with_its_terms() -> None:
+    plain = child()
+    terms = {"trigger_price": Decimal("98.5"), "display_quantity": Decimal("0.5")}
+    shown = view_of(replace(plain, intent=replace(plain.intent, **terms)))
+    assert shown == view_of(plain).model_copy(update=terms)
+    assert (shown.model_dump(mode="json")["trigger_price"], shown.display_quantity) == (
+        "98.5",
+        Decimal("0.5"),
+    )
 
 
 def test_an_order_is_shown_with_everything_that_is_known() -> None:
@@ -211,8 +177,47 @@ def test_an_order_is_shown_with_everything_that_is_known() -> None:
     assert (shown.average_price, shown.fees) == (100, {"BNB": Decimal("0.1")})
     assert (shown.created_at, shown.updated_at) == ("2020-02-22T12:00:00+00:00",) * 2
     assert shown.children == (view_of(live),)
-    assert shown.twap == PROGRESS
+    assert (shown.twap, shown.iceberg, shown.stop, shown.actions) == (PROGRESS, None, None, ())
     assert OrderSnapshot.model_validate_json(shown.model_dump_json()) == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "progress"),
+    [(OrderType.TWAP, PROGRESS), (OrderType.ICEBERG, TIPS), (OrderType.OCO, GUARD)],
+)
+def test_an_order_is_shown_with_the_progress_of_its_own_strategy(
+    kind: OrderType, progress: Any
+) -> None:
+    member = {OrderType.OCO: "stop"}.get(kind, kind.value)
+    shown = snapshot(ParentState(request=REQUEST), order_type=kind, **{member: progress})
+    found = {name: getattr(shown, name) for name in ("twap", "iceberg", "stop")}
+    assert found == {"twap": None, "iceberg": None, "stop": None, member: progress}
+    assert shown.order_type is kind
+    assert OrderSnapshot.model_validate_json(shown.model_dump_json()) == shown
+
+
+def test_an_amended_order_is_shown_as_it_is_now_with_who_changed_it() -> None:
+    end_at = datetime(2020, 2, 22, 13, 0, 0, tzinfo=UTC)
+    amended = Amendment(price=Decimal(99), quantity=Decimal(8), end_at=end_at)
+    state = ParentState(request=REQUEST, amended=amended, actions=(PAUSED, AMENDED))
+    shown = snapshot(replace(state, settled=Totals(executed=Decimal(3))))
+    assert (shown.price, shown.quantity, shown.remaining_quantity) == (99, 8, 5)
+    assert shown.actions == (PAUSED, AMENDED)
+    assert OrderSnapshot.model_validate_json(shown.model_dump_json()) == shown
+    wanted = REQUEST.model_copy(
+        update={"price": Decimal(99), "quantity": Decimal(8), "end_at": end_at}
+    )
+    assert state.wanted == wanted
+    assert state.request == REQUEST
+
+
+def test_only_what_an_amendment_names_is_changed() -> None:
+    assert ParentState(request=REQUEST).wanted is REQUEST
+    assert ParentState(amended=Amendment(price=Decimal(1))).wanted is None
+    assert ParentState(request=REQUEST, amended=Amendment()).wanted == REQUEST
+    share = Decimal("0.1")
+    state = ParentState(request=REQUEST, amended=Amendment(max_participation=share))
+    assert state.wanted == REQUEST.model_copy(update={"max_participation": share})
 
 
 def test_an_order_that_could_not_be_read_is_shown_with_its_verdict_alone() -> None:
@@ -248,6 +253,22 @@ def test_what_remains_is_exact_to_36_digits() -> None:
     assert shown["remaining_quantity"] == "999999999999999999.999999999999999998"
 
 
+def test_the_next_child_carries_what_is_native_and_that_it_only_reduces() -> None:
+    assert child().intent.reduce_only is False
+    intent = next_intent(
+        ParentState(request=REQUEST.model_copy(update={"reduce_only": True})),
+        "order-1",
+        quantity=Decimal(2),
+        child_type=ChildType.STOP_LOSS_LIMIT,
+        price=Decimal(101),
+        time_in_force=TimeInForce.GTC,
+        trigger_price=Decimal("98.5"),
+        trailing_delta_bps=150,
+    )
+    assert (intent.reduce_only, intent.child_type) == (True, "stop_loss_limit")
+    assert (intent.trigger_price, intent.trailing_delta_bps) == (Decimal("98.5"), 150)
+
+
 def test_the_next_child_is_named_by_its_place_and_carries_the_orders_terms() -> None:
     intent = child(41).intent
     assert intent.client_order_id == client_order_id("order-1", 41)
@@ -255,34 +276,6 @@ def test_the_next_child_is_named_by_its_place_and_carries_the_orders_terms() -> 
     assert (intent.strategy_id, intent.account, intent.venue) == ("s1", "main", "binance")
     assert (intent.symbol, intent.side, intent.post_only) == ("BTC/USDT", "buy", False)
     assert (intent.quantity, intent.price, intent.time_in_force) == (2, 101, "IOC")
-
-
-# --- details ------------------------------------------------------------------------------------
-
-
-def test_the_details_tell_the_order_in_a_few_lines() -> None:
-    state = ParentState(
-        request=REQUEST,
-        status=OrderStatus.WAITING_PRICE,
-        reason="price beyond the limit",
-        settled=Totals(executed=Decimal(3), filled=Decimal(3), filled_quote=Decimal(301)),
-    )
-    assert details_of(snapshot(state)).split("\n\n") == [
-        "**waiting_price** (price beyond the limit)",
-        "buy BTC/USDT on binance: 3 of 10 filled at 100.33333333",
-        "slice 4 of 12",
-    ]
-
-
-def test_the_details_of_a_denial_tell_its_code() -> None:
-    denied = ParentState(status=OrderStatus.DENIED, code=DenialCode.TOO_DEEP)
-    assert details_of(snapshot(denied)) == "**denied**\n\n`TOO_DEEP`"
-
-
-def test_amounts_in_the_details_have_no_exponent() -> None:
-    request = REQUEST.model_copy(update={"quantity": Decimal("1E-18")})
-    state = ParentState(request=request, settled=Totals(executed=Decimal("0E-18")))
-    assert "0.000000000000000000 of 0.000000000000000001 filled" in details_of(snapshot(state))
 
 
 # --- a child's own questions --------------------------------------------------------------------
@@ -301,6 +294,11 @@ def test_a_child_is_off_the_venue_once_it_is_terminal_there(status: ChildStatus)
         (ChildType.LIMIT, TimeInForce.IOC, True),
         (ChildType.LIMIT, TimeInForce.FOK, True),
         (ChildType.LIMIT, TimeInForce.GTC, False),
+        (ChildType.STOP_LOSS, TimeInForce.GTC, False),
+        (ChildType.STOP_LOSS_LIMIT, TimeInForce.GTC, False),
+        (ChildType.TAKE_PROFIT, TimeInForce.GTC, False),
+        (ChildType.TAKE_PROFIT_LIMIT, TimeInForce.GTC, False),
+        (ChildType.OCO, TimeInForce.GTC, False),
     ],
 )
 def test_the_venue_ends_some_children_by_itself(
@@ -309,3 +307,4 @@ def test_the_venue_ends_some_children_by_itself(
     state = child()
     intent = replace(state.intent, child_type=child_type, time_in_force=time_in_force)
     assert replace(state, intent=intent).is_immediate is is_immediate
+    assert intent.may_rest is not is_immediate
