@@ -159,8 +159,13 @@ class Calls(Generic[SnapshotT]):
         self, handle: WorkflowHandle[object, SnapshotT], request: CancelRequest
     ) -> SnapshotT:
         """An update waits for a worker and may be lost; the signal is kept until one is there."""
-        with self._errors(handle.id):
+        try:
             await handle.signal(names.CANCEL, request, rpc_timeout=READ_WAIT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and not await self._is_running(handle):
+                return await self._outcome(handle, READ_WAIT)  # it ended while we asked
+            with self._errors(handle.id):
+                raise
         why = "the cancel is stored; no worker has answered yet"
         return self._kind.tell(handle.id, CANCELLING, why, None)
 
