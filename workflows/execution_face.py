@@ -16,7 +16,6 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from workflows import names, ports
-from workflows.answers import comes_true
 from workflows.child_state import read_report
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus, move_execution
@@ -26,6 +25,7 @@ from workflows.leg_order import LegOrder, LegRecord
 from workflows.messages import cancel_reason
 from workflows.payloads import strict_loads
 from workflows.plans import parse_plan
+from workflows.waiting import comes_true
 
 _CANCEL_ANSWER_WITHIN = timedelta(seconds=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,7 +15,6 @@ from temporalio.common import RawValue
 
 from workflows import names, ports
 from workflows.acceptance import is_same_order
-from workflows.answers import comes_true
 from workflows.child_order import ChildOrder
 from workflows.child_state import ChildState, read_report
 from workflows.domain.denials import DenialCode, Denied
@@ -32,6 +31,7 @@ from workflows.order_state import (
     snapshot_of,
     totals_of,
 )
+from workflows.waiting import comes_true
 
 HISTORY_EVENTS_PER_RUN = 1_000
 _CANCEL_ANSWER_WITHIN = timedelta(seconds=5)

@@ -327,7 +327,7 @@ async def seen_until(connection: AsyncConnection, venue: str, symbol: str) -> in
 async def save_seen_until(
     connection: AsyncConnection, venue: str, symbol: str, seen_until_ms: int
 ) -> None:
-    """See WatchStore.save_seen_until."""
+    """The prices were seen up to then; it never goes back."""
     new = insert(PriceFollower).values(exchange=venue, symbol=symbol, seen_until_ms=seen_until_ms)
     await connection.execute(
         new.on_conflict_do_update(
@@ -340,14 +340,3 @@ async def save_seen_until(
             },
         )
     )
-
-
-async def symbols_with_armed_watches(connection: AsyncConnection, venue: str) -> list[str]:
-    """See WatchStore.symbols_with_armed_watches."""
-    query = (
-        select(PriceWatch.symbol)
-        .where(PriceWatch.exchange == venue, PriceWatch.status == _ARMED)
-        .distinct()
-        .order_by(PriceWatch.symbol)
-    )
-    return list((await connection.execute(query)).scalars())

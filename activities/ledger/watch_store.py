@@ -110,16 +110,6 @@ class WatchStore:
         async with self._reader.connect() as connection:
             return await store_watches.seen_until(connection, venue, symbol)
 
-    async def save_seen_until(self, venue: str, symbol: str, seen_until_ms: int) -> None:
-        """The prices were seen up to then; it never goes back."""
-        async with self._engine.begin() as connection:
-            await store_watches.save_seen_until(connection, venue, symbol, seen_until_ms)
-
-    async def symbols_with_armed_watches(self, venue: str) -> list[str]:
-        """Symbols that somebody must follow at this venue."""
-        async with self._reader.connect() as connection:
-            return await store_watches.symbols_with_armed_watches(connection, venue)
-
     def watch_changes(self, venue: str, symbol: str) -> AbstractAsyncContextManager[WatchChanges]:
         """Hear at once when a watch of this symbol is armed or disarmed."""
         return watch_changes(self._engine, venue, symbol)

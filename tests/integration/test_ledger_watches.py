@@ -76,7 +76,6 @@ async def test_an_armed_watch_is_read_back_exactly_as_it_was_asked_for(ledger: W
     assert stored.state == state
     now_ms = await ledger.value("SELECT floor(extract(epoch FROM now()) * 1000)")
     assert 0 <= now_ms - stored.armed_at_ms < 60_000
-    assert await ledger.watches.symbols_with_armed_watches(EXCHANGE) == [SYMBOL]
     assert await ledger.watches.armed_watches(EXCHANGE, "ETH/USDT") == []
 
 
@@ -192,7 +191,6 @@ async def test_states_and_the_time_seen_are_kept_together_and_time_never_goes_ba
     assert await ledger.watches.seen_until(EXCHANGE, SYMBOL) is None
     await save(ledger, {watch.watch_id: following("120")}, seen=1_700_000_000_000)
     await save(ledger, {}, seen=1_600_000_000_000)
-    await ledger.watches.save_seen_until(EXCHANGE, SYMBOL, 1_500_000_000_000)
     assert await ledger.watches.seen_until(EXCHANGE, SYMBOL) == 1_700_000_000_000
     assert await ledger.watches.seen_until(EXCHANGE, "ETH/USDT") is None
 

@@ -4,7 +4,8 @@ import asyncio
 import uuid
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
 
 from tests.workflows.conftest import assert_replays, engine_on
 from tests.workflows.fakes import FakeWorld
@@ -34,6 +35,27 @@ async def start(
         result_type=OrderSnapshot,
         **options,
     )
+
+
+async def start_and_ask(
+    client: Client, kind: str, order: dict[str, Any]
+) -> tuple[OrderSnapshot, WorkflowHandle[Any, OrderSnapshot]]:
+    """Start it and ask for the verdict in one call, as the product does.
+
+    An order that ends in its first task is gone before an update of its own can reach it.
+    """
+    operation: WithStartWorkflowOperation[Any, OrderSnapshot] = WithStartWorkflowOperation(
+        kind,
+        order,
+        id=f"order-{uuid.uuid4().hex[:12]}",
+        task_queue=names.ORDERS_QUEUE,
+        result_type=OrderSnapshot,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    verdict: OrderSnapshot = await client.execute_update_with_start_workflow(
+        names.ACCEPT, order, start_workflow_operation=operation, result_type=OrderSnapshot
+    )
+    return verdict, await operation.workflow_handle()
 
 
 async def run(

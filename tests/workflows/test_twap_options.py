@@ -9,14 +9,13 @@ from temporalio.client import Client
 
 from tests.workflows.conftest import assert_replays, engine_on
 from tests.workflows.fakes import FakeWorld, fills, rejects, rests
-from tests.workflows.orders import MARKET, run, start
+from tests.workflows.orders import MARKET, run, start, start_and_ask
 from workflows import names
 from workflows.domain.denials import DenialCode
 from workflows.domain.instruments import Quote
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import TimeInForce
 from workflows.domain.reports import RejectionFamily
-from workflows.messages import OrderSnapshot
 from workflows.preview_messages import OrderPreview
 
 TWAP: dict[str, Any] = {**MARKET, "quantity": "1", "twap_slices": 4, "twap_interval": "60"}
@@ -109,8 +108,7 @@ async def test_an_end_that_is_over_is_denied_to_the_order_and_to_its_preview(cli
     world = FakeWorld()
     order = {**MARKET, "order_type": "twap", "quantity": "1", "end_at": "2001-01-01T00:00:00Z"}
     async with engine_on(client, world):
-        handle = await start(client, "TwapOrder", order)
-        verdict = await handle.execute_update(names.ACCEPT, order, result_type=OrderSnapshot)
+        verdict, handle = await start_and_ask(client, "TwapOrder", order)
         result = await asyncio.wait_for(handle.result(), 30)
         preview = await client.execute_workflow(
             "PreviewOrder",
