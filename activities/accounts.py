@@ -11,14 +11,19 @@ def unknown_account(
     """Why this (venue, account) is refused; None for a configured one."""
     if (venue, account) in accounts:
         return None
-    venues = sorted({name for name, _ in accounts})
-    if venue not in venues:
-        known = ",".join(venues)
-        return Denied(
-            code=DenialCode.UNKNOWN_ENUM, field="exchange", detail=f"exchange must be of {known}"
-        )
-    return Denied(
+    return unknown_venue(accounts, venue) or Denied(
         code=DenialCode.UNKNOWN_ENUM,
         field="account",
         detail=f"account is not configured at {venue}",
+    )
+
+
+def unknown_venue(accounts: Collection[tuple[str, str]], venue: str) -> Denied | None:
+    """Why this venue is refused; None for a configured one."""
+    venues = sorted({name for name, _ in accounts})
+    if venue in venues:
+        return None
+    known = ",".join(venues)
+    return Denied(
+        code=DenialCode.UNKNOWN_ENUM, field="exchange", detail=f"exchange must be of {known}"
     )

@@ -30,6 +30,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.ledger.execution_store import ExecutionStore
 from activities.ledger.results import LostExecution
 from workflows import names
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.executions import ExecutionKind
 from workflows.payloads import strict_loads
 
@@ -41,7 +42,7 @@ _ROUNDS_PER_PERIOD = 4
 _RUNS = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
 _TYPES = {ExecutionKind.ARBITRAGE: "Arbitrage", ExecutionKind.REBALANCE: "Rebalance"}
 _DEFAULT_PRIORITY = 3
-_LEDGER_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+LEDGER_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Adoption:
         while True:
             try:
                 await self.sweep()
-            except _LEDGER_AWAY as error:
+            except LEDGER_AWAY as error:
                 log.warning("lost executions were not looked for: %s", error)
             await asyncio.sleep(pause.total_seconds())
 
@@ -89,7 +90,7 @@ class Adoption:
         how = "absent" if status is None else status.name.lower()
         if has_failed and execution.failures >= MOST_FAILURES:
             detail = f"its workflow failed {execution.failures + 1} times: settle it by hand"
-            await self._store.raise_alarm("EXECUTION_LOST", execution.execution_id, detail)
+            await self._store.raise_alarm(AlarmCode.EXECUTION_LOST, execution.execution_id, detail)
             return False
         is_open = await self._store.note_adoption(
             execution.execution_id, f"workflow={how}", has_failed=has_failed

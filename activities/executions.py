@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 
-import structlog
 from temporalio import activity
 
 from activities.accounts import unknown_account
@@ -31,8 +30,6 @@ from workflows.ports import (
     SaveExecution,
     VenueView,
 )
-
-log = structlog.get_logger(__name__)
 
 _PAIR_FIELDS = ("buy_exchange", "sell_exchange")
 
@@ -98,7 +95,6 @@ class ExecutionActivities(ExecutionsPort):
     async def raise_alarm(self, alarm: RaiseAlarm) -> None:
         """See ExecutionsPort."""
         await self._store.raise_alarm(alarm.code, alarm.object, alarm.detail)
-        log.warning("alarm", code=alarm.code, object=alarm.object, detail=alarm.detail)
 
 
 def _in_plan(denied: Denied, kind: ExecutionKind, place: int) -> Denied:

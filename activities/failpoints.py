@@ -32,6 +32,8 @@ POINTS = frozenset(
         "cancel.after_response",
         "cancel.before_send",
         "feed.after_booking",
+        "fill.before_cursor",
+        "fill.mid_tx",
         "migrate.before_commit",
         "resolve.before_look_up",
         "submit.after_response",

@@ -29,6 +29,7 @@ from activities.venues.gateway import (
     VenueTrade,
     VenueUnavailableError,
 )
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ExecutionReport, VenueStatus
 
@@ -164,7 +165,9 @@ class FeedBooks:
         self._pending_since.setdefault(key, time.monotonic())
         if self._waits_long(key):
             await self._store.raise_alarm(
-                "TRADE_WITHOUT_ORDER", self._subject(key), "it is not known whose order it is of"
+                AlarmCode.TRADE_WITHOUT_ORDER,
+                self._subject(key),
+                "it is not known whose order it is of",
             )
 
     def _waits_long(self, key: TradeKey) -> bool:
@@ -247,7 +250,12 @@ class FeedBooks:
 
     async def _quarantine(self, key: TradeKey, error: Exception) -> None:
         """A trade that cannot be right: a human must look, and the venue only reduces."""
-        await self._store.raise_alarm("FILL_QUARANTINED", self._subject(key), type(error).__name__)
+        await self._store.raise_alarm(
+            AlarmCode.FILL_QUARANTINED, self._subject(key), type(error).__name__
+        )
         await self._store.set_trading_state(
-            f"venue:{self._venue}", TradingState.REDUCING, f"a fill of {key[0]} cannot be right"
+            f"venue:{self._venue}",
+            TradingState.REDUCING,
+            f"a fill of {key[0]} cannot be right",
+            only_tighter=True,
         )

@@ -14,7 +14,7 @@ tells the truth, only later.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ from itertools import takewhile
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.failpoints import fp
 from activities.feed_batches import MAX_BATCH, Batches
 from activities.feed_booking import FeedBooks
 from activities.feed_news import TradeKey, by_order, key_of
@@ -39,13 +40,21 @@ from workflows.durations import epoch_ms, in_seconds
 from workflows.ports import FEED_TURN
 
 CATCH_UP_EVERY = timedelta(seconds=10)
+"""Unless the settings say otherwise; the rest goes by READY_FOR, which must be longer."""
 LOOK_BACK = timedelta(seconds=30)
 READY_FOR = timedelta(seconds=30)
 MISSED_AFTER = timedelta(seconds=5)
+READINGS = "*"
+"""Beside the symbols of a cursor: how often the account was read to its end. A ledger that knows of
+fewer than it told once was restored from a backup, traded or not."""
 _NO_TRADE_YET = ""
 """Cursor of a symbol without trades at first contact: whatever comes is new, also after a gap."""
 _LOOK_AROUND_EVERY_S = 1
 _MAX_TRIES = 20
+
+
+class LedgerRestoredError(Exception):
+    """The ledger has forgotten what was booked: it was restored under a running feed."""
 
 
 class LookBack:
@@ -68,12 +77,18 @@ class LookBack:
 
 
 class Follower:
-    """One turn of following one account."""
+    """One turn of following one account, whose trades are read again every `catch_up_every`."""
 
     def __init__(
-        self, gateway: VenueGateway, store: LedgerStore, client: Client, symbols: tuple[str, ...]
+        self,
+        gateway: VenueGateway,
+        store: LedgerStore,
+        client: Client,
+        symbols: tuple[str, ...],
+        catch_up_every: timedelta = CATCH_UP_EVERY,
     ) -> None:
         self._gateway = gateway
+        self._catch_up_every_s = catch_up_every.total_seconds()
         self._store = store
         self._symbols = symbols
         self._venue, self._account = gateway.venue, gateway.account
@@ -113,7 +128,7 @@ class Follower:
             self.moved_at = time.monotonic()
             if time.monotonic() >= catch_up_at:
                 await self._catch_up()
-                catch_up_at = time.monotonic() + CATCH_UP_EVERY.total_seconds()
+                catch_up_at = time.monotonic() + self._catch_up_every_s
             batch = await source.next(wait_s=_LOOK_AROUND_EVERY_S)
             await self._books.take(by_order(batch))
 
@@ -158,10 +173,13 @@ class Follower:
 
     async def _catch_up(self) -> None:
         """Book every trade since the cursor, look after silent orders, then declare readiness."""
+        if is_behind(await self._store.load_cursors(self._venue, self._account), self._saved):
+            raise LedgerRestoredError("the ledger's cursor went back: the next turn begins anew")
         silent = await self._working(MISSED_AFTER)
         for symbol in await self._all_symbols():
             await self._catch_up_symbol(symbol)
         await self._look_after(silent)
+        await self._save_cursor(READINGS, str(int(self.cursor.get(READINGS, 0)) + 1))
         unnamed = self._books.unnamed()
         reason = f"{len(unnamed)} trades without a readable order" if unnamed else "caught up"
         await self._store.set_readiness(
@@ -186,6 +204,7 @@ class Follower:
             if _is_ahead(trade.cursor, cursor):
                 cursor = trade.cursor
         if cursor is not None:
+            fp("fill.before_cursor", *{trade.venue_order_id for trade in trades})
             await self._save_cursor(symbol, cursor)
         if not unnamed:
             look_back.passed(cursor)
@@ -234,6 +253,17 @@ class Follower:
             for symbol in sorted(symbols)
             for order in await self._gateway.open_orders(symbol)
         }
+
+
+def is_behind(ledgers: Mapping[str, str], seen: Mapping[str, str]) -> bool:
+    """True if the ledger's cursor of any symbol is before one that was seen there already."""
+    return any(_is_before(ledgers.get(symbol), cursor) for symbol, cursor in seen.items())
+
+
+def _is_before(cursor: str | None, seen: str) -> bool:
+    if not cursor:
+        return bool(seen)
+    return cursor.isdecimal() and seen.isdecimal() and int(cursor) < int(seen)
 
 
 def _is_ahead(cursor: str, of: str | None) -> bool:

@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ledger.store import LedgerStore
 from workflows import names
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport
 
@@ -53,7 +54,9 @@ class Owners:
                 raise
             if tidings.is_new:
                 await self._store.raise_alarm(
-                    "FILL_AFTER_CLOSE", intent.client_order_id, f"order_id={intent.order_id}"
+                    AlarmCode.FILL_AFTER_CLOSE,
+                    intent.client_order_id,
+                    f"order_id={intent.order_id}",
                 )
 
 

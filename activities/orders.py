@@ -10,10 +10,12 @@ it has ended already. That read only adds; whatever becomes of it, the acknowled
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import activity
 
+from activities.adoption import LEDGER_AWAY
 from activities.failpoints import fp
 from activities.gateways import Gateways, try_again
 from activities.ledger.results import ClaimCode
@@ -42,6 +44,8 @@ CLAIM_TO_SEND = timedelta(milliseconds=300)
 """The oldest claim that is acted on, counted from when it was asked for; later nothing is sent."""
 LOOK_WITHIN = timedelta(seconds=1)
 """The longest look after an order that was only acknowledged; the workflow asks again anyway."""
+COUNT_WITHIN = timedelta(milliseconds=500)
+"""The longest that a cancel waits for being counted as a message."""
 
 
 class VenueActivities(VenuePort):
@@ -98,7 +102,14 @@ class VenueActivities(VenuePort):
             await self._store.prove_absent(client_order_id, attempt)
             return _rejected(error, RejectionFamily.CLOCK)
         except VenueRejectedError as error:
-            await self._store.record_rejection(client_order_id, attempt, error.code, str(error))
+            await self._store.record_rejection(
+                client_order_id,
+                attempt,
+                error.code,
+                str(error),
+                # its price was overtaken: nothing is wrong with who sent it
+                counts=error.family is not RejectionFamily.PRICE,
+            )
             return _rejected(error, error.family)
         except OutcomeUnknownError as error:
             await self._store.record_unknown(client_order_id, attempt, str(error))
@@ -143,6 +154,9 @@ class VenueActivities(VenuePort):
         except VenueUnavailableError as error:
             raise try_again(error) from error
         fp("cancel.after_response", intent.client_order_id, intent.order_id)
+        with suppress(*LEDGER_AWAY, TimeoutError):  # no count may hold a cancel up
+            async with asyncio.timeout(COUNT_WITHIN / timedelta(seconds=1)):
+                await self._store.count_cancel(intent.venue, intent.account)
 
 
 def _is_too_late(request: Submit, begun: int) -> bool:

@@ -19,6 +19,7 @@ from activities.ledger.watch_rows import UntoldWatch
 from activities.ledger.watch_store import WatchStore
 from activities.watch_table import Hit
 from workflows import names
+from workflows.domain.alarms import AlarmCode
 from workflows.ports import FiredWatch
 
 log = structlog.get_logger(__name__)
@@ -133,7 +134,7 @@ class Firing:
         try:
             if not await self._store.is_over(news.order_id):
                 about = f"order_id={news.order_id}"
-                await self._store.raise_alarm("TRIGGER_WITHOUT_OWNER", news.watch_id, about)
+                await self._store.raise_alarm(AlarmCode.TRIGGER_WITHOUT_OWNER, news.watch_id, about)
         except (SQLAlchemyError, OSError) as error:  # then it is found out once more
             log.warning("owner_not_read", order_id=news.order_id, why=str(error))
             self._has_untold = True

@@ -26,6 +26,7 @@ from activities.price_sight import Blindness, Sight
 from activities.together import every, until_first
 from activities.venues.gateway import VenueGateway
 from activities.watch_table import WatchTable
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.triggers import source_price
 from workflows.ports.prices import PRICES_TURN
 
@@ -140,7 +141,7 @@ class Follower:
 
     async def _path_lost(self) -> None:
         detail = "what the price did while it was not followed cannot be read"
-        await self._store.raise_alarm("PRICE_PATH_LOST", self._about, detail)
+        await self._store.raise_alarm(AlarmCode.PRICE_PATH_LOST, self._about, detail)
 
     # --- what is stored -------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from activities.ledger.watch_rows import StoredWatch
 from activities.ledger.watch_store import WatchStore
 from activities.price_firing import Firing
 from activities.watch_table import Armed, Hit, WatchTable
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.triggers import (
     Fired,
     Flag,
@@ -106,7 +107,7 @@ class Blindness:
         """Once per episode."""
         if blind and not self._is_alarmed:
             detail = f"{len(blind)} triggers cannot see the price"
-            await self._store.raise_alarm("PRICE_FEED_STALE", self._about, detail)
+            await self._store.raise_alarm(AlarmCode.PRICE_FEED_STALE, self._about, detail)
         self._is_alarmed = bool(blind)
 
     def _exit(self, blind: set[str]) -> None:

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.failpoints import fp
 from activities.gateways import Gateways, not_yet, try_again
+from activities.ledger.lost_store import LostStore
 from activities.ledger.results import AttemptState, AttemptTruth, UnknownChildError
 from activities.ledger.store import LedgerStore
 from activities.markets import Markets
@@ -22,6 +23,7 @@ from activities.venues.gateway import (
     VenueGateway,
     VenueUnavailableError,
 )
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.orders import ChildIntent, ChildType
 from workflows.domain.reports import ChildReport, ExecutionReport
 from workflows.durations import epoch_ms
@@ -35,6 +37,7 @@ from workflows.ports import (
     ResolveKind,
     VenueDataPort,
 )
+from workflows.steering_messages import Verdict
 
 FILLS_ALARM_AFTER = timedelta(seconds=60)
 UNKNOWN_ALARM_AFTER = timedelta(minutes=5)
@@ -43,6 +46,7 @@ _ASK_AGAIN_FIRST, _ASK_AGAIN_LONGEST = timedelta(milliseconds=500), timedelta(se
 _MAX_DOUBLINGS = 10
 _LONGEST_PROOF_WAIT = timedelta(seconds=2)
 _CLOCK_SLACK = timedelta(milliseconds=50)
+_BY_HAND = "an operator: absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +80,16 @@ class VenueDataActivities(VenueDataPort):
     """Reads through the gateway of the request's venue and account."""
 
     def __init__(
-        self, gateways: Gateways, store: LedgerStore, window: ProofWindow, markets: Markets
+        self,
+        gateways: Gateways,
+        store: LedgerStore,
+        verdicts: LostStore,
+        window: ProofWindow,
+        markets: Markets,
     ) -> None:
         self._gateways = gateways
         self._store = store
+        self._verdicts = verdicts
         self._window = window
         self._markets = markets
 
@@ -104,13 +114,17 @@ class VenueDataActivities(VenueDataPort):
             raise try_again(error) from error
         report = await self._book(gateway, intent, order.report)
         if request.until is ReadUntil.SETTLED and not report.is_settled:
-            await self._alarm_after(FILLS_ALARM_AFTER, "FILLS_MISSING", intent.client_order_id)
+            await self._alarm_after(
+                FILLS_ALARM_AFTER, AlarmCode.FILLS_MISSING, intent.client_order_id
+            )
             raise not_yet("fills are still missing", "NotYetSettled", _growing_pause())
         return report
 
     @activity.defn(name="resolve")
     async def resolve(self, request: Resolve) -> Resolved:
-        """See VenueDataPort. Absence is believed only after proof time, by the venue's clock."""
+        """See VenueDataPort. Absence is believed only after proof time, by the venue's clock, or on
+        an operator's word. An order that the venue shows is adopted, whatever an operator said.
+        """
         intent = request.intent
         client_order_id = intent.client_order_id
         truth = await self._store.close_attempt(client_order_id, request.attempt)
@@ -129,6 +143,12 @@ class VenueDataActivities(VenueDataPort):
         intent = request.intent
         client_order_id = intent.client_order_id
         gateway = self._gateways[intent.venue, intent.account]
+        verdict, named = await self._verdict(request)
+        if named is not None:
+            adopted = await self._adopt_named(intent, gateway, named)
+            if adopted is not None:
+                return adopted
+        is_absent = verdict is Verdict.ABSENT
         fp("resolve.before_look_up", client_order_id, intent.order_id)
         try:
             # the clock first: a look-up made after proof time is what proves
@@ -140,36 +160,71 @@ class VenueDataActivities(VenueDataPort):
                 is_list=intent.child_type is ChildType.OCO,
             )
         except OrderAbsentError:
+            if is_absent:
+                return await self._prove_absent(client_order_id, request.attempt, _BY_HAND)
             left_ms = self._window.proof_time_ms(intent.venue, signed_at_ms) - venue_time_ms
             if left_ms < 0 and not self._window.is_ever_proof(intent):
                 raise await self._never_proven(client_order_id) from None
             if left_ms < 0:
-                return await self._prove_absent(client_order_id, request.attempt)
-            await self._alarm_after(UNKNOWN_ALARM_AFTER, "UNKNOWN_ORDER", client_order_id)
+                return await self._prove_absent(
+                    client_order_id, request.attempt, "not found after proof time"
+                )
+            await self._alarm_after(UNKNOWN_ALARM_AFTER, AlarmCode.UNKNOWN_ORDER, client_order_id)
             left = timedelta(milliseconds=left_ms) + _CLOCK_SLACK
             raise not_yet(
                 "not found, not yet proven absent", "NotYetProven", min(left, _LONGEST_PROOF_WAIT)
             ) from None
         except (VenueUnavailableError, SymbolUnknownError) as error:
-            await self._alarm_after(UNKNOWN_ALARM_AFTER, "UNKNOWN_ORDER", client_order_id)
+            if is_absent:
+                return await self._prove_absent(client_order_id, request.attempt, _BY_HAND)
+            await self._alarm_after(UNKNOWN_ALARM_AFTER, AlarmCode.UNKNOWN_ORDER, client_order_id)
             raise try_again(error) from error
         try:
             booked = await self._book(gateway, intent, report)
         except UnknownChildError as error:
-            await self._store.raise_alarm("LEDGER_LOST_INTENT", client_order_id, str(error))
+            await self._store.raise_alarm(AlarmCode.LEDGER_LOST_INTENT, client_order_id, str(error))
             raise not_yet(str(error), "LedgerLostIntent", _growing_pause()) from error
+        if is_absent:
+            await self._not_followed(intent, f"{booked.venue_order_id} is there: adopted")
         return Resolved(kind=ResolveKind.ADOPTED, report=booked)
+
+    async def _verdict(self, request: Resolve) -> tuple[Verdict | None, str | None]:
+        decided = await self._verdicts.verdict_on(request.intent.client_order_id, request.attempt)
+        return decided or (None, None)
+
+    async def _adopt_named(
+        self, intent: ChildIntent, gateway: VenueGateway, venue_order_id: str
+    ) -> Resolved | None:
+        """The order that an operator named; None when it cannot be this child."""
+        try:
+            order = await gateway.read_order(intent.symbol, venue_order_id)
+        except OrderAbsentError:
+            await self._not_followed(intent, f"{venue_order_id} is not known there: not adopted")
+            return None
+        except (VenueUnavailableError, SymbolUnknownError) as error:
+            raise not_yet(str(error), "NotAdopted", _growing_pause()) from error
+        if (order.side, order.quantity) != (intent.side, intent.quantity):
+            detail = f"{venue_order_id} is {order.side} {order.quantity:f}: not adopted"
+            await self._not_followed(intent, detail)
+            return None
+        return Resolved(
+            kind=ResolveKind.ADOPTED, report=await self._book(gateway, intent, order.report)
+        )
+
+    async def _not_followed(self, intent: ChildIntent, detail: str) -> None:
+        name = intent.client_order_id
+        await self._store.raise_alarm(AlarmCode.VERDICT_NOT_FOLLOWED, name, detail)
 
     async def _never_proven(self, client_order_id: str) -> ApplicationError:
         what = "market order not found, and its venue names no time after which it cannot come"
-        await self._store.raise_alarm("UNKNOWN_ORDER", client_order_id, what)
+        await self._store.raise_alarm(AlarmCode.UNKNOWN_ORDER, client_order_id, what)
         return not_yet(what, "NeverProven", _growing_pause())
 
-    async def _prove_absent(self, client_order_id: str, attempt: int) -> Resolved:
+    async def _prove_absent(self, client_order_id: str, attempt: int, why: str) -> Resolved:
         """Close the attempt, unless a late worker has stored its answer during the look-up."""
         await self._store.prove_absent(client_order_id, attempt)
         known = _known(await self._store.close_attempt(client_order_id, attempt))
-        absent = Resolved(kind=ResolveKind.PROVEN_ABSENT, reason="not found after proof time")
+        absent = Resolved(kind=ResolveKind.PROVEN_ABSENT, reason=why)
         return known or absent
 
     async def _book(
@@ -179,7 +234,9 @@ class VenueDataActivities(VenueDataPort):
         booked = await self._store.book_report(intent, report, instrument.base, instrument.quote)
         return booked.report
 
-    async def _alarm_after(self, patience: timedelta, code: str, client_order_id: str) -> None:
+    async def _alarm_after(
+        self, patience: timedelta, code: AlarmCode, client_order_id: str
+    ) -> None:
         info = activity.info()  # both by Temporal's clock, whatever this machine's says
         waited = info.started_time - info.scheduled_time
         if waited > patience:

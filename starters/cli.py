@@ -11,9 +11,14 @@ from typing import Annotated
 
 import typer
 
+from starters.cli_alarms import alarms_app
 from starters.cli_arbitrage import arbitrage_app
+from starters.cli_operations import operations_app
 from starters.cli_orders import order_app, orders_app
+from starters.cli_positions import positions_app
 from starters.cli_rebalance import rebalance_app
+from starters.cli_risk import risk_app
+from starters.cli_trading_state import trading_state_app
 
 FAILED, BAD_USAGE = 1, 2
 _COMMANDS = {"order": "orders", "arbitrage": "arbitrage", "rebalancing": "rebalance"}
@@ -26,9 +31,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(order_app, name="order")
+orders_app.add_typer(operations_app)
 app.add_typer(orders_app, name="orders")
 app.add_typer(arbitrage_app, name="arbitrage")
 app.add_typer(rebalance_app, name="rebalance")
+app.add_typer(positions_app, name="positions")
+app.add_typer(risk_app, name="risk")
+app.add_typer(alarms_app, name="alarms")
+app.add_typer(trading_state_app, name="trading-state")
 
 
 @app.command()
@@ -115,8 +125,16 @@ def main(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Say what is wrong in one line; returns the exit code."""
+    from starters.cli_decisions import DecisionDenied, exit_code_of
     from starters.cli_input import InvalidInputError
-    from starters.errors import DeltaError, NotFound, OutcomeUnknown, PartOfExecution, Unavailable
+    from starters.errors import (
+        DeltaError,
+        Ended,
+        NotFound,
+        OutcomeUnknown,
+        PartOfExecution,
+        Unavailable,
+    )
     from workers.settings import SettingsError
 
     text = " ".join(str(error).split())
@@ -126,11 +144,15 @@ def _explain(error: Exception) -> int:
         return _say(f"UNAVAILABLE: {text} (is the stack up? make up)", FAILED)
     if isinstance(error, NotFound):
         return _say(f"NOT_FOUND: {text}", FAILED)
+    if isinstance(error, DecisionDenied):
+        return exit_code_of(error)
     if isinstance(error, PartOfExecution):
         return _say(f"PART_OF_EXECUTION: {text}", FAILED)
     if isinstance(error, OutcomeUnknown):
         command = f"python -m starters {_COMMANDS[error.noun]} show {error.id}"
         return _say(f"OUTCOME_UNKNOWN: {text}: {command}", FAILED)
+    if isinstance(error, Ended):
+        return _say(f"ALREADY_TERMINAL: {text}", FAILED)
     if isinstance(error, DeltaError):
         return _say(f"FAILED: {text}", FAILED)
     if isinstance(error, asyncio.CancelledError | OSError):

@@ -7,7 +7,9 @@ import getpass
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 from uuid import uuid4
@@ -15,11 +17,23 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from activities.ledger.views import MAX_PAGE
+from starters.places import known_account
+from workers.settings import Settings
 from workflows.domain.denials import DenialCode, Denied, http_status
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
-from workflows.fields import Identifier, OrderId, Text, WholeNumber, denial_of, in_range
+from workflows.fields import (
+    ExactDecimal,
+    Identifier,
+    Moment,
+    OrderId,
+    Text,
+    WholeNumber,
+    denial_of,
+    in_range,
+)
 from workflows.messages import CancelRequest, OrderRequest, validate_order
+from workflows.names import made_order_id
 from workflows.steering_messages import (
     ActionKind,
     AmendRequest,
@@ -40,7 +54,9 @@ _WHOLE_FIELDS = (
     "stale_after_ms",
     "retry_ms",
     "limit",
+    "minutes",
 )
+_WITHIN = Annotated[ExactDecimal, in_range(Decimal(1), Decimal(3600))]
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _BAD_INPUT = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _MARKET_OF_NOW = {
@@ -66,14 +82,16 @@ class InvalidInputError(Exception):
         super().__init__(f"{denied.code}: {named}")
 
 
-class _Page(BaseModel):
+class PageFilter(BaseModel):
+    """A page of whatever is listed."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: Annotated[WholeNumber, in_range(Decimal(1), Decimal(MAX_PAGE))] = 50
     cursor: Text | None = None
 
 
-class OrderFilter(_Page):
+class OrderFilter(PageFilter):
     """Which orders to list."""
 
     strategy_id: Identifier | None = None
@@ -82,20 +100,21 @@ class OrderFilter(_Page):
     exchange: Identifier | None = None
 
 
-class ExecutionFilter(_Page):
+class ExecutionFilter(PageFilter):
     """Which executions to list."""
 
     strategy_id: Identifier | None = None
     status: ExecutionStatus | None = None
 
 
-FilterT = TypeVar("FilterT", OrderFilter, ExecutionFilter)
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
+FilterT = TypeVar("FilterT", bound=PageFilter)
 
 
 def read_request(order_type: str, fields: Typed, *, default_exchange: str) -> OrderRequest:
     """The order that the options describe, with its id; raises InvalidInputError."""
     order = read_unnamed_request(order_type, fields, default_exchange=default_exchange)
-    return order.model_copy(update={"order_id": order.order_id or uuid4().hex})
+    return order.model_copy(update={"order_id": order.order_id or made_order_id(uuid4().hex)})
 
 
 def read_unnamed_request(order_type: str, fields: Typed, *, default_exchange: str) -> OrderRequest:
@@ -118,22 +137,70 @@ def read_filter(kind: type[FilterT], fields: Mapping[str, str | None]) -> Filter
 
 def read_id(text: str) -> str:
     """The id of an order, a leg's included; raises InvalidInputError."""
-    return _read(text, OrderId, "order_id")
+    order_id: str = _read(text, OrderId, "order_id")
+    return order_id
 
 
 def read_execution_id(text: str) -> str:
     """The id of an execution; raises InvalidInputError."""
-    return _read(text, Identifier, "execution_id")
+    return read_identifier(text, "execution_id")
 
 
-def _read(text: str, kind: Any, name: str) -> str:
+def _read(text: str, kind: Any, name: str) -> Any:
     try:
-        read: str = TypeAdapter(kind).validate_python(text)
+        read = TypeAdapter(kind).validate_python(text)
     except ValidationError as error:
         denied = denial_of(error)
         detail = denied.detail.replace("body", name, 1)
         raise InvalidInputError(Denied(code=denied.code, detail=detail)) from None
     return read
+
+
+def read_number(text: str, name: str) -> int:
+    """A whole number from 0 on, such as an alarm's id; raises InvalidInputError."""
+    if not _WHOLE.fullmatch(text) or text.startswith("-"):
+        denied = Denied(code=DenialCode.INVALID_TYPE, field=name, detail="must be a whole number")
+        raise InvalidInputError(denied)
+    return int(text)
+
+
+def read_identifier(text: str, name: str = "exchange") -> str:
+    """A name, such as a strategy's; raises InvalidInputError."""
+    identifier: str = _read(text, Identifier, name)
+    return identifier
+
+
+def read_symbol(text: str) -> str:
+    """A symbol; `BTC-USDT` stands for `BTC/USDT`. Raises InvalidInputError."""
+    symbol: str = _read(text, Text, "symbol")
+    return symbol.replace("-", "/")
+
+
+def read_account(settings: Settings, exchange: str, account: str) -> tuple[str, str]:
+    """An exchange and an account there that are configured; raises InvalidInputError."""
+    if denied := known_account(settings, exchange, account):
+        raise InvalidInputError(denied)
+    return exchange, account
+
+
+def read_choice(kind: type[ChoiceT], text: str, name: str) -> ChoiceT:
+    """One of a closed set; raises InvalidInputError."""
+    if text not in list(kind):
+        detail = f"must be one of {', '.join(kind)}"
+        raise InvalidInputError(Denied(code=DenialCode.UNKNOWN_ENUM, field=name, detail=detail))
+    return kind(text)
+
+
+def read_span(since: str | None, until: str | None) -> tuple[datetime, datetime]:
+    """From when to when, by default the last day; raises InvalidInputError."""
+    end = datetime.now(UTC) if until is None else _read(until, Moment, "until")
+    begin = end - timedelta(days=1) if since is None else _read(since, Moment, "since")
+    return begin, end
+
+
+def read_limit(text: str) -> int:
+    """How many entries a page has; raises InvalidInputError."""
+    return read_filter(PageFilter, {"limit": text}).limit
 
 
 def read_reason(text: str) -> str:
@@ -146,7 +213,7 @@ def read_reason(text: str) -> str:
 
 def read_steering(kind: ActionKind, fields: Typed) -> SteerRequest | AmendRequest:
     """What a running order is asked for, by whom; raises InvalidInputError."""
-    typed = {"requested_by": f"cli:{_user()}"} | given(fields)
+    typed = {"requested_by": f"cli:{user()}"} | given(fields)
     raw = json.dumps(typed).encode()
     request = parse_amend(raw) if kind is ActionKind.AMEND else parse_steer(raw)
     if isinstance(request, Denied):
@@ -154,7 +221,18 @@ def read_steering(kind: ActionKind, fields: Typed) -> SteerRequest | AmendReques
     return request
 
 
-def _user() -> str:
+def read_within(text: str) -> Decimal:
+    """A number of seconds, 1 to 3600; raises InvalidInputError."""
+    try:
+        seconds: Decimal = TypeAdapter(_WITHIN).validate_python(text)
+    except ValidationError as error:
+        denied = denial_of(error)
+        detail = denied.detail.replace("body", "within", 1)
+        raise InvalidInputError(Denied(code=denied.code, detail=detail)) from None
+    return seconds
+
+
+def user() -> str:
     """The name that this machine knows the user by; a container may know none."""
     try:
         return getpass.getuser()

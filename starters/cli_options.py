@@ -36,6 +36,19 @@ AsJson = Annotated[
         "--json", help="Print JSON; one line per change with --watch.", rich_help_panel=RUN
     ),
 ]
+OnlyStrategy = Annotated[str | None, typer.Option("--strategy-id", help="Only this strategy's.")]
+OnlyExchange = Annotated[str | None, typer.Option("--exchange", help="Only at this exchange.")]
+OnlySymbol = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
+GivenExchange = Annotated[str, typer.Argument(help="A configured exchange.", metavar="EXCHANGE")]
+GivenAccount = Annotated[str, typer.Option("--account", help="Account at the exchange.")]
+GivenLimit = Annotated[str, typer.Option("--limit", help="Entries on the page, 1 to 500.")]
+GivenCursor = Annotated[str | None, typer.Option("--cursor", help="Where the page before ended.")]
+RequestedBy = Annotated[
+    str | None, typer.Option("--requested-by", help="Who asks; default is you.")
+]
+GivenReason = Annotated[
+    str, typer.Option("--reason", help="Why; kept in the audit trail. Required.")
+]
 GivenId = Annotated[str, typer.Argument(help="The order's id.", metavar="ORDER_ID")]
 
 
@@ -91,6 +104,7 @@ _OPTIONS: dict[str, _Option] = {
     "time_in_force": _Option("GTC (default), IOC or FOK.", WORK),
     "post_only": _Option("Only rest, never take.", WORK, is_flag=True),
     "reduce_only": _Option("Never enlarge the strategy's position.", WORK, is_flag=True),
+    "allow_similar": _Option("Let the same order pass again at once.", WORK, is_flag=True),
     "priority": _Option("1 (first) to 5; default 3.", WORK),
     "timeout_s": _Option("Seconds; then cancel.", WORK),
     "trigger_source": _Option("bid_ask, last, mid, mark or index.", TRIGGER),

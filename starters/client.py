@@ -39,6 +39,7 @@ from starters.kinds import (
     SnapshotT,
 )
 from starters.order_calls import PREVIEW_WAIT, OrderCalls
+from starters.sync_calls import sync_venue
 from workers.connection import connect
 from workers.settings import Settings
 from workflows.domain.executions import ExecutionKind
@@ -50,8 +51,15 @@ from workflows.execution_messages import (
 )
 from workflows.fields import plain
 from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
+from workflows.names import made_order_id
 from workflows.preview_messages import OrderPreview
-from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
+from workflows.steering_messages import (
+    ActionKind,
+    AmendRequest,
+    ResolveRequest,
+    SteerRequest,
+)
+from workflows.sync_messages import SyncReport, SyncRequest
 
 __all__ = [
     "WORKFLOW_TYPES",
@@ -152,6 +160,14 @@ class DeltaClient:
         """`pause`, `resume` or `amend`, for those who treat them alike."""
         return await self._orders.steer(kind, order_id, request)
 
+    async def resolve(self, order_id: str, request: ResolveRequest) -> None:
+        """An operator's verdict on a child whose outcome is unknown; it follows within 30 s.
+
+        `request.child` is its index. Raises Refused, OrderNotFound when no workflow is at work on
+        the order, OutcomeUnknown, Unavailable.
+        """
+        await self._orders.resolve(order_id, request)
+
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """What the order would do and cost now, and whether it would be accepted; nothing is sent.
 
@@ -185,6 +201,15 @@ class DeltaClient:
         """
         return self._orders.watch(
             order_id, poll_interval_s=poll_interval_s, patience_s=patience_s, enrich=enrich
+        )
+
+    async def sync(self, exchange: str, *, requested_by: str = "client") -> SyncReport:
+        """Compare every account of a venue with the ledger now; waits at most SYNC_WAIT.
+
+        Of two who ask at the same time both get the answer of the first. Raises Unavailable.
+        """
+        return await sync_venue(
+            self._client, SyncRequest(exchange=exchange, requested_by=requested_by)
         )
 
     # --- arbitrages -----------------------------------------------------------------------------
@@ -264,7 +289,7 @@ class DeltaClient:
 
 
 def _start_of_order(request: OrderRequest) -> Start:
-    order_id = request.order_id or uuid4().hex
+    order_id = request.order_id or made_order_id(uuid4().hex)
     body = request.model_dump(mode="json", exclude_none=True) | {"order_id": order_id}
     return Start(
         id=order_id,

@@ -8,8 +8,9 @@ It must not know who asks: HTTP and the command line use it alike.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -19,9 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.ledger.engine import open_engine
 from activities.ledger.views import LedgerViews
 from starters.client import DeltaClient, Unavailable
+from workers.desk import Desk, open_desk
 from workers.settings import Settings, SettingsError
 
+ViewsT = TypeVar("ViewsT")
+
 LEDGER_WAIT_S = 4.0
+DESK_WAIT_S = 8.0
+"""A decision waits for orders that are being checked against what it changes."""
 CLOSE_WAIT_S = 5.0
 _LEDGER_AWAY = (
     OSError,
@@ -52,15 +58,30 @@ class Connections:
     @asynccontextmanager
     async def ledger(self) -> AsyncIterator[LedgerViews]:
         """The ledger's views for one question; raises Unavailable after LEDGER_WAIT_S."""
+        async with self.reading(LedgerViews) as views:
+            yield views
+
+    @asynccontextmanager
+    async def reading(self, views: Callable[[AsyncEngine], ViewsT]) -> AsyncIterator[ViewsT]:
+        """Other views of the ledger, likewise."""
         try:
             async with asyncio.timeout(LEDGER_WAIT_S):
-                yield LedgerViews(self._open_engine())
+                yield views(self._open_engine())
+        except _LEDGER_AWAY as error:
+            raise Unavailable(f"the ledger does not answer: {_one_line(error)}") from error
+
+    @asynccontextmanager
+    async def desk(self) -> AsyncIterator[Desk]:
+        """Where an operator decides one thing; raises Unavailable after DESK_WAIT_S."""
+        try:
+            async with asyncio.timeout(DESK_WAIT_S), open_desk(self._settings) as desk:
+                yield desk
         except _LEDGER_AWAY as error:
             raise Unavailable(f"the ledger does not answer: {_one_line(error)}") from error
 
     def _open_engine(self) -> AsyncEngine:
         if self._engine is None:
-            self._engine = open_engine(self._settings.dsn())
+            self._engine = open_engine(self._settings.reader_dsn())
         return self._engine
 
     async def close(self) -> None:

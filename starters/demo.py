@@ -1,4 +1,4 @@
-"""The demo: a fresh local stack, orders, arbitrages, a killed worker, and the proof of it all.
+"""The demo: a fresh local stack, orders, arbitrages, a killed worker, a halt, and the proof of all.
 
 Rule: nothing is staged. The parts are those of `python -m workers up`, the crash is a SIGKILL, and
 the last word has the checker, which compares the exchanges' own logs with the ledger. Whatever the
@@ -20,6 +20,7 @@ from starters.api.models import ORDERS_PATH
 from starters.client import DeltaClient, DeltaError
 from starters.connections import Connections
 from starters.demo_beside import Beside
+from starters.demo_controls import ControlDesk
 from starters.demo_crash import Killer
 from starters.demo_executions import ExecutionDesk
 from starters.demo_gap import Touches
@@ -28,6 +29,7 @@ from starters.demo_orders import SYMBOL, VENUE, Desk
 from starters.demo_result import DemoFailed, DemoResult
 from starters.demo_settings import DemoOptions, demo_settings, empty_home, on_free_ports
 from starters.demo_show import Screen
+from starters.demo_show_controls import books_shown
 from starters.demo_show_executions import executions_shown
 from workers.checker import CheckError, check_settled
 from workers.connection import connect
@@ -202,6 +204,12 @@ async def _show(
         async with Beside.begun(desk, connections):
             await desk.twap()
         await _show_executions(stack, desk)
+        await ControlDesk(
+            desk=desk,
+            connections=connections,
+            settings=settings,
+            control_url=_control_url(settings, VENUE),
+        ).show()
     await _prove(settings, screen, result)
     if options.keep:
         screen.heading("Still running", "have a look; Ctrl-C stops everything")
@@ -213,9 +221,7 @@ async def _show_executions(stack: LocalStack, desk: Desk) -> None:
     """What trades at both exchanges at once."""
     settings = stack.settings
     urls = {venue: stack.paper_url(venue) or "" for venue in settings.exchanges}
-    controls = {
-        venue: f"http://127.0.0.1:{settings.paper_control_port_of(venue)}" for venue in urls
-    }
+    controls = {venue: _control_url(settings, venue) for venue in urls}
     async with Touches.open(urls, SYMBOL) as touches:
         executions = ExecutionDesk(
             client=desk.client,
@@ -230,12 +236,19 @@ async def _show_executions(stack: LocalStack, desk: Desk) -> None:
         await executions.rebalance()
 
 
+def _control_url(settings: Settings, venue: str) -> str:
+    """Where the exchange is told to be unkind."""
+    return f"http://127.0.0.1:{settings.paper_control_port_of(venue)}"
+
+
 async def _prove(settings: Settings, screen: Screen, result: DemoResult) -> None:
     """The table of what was done, and the checker's word on it."""
     screen.heading("What was done")
     screen.orders(result.orders)
     screen.picture(executions_shown(result.executions), indent=0)
     screen.line("profit: net of fees, in USDT; alone: one leg without the other", "dim")
+    if result.controls is not None:
+        screen.picture(books_shown(result.controls.books), indent=0)
     screen.heading("Proof")
     with screen.waiting("comparing the exchanges' logs with the ledger"):
         result.check = await check_settled(settings, all_finished=True)
@@ -246,7 +259,7 @@ async def _prove(settings: Settings, screen: Screen, result: DemoResult) -> None
 async def _accounts_ready(settings: Settings) -> None:
     """Wait until the feed of each account vouches for it."""
     wanted = {(venue, each) for venue in settings.exchanges for each in settings.accounts(venue)}
-    engine = open_engine(settings.dsn(), pool_size=1)
+    engine = open_engine(settings.reader_dsn(), pool_size=1)
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             while True:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from starters.demo_control_result import ControlsOutcome
 from workers.checker import CheckReport
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
@@ -195,6 +196,7 @@ class DemoResult:
     first_fill_s: float | None = None
     """From the start of this process."""
     crash: Crash | None = None
+    controls: ControlsOutcome | None = None
     check: CheckReport | None = None
     urls: dict[str, str] = field(default_factory=dict)
     failure: str = "it was stopped before its end"
@@ -215,6 +217,7 @@ class DemoResult:
             found.append(f"{len(self.executions)} of {EXECUTIONS} executions were carried out")
         for execution in self.executions:
             found += execution.failures()
+        found += self.controls.failures() if self.controls else ["no control was shown"]
         if self.check is None or not self.check.venues:
             found.append("nothing was checked")
         elif self.check.violations:
@@ -237,6 +240,7 @@ class DemoResult:
             "orders": [each.as_json() for each in self.orders],
             "executions": [each.as_json() for each in self.executions],
             "crash": self.crash and self.crash.as_json(),
+            "controls": self.controls and self.controls.as_json(),
             "check": check
             and {
                 "venues": check.venues,

@@ -27,7 +27,7 @@ from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import Placement
 from workflows.domain.triggers import trigger_price_of
 from workflows.messages import OrderSnapshot
-from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
+from workflows.steering_messages import ActionKind, AmendRequest, ResolveRequest, SteerRequest
 
 ARMED = "armed"
 LISTED_WITHIN_S = 2.0
@@ -201,6 +201,24 @@ async def steer_order(
         raise AlreadyTerminal(await find_stored(connections, order_id)) from error
     except AlreadyTerminal as error:
         raise AlreadyTerminal(await _order_itself(connections, error.snapshot)) from error
+
+
+async def resolve_child(
+    connections: Connections, order_id: str, request: ResolveRequest
+) -> OrderSnapshot:
+    """An operator's verdict on an unknown child; the order as it is now.
+
+    The child follows the verdict within half a minute. Raises Refused, AlreadyTerminal,
+    OrderNotFound, OutcomeUnknown, Unavailable.
+    """
+    try:
+        await (await connections.orders()).resolve(order_id, request)
+    except OrderNotFound as error:
+        stored = await find_stored(connections, order_id)
+        if stored.status.is_terminal:
+            raise AlreadyTerminal(stored) from error
+        raise Unavailable(f"no workflow is at work on order {order_id} now") from error
+    return await find_order(connections, order_id)
 
 
 async def _refuse_a_leg(connections: Connections, order_id: str) -> None:

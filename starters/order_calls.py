@@ -6,10 +6,13 @@ safe: a pause of a paused order changes nothing, and an amendment names what sha
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from temporalio.client import (
+    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
@@ -22,13 +25,18 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from starters.calls import READ_WAIT, WORKFLOW_TASK_TIMEOUT, Calls, Start
-from starters.errors import EffectPending, OutcomeUnknown, Refused, Unavailable
+from starters.errors import EffectPending, NotFound, OutcomeUnknown, Refused, Unavailable
 from starters.kinds import PREVIEW_TYPE
 from workflows import names
 from workflows.domain.denials import DenialCode, Denied
 from workflows.messages import OrderSnapshot
 from workflows.preview_messages import OrderPreview
-from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
+from workflows.steering_messages import (
+    ActionKind,
+    AmendRequest,
+    ResolveRequest,
+    SteerRequest,
+)
 
 STEER_WAIT_S = 5.5
 """How long the answer to a pause, resume or amendment is waited for."""
@@ -49,7 +57,7 @@ _NOT_KEPT = {
     RPCStatusCode.RESOURCE_EXHAUSTED,
 }
 
-Handle = WorkflowHandle[object, OrderSnapshot]
+AnswerT = TypeVar("AnswerT")
 
 
 class _RunEndedError(Exception):
@@ -72,25 +80,64 @@ class OrderCalls(Calls[OrderSnapshot]):
             if not await self._is_running(handle):
                 raise self._kind.ended(await self._outcome(handle, READ_WAIT))
             try:
-                return await self._ask(handle, kind, request)
+                answer = await self._ask(handle, _UPDATES[kind], request, OrderSnapshot)
+            except _RunEndedError:
+                continue
+            if answer is None:
+                raise EffectPending(await self.progress(order_id))
+            return answer
+        raise OutcomeUnknown(order_id)
+
+    async def resolve(self, order_id: str, request: ResolveRequest) -> None:
+        """Tell whoever works the order, its execution if it is a leg, the verdict on its child.
+
+        Raises Refused, OrderNotFound when no workflow is at work on it, OutcomeUnknown,
+        Unavailable. Asking again is safe: the newest verdict counts.
+        """
+        owner = names.owner_of(order_id)
+        asked = request.model_copy(update={} if owner == order_id else {"order_id": order_id})
+        for _ in range(_TRIES):
+            handle = await self._at_work_on(owner)
+            if handle is None:
+                raise self._kind.absent(order_id)
+            try:
+                if await self._ask(handle, names.RESOLVE, asked, dict) is not None:
+                    return
             except _RunEndedError:
                 continue
         raise OutcomeUnknown(order_id)
 
+    async def _at_work_on(self, owner: str) -> WorkflowHandle[object, Any] | None:
+        """The workflow of the order, or the one that settles what a lost one left."""
+        for name in (owner, names.settle_id(owner)):
+            handle: WorkflowHandle[object, Any] = self._client.get_workflow_handle(name)
+            with suppress(NotFound), self._errors(owner):
+                description = await handle.describe(rpc_timeout=READ_WAIT)
+                if description.status is WorkflowExecutionStatus.RUNNING:
+                    return handle
+        return None
+
     async def _ask(
-        self, handle: Handle, kind: ActionKind, request: SteerRequest | AmendRequest
-    ) -> OrderSnapshot:
-        """Raises _RunEndedError, and what `steer` raises."""
-        update: WorkflowUpdateHandle[OrderSnapshot] | None = None
+        self,
+        handle: WorkflowHandle[object, Any],
+        name: str,
+        request: SteerRequest | AmendRequest | ResolveRequest,
+        result_type: type[AnswerT],
+    ) -> AnswerT | None:
+        """The answer, or None when it was accepted and kept, and takes its time.
+
+        Raises _RunEndedError, Refused, OutcomeUnknown, Unavailable.
+        """
+        update: WorkflowUpdateHandle[AnswerT] | None = None
         update_id = uuid4().hex
         try:
             async with asyncio.timeout(STEER_WAIT_S):
                 update = await handle.start_update(
-                    _UPDATES[kind],
+                    name,
                     request,
                     wait_for_stage=WorkflowUpdateStage.ACCEPTED,
                     id=update_id,
-                    result_type=OrderSnapshot,
+                    result_type=result_type,
                     rpc_timeout=timedelta(seconds=STEER_WAIT_S),
                 )
                 return await update.result(rpc_timeout=timedelta(seconds=STEER_WAIT_S))
@@ -105,7 +152,7 @@ class OrderCalls(Calls[OrderSnapshot]):
             pass
         if update is None:
             raise OutcomeUnknown(handle.id)
-        raise EffectPending(await self.progress(handle.id))
+        return None
 
     async def _refusal(self, order_id: str, error: WorkflowUpdateFailedError) -> Exception:
         cause = error.cause

@@ -20,7 +20,8 @@ from workflows.execution_messages import (
 )
 from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
 from workflows.preview_messages import OrderPreview
-from workflows.steering_messages import AmendRequest, SteerRequest
+from workflows.steering_messages import AmendRequest, ResolveRequest, SteerRequest
+from workflows.sync_messages import SyncReport, SyncRequest
 
 _MESSAGES: tuple[type[BaseModel], ...] = (
     OrderRequest,
@@ -29,20 +30,26 @@ _MESSAGES: tuple[type[BaseModel], ...] = (
     CancelRequest,
     SteerRequest,
     AmendRequest,
+    ResolveRequest,
     ArbitragePlan,
     ArbitrageSnapshot,
     RebalancePlan,
     RebalanceSnapshot,
+    SyncRequest,
+    SyncReport,
 )
 MESSAGES: Mapping[str, type[BaseModel]] = {model.__name__: model for model in _MESSAGES}
 """Each public message by its name.
 
-| workflow | input | query, result, updates' answers | signals and updates |
+| workflow | input | query, result, updates' answers | signals and updates (and `resolve`) |
 |---|---|---|---|
 | orders | OrderRequest | OrderSnapshot | CancelRequest, SteerRequest, AmendRequest |
 | PreviewOrder | OrderRequest | OrderPreview | |
 | Arbitrage | ArbitragePlan | ArbitrageSnapshot | CancelRequest |
 | Rebalance | RebalancePlan | RebalanceSnapshot | CancelRequest |
+| SyncPositions | SyncRequest | SyncReport | |
+
+`resolve` takes a ResolveRequest, in orders, Arbitrage and Rebalance.
 """
 _DIGITS = 12
 

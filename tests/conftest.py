@@ -2,8 +2,9 @@
 
 A stack costs seconds to start, its tests mostly wait and some of them kill its parts and count
 seconds, so one process takes all that share one. The other process takes module after module, and
-so does the first when its stack is done. Without `pytest -n` nothing here has an effect but the
-order.
+so does the first when its stack is done: first what computes, beside the tests that wait, and last
+the many small modules, so that both end together. Without `pytest -n` nothing here has an effect
+but the order.
 """
 
 import os
@@ -18,6 +19,8 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).parent.parent
 SHARED = ("tests.e2e.engine_stack", "tests.e2e.pair_stack")
 """Plugins that start a stack which several modules use; the longest first."""
+FOLDERS = ("contract", "workflows", "e2e", "integration", "stateful")
+"""Their modules come in this order, then those of the other folders."""
 
 
 def pytest_configure() -> None:
@@ -26,8 +29,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a stack begins, one stack after the other; else the order stays."""
-    items.sort(key=lambda item: _rank(_module(item.nodeid)))
+    """What shares a stack begins, one stack after the other; then folder after folder."""
+    items.sort(key=lambda item: _place(_module(item.nodeid)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,6 +49,13 @@ class _ByStack(LoadScopeScheduling):
 
 def _module(nodeid: str) -> str:
     return nodeid.partition("::")[0]
+
+
+def _place(module: str) -> tuple[int, int]:
+    """Where a module comes in the order."""
+    folder = Path(module).parent.name
+    behind = FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS)
+    return _rank(module), behind
 
 
 @cache

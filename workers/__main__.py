@@ -57,6 +57,21 @@ def run() -> None:
     asyncio.run(run_worker(settings))
 
 
+@app.command("drop-copy")
+def drop_copy() -> None:
+    """Look at all accounts a second time, by their trades alone, until SIGTERM.
+
+    Example: EXCHANGE_BINANCE_READ_API_KEY=... python -m workers drop-copy
+    """
+    from workers import logs
+    from workers.drop_copy import run_drop_copy
+    from workers.settings import load_settings
+
+    settings = load_settings()
+    logs.configure(settings.log_format, settings.log_level)
+    asyncio.run(run_drop_copy(settings))
+
+
 @app.command("paper-exchange")
 def paper_exchange(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8101,
@@ -107,10 +122,11 @@ def paper_exchange(
 
 @app.command()
 def migrate() -> None:
-    """Bring the ledger's database to the newest version.
+    """Bring the ledger's database to the newest version, as its owner, and grant its roles.
 
-    Example: DATABASE_URL=postgresql://... python -m workers migrate
+    Example: DATABASE_OWNER_URL=postgresql://... python -m workers migrate
     """
+    from activities.ledger import roles
     from activities.ledger.migrate import upgrade
     from workers import logs
     from workers.failpoint_rules import arm_failpoints
@@ -119,7 +135,8 @@ def migrate() -> None:
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
     arm_failpoints(settings)
-    upgrade(settings.dsn())
+    logins = ((settings.dsn(), roles.APP), (settings.reader_dsn(), roles.READER))
+    upgrade(settings.owner_dsn(), logins)
 
 
 @app.command()

@@ -10,9 +10,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -23,33 +21,36 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 from activities.account_feed import FeedActivities
-from activities.adoption import Adoption
+from activities.adoption import LEDGER_AWAY
+from activities.control import ControlActivities
 from activities.executions import ExecutionActivities
 from activities.gateways import Gateways
-from activities.ledger.engine import open_engine
-from activities.ledger.execution_store import ExecutionStore
-from activities.ledger.steering_store import SteeringStore
-from activities.ledger.store import LedgerStore
-from activities.ledger.watch_store import WatchStore
+from activities.ledger.engine import check_durable, open_engine
 from activities.ledger_activities import LedgerActivities
 from activities.markets import Markets
 from activities.orders import VenueActivities
 from activities.prices import PricesActivities
 from activities.reads import ProofWindow, VenueDataActivities
 from activities.steering import SteeringActivities
-from activities.venues.ccxt_gateway import VenueConfig, open_gateway
+from activities.syncing import SyncActivities
+from activities.venues.ccxt_gateway import open_gateway
 from activities.venues.gateway import VenueGateway
 from activities.views import VenueViews, ViewActivities
 from activities.watches import WatchActivities
+from workers.accounts import accounts_of, venue_config
 from workers.connection import connect
 from workers.failpoint_interceptor import FailpointInterceptor
 from workers.failpoint_rules import arm_failpoints
+from workers.loops import loops_of, run_until
+from workers.risk_defaults import limits_of
 from workers.search_attributes import ensure_registered
 from workers.settings import Settings
+from workers.stores import Stores, stores_on
+from workers.sync_schedules import start_schedules
 from workers.workflow_code import WORKFLOWS, sandbox
 from workflows import names
 from workflows.account_feed import AccountFeed
-from workflows.domain.risk import Limits
+from workflows.durations import seconds
 from workflows.ports import EngineTerms, FollowAccount
 
 log = structlog.get_logger(__name__)
@@ -74,15 +75,9 @@ def terms_of(settings: Settings) -> EngineTerms:
         glances=True,
         tells_waiting=True,
         reads_aside=True,
+        suspends=True,
         max_order_value=settings.max_order_value,
         iceberg_visible_ratio=settings.iceberg_default_visible_ratio,
-    )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Default risk limits."""
-    return Limits(
-        max_order_value=settings.max_order_value, max_position_value=settings.max_position_size
     )
 
 
@@ -91,13 +86,6 @@ def proof_window_of(settings: Settings) -> ProofWindow:
     return ProofWindow(
         validity_ms=int(settings.validity_window_s * 1000),
         read_lag_ms=int(settings.read_lag_s * 1000),
-    )
-
-
-def accounts_of(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """Every configured (venue, account)."""
-    return tuple(
-        (venue, account) for venue in settings.exchanges for account in settings.accounts(venue)
     )
 
 
@@ -111,22 +99,6 @@ async def open_gateways(settings: Settings) -> AsyncIterator[dict[tuple[str, str
             stack.push_async_callback(gateway.close)
             gateways[venue, account] = gateway
         yield gateways
-
-
-def venue_config(settings: Settings, venue: str, account: str) -> VenueConfig:
-    """What the gateway of one account needs to know."""
-    known = settings.venue(venue, account)
-    return VenueConfig(
-        venue=venue,
-        account=account,
-        api_key=known.api_key.get_secret_value() if known.api_key else "",
-        secret=known.secret.get_secret_value() if known.secret else "",
-        passphrase=known.passphrase.get_secret_value() if known.passphrase else "",
-        paper_url=known.paper_url,
-        sandbox=known.sandbox,
-        validity_window_ms=int(settings.validity_window_s * 1000),
-        http_deadline_s=settings.http_deadline_s,
-    )
 
 
 async def run_worker(settings: Settings) -> None:
@@ -147,40 +119,27 @@ async def run_worker(settings: Settings) -> None:
     await ensure_registered(client, settings.temporal_target)
     engine = open_engine(settings.dsn())
     try:
+        await _refuse_unsafe(engine)
         async with open_gateways(settings) as gateways:
             stores = stores_on(engine, limits_of(settings))
             await start_feeds(client, settings)
+            await start_schedules(client, settings)
             async with AsyncExitStack() as running:
                 for worker in build_workers(client, settings, gateways, stores):
                     await running.enter_async_context(worker)
                 log.info("worker_ready", accounts=[f"{v}/{a}" for v, a in gateways])
-                await _sweep_until(stop, adoption_of(stores.executions, client, settings))
+                await run_until(stop, loops_of(client, settings, gateways, stores))
     finally:
         with contextlib.suppress(OSError):
             await engine.dispose()
 
 
-def adoption_of(executions: ExecutionStore, client: Client, settings: Settings) -> Adoption:
-    """Lost executions are looked for every 20 s at the default figures, and scale with them."""
-    return Adoption(
-        executions,
-        client,
-        every_s=max(2 * settings.read_lag_s, Decimal(1)),
-        older_than_s=settings.read_lag_s,
-    )
-
-
-async def _sweep_until(stop: asyncio.Event, adoption: Adoption) -> None:
-    """Look for lost executions until told to stop. Raises what the sweep did not expect."""
-    sweep, stopped = asyncio.create_task(adoption.run()), asyncio.create_task(stop.wait())
+async def _refuse_unsafe(engine: AsyncEngine) -> None:
+    """Raises NotDurableError; a database that is away is waited for by whoever needs it."""
     try:
-        await asyncio.wait({sweep, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if sweep.done():
-            sweep.result()
-    finally:
-        for task in (sweep, stopped):
-            task.cancel()
-        await asyncio.wait({sweep, stopped})
+        await check_durable(engine)
+    except LEDGER_AWAY as error:
+        log.warning("ledger_away", error=type(error).__name__)
 
 
 async def start_feeds(client: Client, settings: Settings) -> None:
@@ -196,23 +155,12 @@ async def start_feeds(client: Client, settings: Settings) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
-    """The ledger's writers, on one pool of connections."""
-
-    orders: LedgerStore
-    executions: ExecutionStore
-    watches: WatchStore
-    steering: SteeringStore
-
-
-def stores_on(engine: AsyncEngine, limits: Limits) -> Stores:
-    """All writers of one ledger."""
-    return Stores(
-        orders=LedgerStore(engine, limits),
-        executions=ExecutionStore(engine, limits),
-        watches=WatchStore(engine),
-        steering=SteeringStore(engine, limits),
+def sync_of(
+    client: Client, settings: Settings, gateways: Gateways, stores: Stores
+) -> SyncActivities:
+    """Comparing accounts with the ledger."""
+    return SyncActivities(
+        gateways, stores.orders, stores.compared, stores.sync, client, settings.symbols
     )
 
 
@@ -223,7 +171,7 @@ def build_workers(
     markets, views = Markets(gateways), VenueViews(gateways)
     looks = ViewActivities(gateways, views, markets)
     window = proof_window_of(settings)
-    reads = VenueDataActivities(gateways, stores.orders, window, markets)
+    reads = VenueDataActivities(gateways, stores.orders, stores.lost, window, markets)
     workers = [
         Worker(
             client,
@@ -241,8 +189,10 @@ def build_workers(
         )
     ]
     orders = VenueActivities(gateways, stores.orders)
-    feed = FeedActivities(gateways, stores.orders, client, settings.symbols)
+    every = seconds(settings.trades_every_s)
+    feed = FeedActivities(gateways, stores.orders, client, settings.symbols, every)
     prices = PricesActivities(gateways, stores.watches, client)
+    sync = sync_of(client, settings, gateways, stores)
     for venue, account in gateways:
         rate_limit = settings.venue(venue, account).rate_limit
         workers += [
@@ -265,6 +215,7 @@ def build_workers(
                     feed.follow_account,
                     prices.follow_prices,
                     prices.read_volume,
+                    sync.sync_account,
                 ],
                 max_heartbeat_throttle_interval=HEARTBEATS_PASS_EVERY,
                 graceful_shutdown_timeout=GRACE,
@@ -287,6 +238,7 @@ def _ledger_steps(
     executions = ExecutionActivities(stores.executions, terms, views, accounts)
     steering = SteeringActivities(stores.steering, terms, accounts)
     watches = WatchActivities(stores.watches, client)
+    control = ControlActivities(stores.lost, terms)
     return [
         ledger.open_order,
         ledger.accept_order,
@@ -303,4 +255,9 @@ def _ledger_steps(
         watches.arm_watch,
         watches.disarm_watch,
         watches.read_watch,
+        control.read_switch,
+        control.record_verdict,
+        control.take_over,
+        control.end_lost,
+        sync_of(client, settings, gateways, stores).accounts_of_venue,
     ]

@@ -64,7 +64,7 @@ async def check(settings: Settings, *, all_finished: bool = False) -> CheckRepor
     """
     # the ledger first: what it has booked must be in the log by then
     try:
-        ledger = await read_ledger(settings.dsn())
+        ledger = await read_ledger(settings.reader_dsn())
     except _LEDGER_AWAY as error:
         why = str(error) or type(error).__name__
         raise CheckError(f"the ledger does not answer (is the stack up? make up): {why}") from error

@@ -5,14 +5,15 @@ seen together. Nothing here judges.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.book_models import AccountBalance, FeeValue, Transfer
 from activities.ledger.engine import open_engine
 from activities.ledger.models import (
     AccountReadiness,
@@ -23,15 +24,19 @@ from activities.ledger.models import (
     FillRow,
     OpeningBalance,
     ParentOrder,
+    Position,
     PostingRow,
     Reservation,
     RiskCheck,
 )
+from activities.ledger.results import EXTERNAL
+from activities.ledger.store_positions import state_of
 from activities.ledger.watch_models import PriceWatch
 from activities.ledger.watch_rows import fired_of, spec_of
 from workflows.domain.exact import exact
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.positions import PositionState
 from workflows.domain.postings import Account
 from workflows.domain.triggers import Fired, TriggerSpec
 from workflows.ports import WatchStatus
@@ -39,6 +44,8 @@ from workflows.ports import WatchStatus
 _ZERO = Decimal(0)
 AccountKey = tuple[str, str]
 """Exchange and account."""
+PositionName = tuple[str, str, str, str]
+"""Strategy, account, exchange and symbol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +115,24 @@ class FillFacts:
     quantity: Decimal
     fee: Decimal
     fee_asset: str
+    strategy_id: str | None
+    traded_at: datetime
+    fee_rate: Decimal = _ZERO
+    """Quote units per unit of a third asset; 0 until it is known."""
+
+    @property
+    def position(self) -> PositionName:
+        """The position that it moved."""
+        return (self.strategy_id or EXTERNAL, self.account, self.exchange, self.symbol)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionFacts:
+    """A position as stored."""
+
+    name: PositionName
+    fill_count: int
+    state: PositionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,17 +146,22 @@ class Imbalance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFacts:
-    """All that the checker needs of one ledger. `balances` are opening balance plus postings."""
+    """All that the checker needs of one ledger.
+
+    `balances` are opening balance, postings and transfers, `kept_balances` what the engine reads.
+    """
 
     parents: tuple[ParentFacts, ...] = ()
     children: tuple[ChildFacts, ...] = ()
     fills: tuple[FillFacts, ...] = ()
+    positions: tuple[PositionFacts, ...] = ()
     imbalances: tuple[Imbalance, ...] = ()
     executions: tuple[ExecutionFacts, ...] = ()
     watches: tuple[WatchFacts, ...] = ()
     opened_at: Mapping[AccountKey, datetime]
     """When the opening balances of an account were taken."""
     balances: Mapping[AccountKey, Mapping[str, Decimal]]
+    kept_balances: Mapping[AccountKey, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 async def read_ledger(database_url: str) -> LedgerFacts:
@@ -153,7 +183,8 @@ async def read_ledger(database_url: str) -> LedgerFacts:
 async def _read(connection: AsyncConnection) -> LedgerFacts:
     parents = await connection.execute(_columns(ParentOrder, ParentFacts))
     children = await connection.execute(_CHILDREN)
-    fills = await connection.execute(_columns(FillRow, FillFacts).order_by(FillRow.id))
+    fills = await connection.execute(_FILLS)
+    positions = await connection.execute(_POSITIONS)
     imbalances = await connection.execute(_IMBALANCES)
     opened = await connection.execute(_OPENED)
     return LedgerFacts(
@@ -162,11 +193,13 @@ async def _read(connection: AsyncConnection) -> LedgerFacts:
         ),
         children=tuple(ChildFacts(**row._mapping) for row in children),
         fills=tuple(FillFacts(**row._mapping) for row in fills),
+        positions=tuple(_position(row) for row in positions),
         imbalances=tuple(Imbalance(**row._mapping) for row in imbalances),
         executions=await _executions(connection),
         watches=await _watches(connection),
         opened_at={(row.exchange, row.account): row.opened_at for row in opened},
-        balances=await _balances(connection),
+        balances=await _balances(connection, _OPENING, _MOVED, _TRANSFERRED),
+        kept_balances=await _balances(connection, _KEPT),
     )
 
 
@@ -207,10 +240,17 @@ async def _watches(connection: AsyncConnection) -> tuple[WatchFacts, ...]:
     )
 
 
-async def _balances(connection: AsyncConnection) -> dict[AccountKey, dict[str, Decimal]]:
+def _position(row: Row[Any]) -> PositionFacts:
+    name = (row.strategy_id, row.account, row.exchange, row.symbol)
+    return PositionFacts(name=name, fill_count=row.fill_count, state=state_of(row))
+
+
+async def _balances(
+    connection: AsyncConnection, *queries: Any
+) -> dict[AccountKey, dict[str, Decimal]]:
     found: dict[AccountKey, dict[str, Decimal]] = {}
     with exact():
-        for query in (_OPENING, _MOVED):
+        for query in queries:
             for row in await connection.execute(query):
                 assets = found.setdefault((row.exchange, row.account), {})
                 assets[row.asset] = assets.get(row.asset, _ZERO) + row.amount
@@ -250,6 +290,21 @@ def _children() -> Select[Any]:
 
 
 _CHILDREN = _children()
+_OF_FILLS = [name for name in FillFacts.__dataclass_fields__ if name != "fee_rate"]
+_FILLS = (
+    select(
+        *(
+            FillRow.__table__.c[name]
+            for name in FillFacts.__dataclass_fields__
+            if name != "fee_rate"
+        ),
+        func.coalesce(FeeValue.rate, 0).label("fee_rate"),
+    )
+    .outerjoin(FeeValue, FeeValue.fill_id == FillRow.id)
+    .order_by(FillRow.id)
+)
+# a position is made when something is reserved, before anything is traded
+_POSITIONS = select(*Position.__table__.columns).where(Position.fill_count != 0)
 _IMBALANCES = (
     select(PostingRow.fill_id, PostingRow.asset, func.sum(PostingRow.amount).label("amount"))
     .group_by(PostingRow.fill_id, PostingRow.asset)
@@ -289,4 +344,8 @@ _MOVED = (
     .join(FillRow, FillRow.id == PostingRow.fill_id)
     .where(PostingRow.account == Account.TRADING.value)
     .group_by(FillRow.exchange, FillRow.account, PostingRow.asset)
+)
+_TRANSFERRED = select(Transfer.exchange, Transfer.account, Transfer.asset, Transfer.amount)
+_KEPT = select(
+    AccountBalance.exchange, AccountBalance.account, AccountBalance.asset, AccountBalance.amount
 )

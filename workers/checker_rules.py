@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from activities.venues.dialects import dialect_of
 from activities.venues.simulator.judge import NO_LIST, JudgedOrder, JudgedTrade, VenueLog
+from workers.checker_books import book_violations
 from workers.checker_evidence import Evidence, Invariant, Violation
 from workers.checker_executions import execution_violations, unfinished_executions
 from workers.checker_ledger import AccountKey, FillFacts, LedgerFacts
@@ -39,6 +40,7 @@ def violations(evidence: Evidence, *, all_finished: bool = False) -> list[Violat
             *_executed(evidence),
             *_overshoot(evidence),
             *_double_entry(evidence),
+            *book_violations(evidence),
             *_risk_checked(evidence),
             *_placed(evidence),
             *_alone(evidence),
@@ -191,7 +193,7 @@ def _balances(evidence: Evidence, log: VenueLog, key: AccountKey) -> Iterator[Vi
             yield Violation(
                 invariant=Invariant.DOUBLE_ENTRY,
                 subject="/".join((*key, asset)),
-                detail=f"exchange {told:f}, opening balance and postings {known:f}",
+                detail=f"exchange {told:f}, opening balance and entries {known:f}",
             )
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.service import RPCError
 
+from activities.ledger.engine import MUST_BE_ON, UNSAFE
 from activities.ledger.migrate import newest_revision
 from workers import embedded_temporal, search_attributes
 from workers.connection import connect
@@ -38,6 +39,8 @@ class Finding:
     ok: bool
     detail: str
     fix: str = ""
+    is_warning: bool = False
+    """Nothing is wrong yet; `fix` says what would be better."""
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -53,7 +56,10 @@ def show(findings: list[Finding]) -> None:
     table = Table("", "what", "found", "how to put it right")
     for each in findings:
         mark = "[green]ok[/green]" if each.ok else "[red]wrong[/red]"
-        table.add_row(mark, each.what, each.detail, "" if each.ok else each.fix)
+        if each.ok and each.is_warning:
+            mark = "[yellow]note[/yellow]"
+        is_plain = each.ok and not each.is_warning
+        table.add_row(mark, each.what, each.detail, "" if is_plain else each.fix)
     Console(highlight=False).print(table)
 
 
@@ -82,6 +88,10 @@ async def _postgres(settings: Settings) -> list[Finding]:
         major = connection.get_server_version().major
         table = await connection.fetchval("SELECT to_regclass('alembic_version')::text")
         rows = await connection.fetch("SELECT version_num FROM alembic_version") if table else []
+        further = [await _durability(connection)]
+        if table:
+            further.append(await _role(connection))
+            further.append(await _switches(connection))
     finally:
         await connection.close()
     version = Finding(
@@ -90,7 +100,49 @@ async def _postgres(settings: Settings) -> list[Finding]:
         detail=f"version {major}",
         fix=f"use PostgreSQL {POSTGRES_OLDEST} or newer",
     )
-    return [version, _migrations({str(row["version_num"]) for row in rows})]
+    return [version, *further, _migrations({str(row["version_num"]) for row in rows})]
+
+
+async def _durability(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
+    off = await connection.fetch(UNSAFE, list(MUST_BE_ON))
+    names = ", ".join(sorted(row["name"] for row in off))
+    return Finding(
+        what="durable commits",
+        ok=not names,
+        detail=f"off: {names}" if names else ", ".join(MUST_BE_ON),
+        fix="set them to on in postgresql.conf: an acknowledged order must survive a crash",
+    )
+
+
+async def _role(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
+    """Whoever may delete books, or owns them and so may take the guards off, is one too many."""
+    mighty = await connection.fetchval(
+        "SELECT has_table_privilege(c.oid, 'DELETE') OR pg_has_role(c.relowner, 'USAGE') "
+        "FROM pg_class c WHERE c.oid = to_regclass('fills')"
+    )
+    user = await connection.fetchval("SELECT current_user")
+    return Finding(
+        what="database role",
+        ok=True,
+        is_warning=bool(mighty),
+        detail=f"{user} may {'delete' if mighty else 'not delete'} books",
+        fix="give the owner's login as DATABASE_OWNER_URL, another user's as DATABASE_URL; migrate",
+    )
+
+
+async def _switches(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
+    """A kill switch that is not active is no fault, but whoever wonders why must see it."""
+    rows = await connection.fetch(
+        "SELECT scope, state FROM trading_state WHERE state <> 'active' ORDER BY scope"
+    )
+    named = ", ".join(f"{row['scope']} {row['state']}" for row in rows)
+    return Finding(
+        what="trading state",
+        ok=True,
+        is_warning=bool(rows),
+        detail=named or "active",
+        fix="python -m starters trading-state show",
+    )
 
 
 def _migrations(current: set[str]) -> Finding:

@@ -1,10 +1,11 @@
 """The embedded PostgreSQL: a real server, made and run from the binaries of a Python package.
 
-Rule: it listens on 127.0.0.1 only (no socket file), every login needs the random password
-(scram-sha-256), and a commit that was acknowledged is on disk. Its data is inside DELTA_HOME.
-PostgreSQL refuses to run as root; then it runs as an unprivileged user, and where that user cannot
-enter DELTA_HOME or read the binaries, the data and a copy of the binaries are kept under
-/var/lib/delta-executor. The permissions of no existing folder are changed.
+Rule: it listens on 127.0.0.1 only (no socket file), every login needs its random password
+(scram-sha-256): the owner's, who migrates, the engine's, the reader's. A commit that was
+acknowledged is on disk. Its data is inside DELTA_HOME. PostgreSQL refuses to run as root; then it
+runs as an unprivileged user, and where that user cannot enter DELTA_HOME or read the binaries, the
+data and a copy of the binaries are kept under /var/lib/delta-executor. The permissions of no
+existing folder are changed.
 """
 
 import asyncio
@@ -22,12 +23,14 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from activities.ledger import roles
 from workers.home import Home
 from workers.pidfile import alive
 
 ROOT_BASE = Path("/var/lib/delta-executor")
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 ROLE = DATABASE = "delta"
+LOGINS = (roles.APP, roles.READER)
 BACKENDS_GONE_S = 10.0
 INITDB_TIMEOUT_S = 120
 LISTEN_LINE = 5  # of postmaster.pid, counted from 0
@@ -58,6 +61,9 @@ class Cluster:
     bin: Path
     port: int
     password: str
+    """The owner's."""
+    logins: tuple[tuple[str, str], ...]
+    """The other users and their passwords."""
     user: tuple[int, int] | None
     note: str | None
     """One line for the operator where the set-up is not the plain one."""
@@ -72,7 +78,7 @@ class Cluster:
         return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
     async def ready(self) -> bool:
-        """True once it answers a query; makes the database where it is missing.
+        """True once it answers a query; makes the database and the users that are missing.
 
         Raises PostgresError when our password is not that of the data, or when what answers on
         our port is not this server.
@@ -81,8 +87,10 @@ class Cluster:
             return False
         try:
             connection = await self._connect(DATABASE)
-            await connection.fetchval("SELECT 1")
-            await connection.close()
+            try:
+                await self._make_users(connection)
+            finally:
+                await connection.close()
         except asyncpg.InvalidPasswordError:
             raise PostgresError(f"the data in {self.data} has another password") from None
         except asyncpg.InvalidCatalogNameError:
@@ -130,6 +138,12 @@ class Cluster:
             database=database,
             timeout=5,
         )
+
+    async def _make_users(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        there = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+        for name, password in self.logins:
+            if name not in there:
+                await connection.execute(roles.create_login(name, password))
 
     async def _create_database(self) -> None:
         connection = await self._connect("postgres")
@@ -211,11 +225,12 @@ class Cluster:
 
 
 def cluster(home: Home, port: int) -> Cluster:
-    """The embedded server of a DELTA_HOME; makes its password on the first call.
+    """The embedded server of a DELTA_HOME; makes its passwords on the first call.
 
     Raises PostgresError as root without an unprivileged user.
     """
-    home.ensure_secret("postgres-password")
+    home.ensure_postgres_passwords(LOGINS)
+    logins = tuple((name, home.postgres_password(name) or "") for name in LOGINS)
     password = home.postgres_password() or ""
     binaries = _package_root() / "pginstall" / "bin"
     data = home.root / "postgres" / "data"
@@ -231,7 +246,15 @@ def cluster(home: Home, port: int) -> Cluster:
         if not _enterable(binaries):
             binaries = _copied_binaries()
             note += f" and its binaries in {binaries.parents[1]}"
-    return Cluster(data=data, bin=binaries, port=port, password=password, user=user, note=note)
+    return Cluster(
+        data=data,
+        bin=binaries,
+        port=port,
+        password=password,
+        logins=logins,
+        user=user,
+        note=note,
+    )
 
 
 def remove(home: Home) -> None:

@@ -42,6 +42,11 @@ class Home:
         return self.root / "temporal" / "temporal.db"
 
     @property
+    def drop_copy_alive(self) -> Path:
+        """Touched by the drop copy after each round."""
+        return self.run / "drop-copy.alive"
+
+    @property
     def failpoints(self) -> Path:
         """One file per armed failpoint, one line per passage."""
         return self.root / "failpoints"
@@ -91,15 +96,24 @@ class Home:
         found = tuple(SecretStr(value) for value in values if value)
         return found if len(found) == len(names) else None
 
-    def postgres_password(self) -> str | None:
-        """The embedded PostgreSQL's password, if it was made."""
-        return self._read("postgres-password")
+    def postgres_password(self, role: str | None = None) -> str | None:
+        """The password of a role of the embedded PostgreSQL, if it was made; None: its owner's."""
+        return self._read(_of_database(role))
+
+    def ensure_postgres_passwords(self, roles: Sequence[str]) -> None:
+        """Make the passwords of the embedded PostgreSQL's owner and of these roles."""
+        for role in (None, *roles):
+            self.ensure_secret(_of_database(role))
 
     def _read(self, name: str) -> str | None:
         try:
             return self.secret_path(name).read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
+
+
+def _of_database(role: str | None) -> str:
+    return "postgres-password" if role is None else f"postgres-{role.replace('_', '-')}-password"
 
 
 def _of_venue(venue: str, account: str, name: str) -> str:

@@ -18,7 +18,7 @@ from workers import embedded_postgres
 from workers.pidfile import stop_leftovers, take_lock
 from workers.ports import hold_ports
 from workers.settings import Settings
-from workers.stack_parts import ALL_KINDS, StackParts
+from workers.stack_parts import ENGINE_KINDS, StackParts
 from workers.supervisor import RestartBound, RunningPart, Supervisor
 
 LOCK = "supervisor.lock"
@@ -31,16 +31,16 @@ class StackRunningError(Exception):
 class LocalStack:
     """The parts that the settings ask for; see the module's docstring.
 
-    `kinds` limits which kinds of parts run (tests), `no_restart` names parts that stay down when
-    they die, `bound` says how often a part may die. Raises StackRunningError, PortTakenError,
-    SettingsError, SupervisorError.
+    `kinds` says which kinds of parts run (default: what trades), `no_restart` names parts that stay
+    down when they die, `bound` says how often a part may die. Raises StackRunningError,
+    PortTakenError, SettingsError, SupervisorError.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        kinds: Collection[str] = ALL_KINDS,
+        kinds: Collection[str] = ENGINE_KINDS,
         no_restart: Collection[str] = (),
         bound: RestartBound | None = None,
         on_event: Callable[[str, str], None] = lambda _part, _event: None,
@@ -101,7 +101,8 @@ class LocalStack:
 
     @property
     def parts(self) -> dict[str, RunningPart]:
-        """The parts by name: `postgres`, `temporal`, `paper-<venue>`, `worker-<n>`, `api`."""
+        """The parts by name: `postgres`, `temporal`, `paper-<venue>`, `worker-<n>`, `api`,
+        `drop-copy`."""
         return self._running().parts
 
     async def failed(self) -> None:

@@ -10,6 +10,11 @@ import sys
 
 import structlog
 
+# Where it was raised, without the variables there: some hold secrets.
+_TRACEBACK = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 
 def configure(log_format: str, log_level: str) -> None:
     """Send all logging to stderr in the given format (`json` or `console`) and level."""
@@ -30,7 +35,7 @@ def configure(log_format: str, log_level: str) -> None:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta
     ]
     if log_format == "json":
-        final += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        final += [_TRACEBACK, structlog.processors.JSONRenderer()]
     else:
         # the rich formatter imports modules while it formats, which fails in a workflow's sandbox
         final.append(

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -55,11 +56,16 @@ Seconds = Annotated[Decimal, Field(gt=0, le=31_536_000)]
 QuoteValue = Annotated[Decimal, Field(gt=0, le=Decimal("1e15"))]
 
 # Variables that may also be given as NAME_FILE, the path of a file that holds the value.
-SECRET_FIELDS = ("database_url", "temporal_api_key")
+SECRET_FIELDS = (
+    "database_url",
+    "database_owner_url",
+    "database_reader_url",
+    "temporal_api_key",
+    "alarm_webhook_url",
+)
 NOT_SUPPORTED = {
     "payload_encryption_keys": "this version does not encrypt what Temporal stores",
     "api_allowed_ips": "this version does not check client addresses",
-    "alarm_webhook_url": "this version does not post alarms",
     "worker_build_id": "this version does not use Temporal's worker versioning",
 }
 """Refused rather than ignored: whoever sets one of them relies on it."""
@@ -91,10 +97,14 @@ class Settings(BaseModel):
     http_deadline_s: Seconds = Decimal(6)
     submit_timeout_s: Seconds = Decimal(8)
     read_lag_s: Decimal = Field(default=Decimal(10), ge=0, le=3600)
+    trades_every_s: Decimal = Field(default=Decimal(10), ge=1, le=20)
+    sync_every_s: Annotated[Decimal, Field(ge=1, le=31_536_000)] = Decimal(60)
 
     # Where things are
     delta_home: Path = Path(".delta")
     database_url: SecretStr | None = None
+    database_owner_url: SecretStr | None = None
+    database_reader_url: SecretStr | None = None
     postgres_port: Port = 5433
     temporal_address: str | None = None
     temporal_namespace: str = Field(default="default", min_length=1)
@@ -118,6 +128,7 @@ class Settings(BaseModel):
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     exec_failpoints: str | None = None
+    alarm_webhook_url: SecretStr | None = None
 
     # The paper exchanges
     paper_port: Annotated[int, Field(ge=1, le=65_000)] = 8101
@@ -157,7 +168,7 @@ class Settings(BaseModel):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_owner_url", "database_reader_url")
     @classmethod
     def _asyncpg_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
@@ -174,6 +185,13 @@ class Settings(BaseModel):
             raise ValueError("must be HOST:PORT")
         return value
 
+    @field_validator("alarm_webhook_url")
+    @classmethod
+    def _private_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_private(value.get_secret_value()):
+            raise ValueError("must be an https:// address (http:// only to this machine)")
+        return value
+
     @field_validator("replay_trades")
     @classmethod
     def _readable_file(cls, value: Path | None) -> Path | None:
@@ -188,6 +206,9 @@ class Settings(BaseModel):
             raise SettingsError(
                 "SUBMIT_TIMEOUT_S", "must be more than VALIDITY_WINDOW_S + SKEW_ALLOWANCE_S"
             )
+        for name in ("database_owner_url", "database_reader_url"):
+            if getattr(self, name) is not None and self.database_url is None:
+                raise SettingsError(name.upper(), "needs DATABASE_URL beside it")
         for name in ("api_host", "metrics_host"):
             if not self.allow_remote and not _is_loopback(getattr(self, name)):
                 raise SettingsError(
@@ -226,16 +247,30 @@ class Settings(BaseModel):
     def dsn(self) -> str:
         """The ledger's SQLAlchemy URL (asyncpg): DATABASE_URL, else the embedded server's.
 
-        Raises SettingsError when neither is there.
+        Its user is the engine's, who changes no schema and deletes no books. Raises SettingsError
+        when neither is there.
         """
-        if self.database_url is not None:
-            return self.database_url.get_secret_value()
-        password = self.home.postgres_password()
+        return self._dsn_of(None, "delta_app")
+
+    def owner_dsn(self) -> str:
+        """As `dsn`, for who migrates: DATABASE_OWNER_URL, else as the others."""
+        return self._dsn_of(self.database_owner_url, None)
+
+    def reader_dsn(self) -> str:
+        """As `dsn`, for who only reads: DATABASE_READER_URL, else as the others."""
+        return self._dsn_of(self.database_reader_url, "delta_ro")
+
+    def _dsn_of(self, own: SecretStr | None, role: str | None) -> str:
+        given = own or self.database_url
+        if given is not None:
+            return given.get_secret_value()
+        password = self.home.postgres_password(role)
         if password is None:
             raise SettingsError(
                 "DATABASE_URL", "is not set and no embedded PostgreSQL exists: python -m workers up"
             )
-        return f"postgresql+asyncpg://delta:{password}@127.0.0.1:{self.postgres_port}/delta"
+        user, port = role or "delta", self.postgres_port
+        return f"postgresql+asyncpg://{user}:{password}@127.0.0.1:{port}/delta"
 
     def as_environ(self) -> dict[str, str]:
         """What was set, as variables for a child process, which reads no file besides."""
@@ -331,6 +366,18 @@ def _one_line(error: ValidationError) -> SettingsError:
     variable = str(first["loc"][0]).upper() if first["loc"] else "settings"
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return SettingsError(variable, " ".join(reason.split()))
+
+
+def _is_private(address: str) -> bool:
+    """True for a URL whose calls nobody on the way can read."""
+    try:
+        url = urlsplit(address)
+        host, _port = url.hostname, url.port
+    except ValueError:
+        return False
+    if not host or not address.isascii() or not address.isprintable() or " " in address:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
 
 
 def _is_loopback(host: str) -> bool:

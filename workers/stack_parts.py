@@ -5,10 +5,12 @@ else is a process of its own on loopback. Children get their settings through th
 secret never stands on a command line. The container set-up runs the same commands.
 """
 
+import asyncio
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from functools import partial
@@ -24,15 +26,19 @@ from workers.supervisor import Part
 from workers.venue_settings import credentials_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-ALL_KINDS = ("postgres", "temporal", "paper", "migrate", "worker", "api")
+ENGINE_KINDS = ("postgres", "temporal", "paper", "migrate", "worker", "api")
+"""What trades; the drop copy only looks on."""
+ALL_KINDS = (*ENGINE_KINDS, "drop-copy")
 COMMANDS = {
     "migrate": ("python", "-m", "workers", "migrate"),
     "worker": ("python", "-m", "workers", "run"),
     "api": ("python", "-m", "starters", "api"),
     "paper": ("python", "-m", "workers", "paper-exchange"),
+    "drop-copy": ("python", "-m", "workers", "drop-copy"),
 }
 WORKER_GRACE_S = 30.0
 HTTP_CHECK_TIMEOUT_S = 2.0
+TOUCHED_WITHIN_S = 60.0
 POLLING = re.compile(r"^temporal_num_pollers\{[^}]*\} [1-9]", re.MULTILINE)
 
 
@@ -93,8 +99,9 @@ class StackParts:
         parts += [self._paper(venue, env) for venue in self._papers]
         if "migrate" in self._kinds:
             database = ("postgres",) if self._postgres_wanted else ()
+            owner = env | self._owner_env()
             parts.append(
-                _python("migrate", COMMANDS["migrate"], env, needs=database, runs_once=True)
+                _python("migrate", COMMANDS["migrate"], owner, needs=database, runs_once=True)
             )
         needs = tuple(part.name for part in parts)
         if "worker" in self._kinds:
@@ -102,6 +109,9 @@ class StackParts:
         if "api" in self._kinds:
             ready = _answers(f"{self._settings.api_url}/health/live")
             parts.append(_python("api", COMMANDS["api"], env, needs=needs, ready=ready))
+        if "drop-copy" in self._kinds:
+            alive = _was_touched(self._home.drop_copy_alive)
+            parts.append(_python("drop-copy", COMMANDS["drop-copy"], env, needs=needs, ready=alive))
         return [replace(p, auto_restart=p.name not in no_restart) for p in parts]
 
     def _postgres(self) -> Part:
@@ -168,6 +178,13 @@ class StackParts:
         )
         return replace(part, stop_timeout_s=WORKER_GRACE_S)
 
+    def _owner_env(self) -> dict[str, str]:
+        """Only who migrates is told how the database's owner logs in."""
+        settings = self._settings
+        if settings.database_owner_url is None and not self._postgres_wanted:
+            return {}
+        return {"DATABASE_OWNER_URL": settings.owner_dsn()}
+
     def _child_env(self) -> dict[str, str]:
         """All settings as variables, the embedded parts' addresses and secret files included."""
         settings = self._settings
@@ -175,8 +192,10 @@ class StackParts:
         env["DELTA_HOME"] = str(self._home.root)
         env["TEMPORAL_ADDRESS"] = settings.temporal_target
         env["TEMPORAL_UI_URL"] = settings.temporal_ui
+        env.pop("DATABASE_OWNER_URL", None)
         if self._postgres_wanted:
             env["DATABASE_URL"] = settings.dsn()
+            env["DATABASE_READER_URL"] = settings.reader_dsn()
         for venue in embedded_venues(settings):
             prefix, names = f"EXCHANGE_{venue.upper()}", credentials_of(venue)
             env[f"{prefix}_PAPER_URL"] = f"http://127.0.0.1:{settings.paper_port_of(venue)}"
@@ -226,6 +245,16 @@ def _answers(url: str) -> Callable[[], Awaitable[bool]]:
 
     async def check() -> bool:
         return (await _get(url)).status_code == httpx.codes.OK
+
+    return check
+
+
+def _was_touched(path: Path) -> Callable[[], Awaitable[bool]]:
+    """A check that is true while a file is touched again and again."""
+
+    async def check() -> bool:
+        changed_at = (await asyncio.to_thread(path.stat)).st_mtime
+        return time.time() - changed_at < TOUCHED_WITHIN_S
 
     return check
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from workers.local_stack import LocalStack
 from workers.settings import Settings
-from workers.stack_parts import embedded_venues
+from workers.stack_parts import ALL_KINDS, embedded_venues
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,7 +22,11 @@ async def run_until_stopped(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stack = LocalStack(settings, on_event=lambda part, event: _say(f"  {part:<18} {event}"))
+    stack = LocalStack(
+        settings,
+        kinds=ALL_KINDS,
+        on_event=lambda part, event: _say(f"  {part:<18} {event}"),
+    )
     running = asyncio.create_task(_run(stack))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)

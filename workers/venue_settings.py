@@ -6,7 +6,7 @@ EXCHANGE_PASSPHRASE belong to the first venue of EXCHANGES. It knows no process 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,10 +20,16 @@ PAPER_VENUES = tuple(PAPER_DIALECTS)
 LIVE_VENUES = ("binance", "binanceus", "bybit", "coinbase", "gate", "kraken", "kucoin", "okx")
 PASSPHRASE_VENUES = ("kucoin", "okx")
 SANDBOX_VENUES = ("binance", "bybit", "gate", "okx")
+TIMER_VENUES = ("gate", "kraken", "okx")
+"""Venues with a timer that cancels every order of an account unless it is set anew."""
 # The dialect table says the same; reading it here would load ccxt into every process.
 CREDENTIALS = ("api_key", "secret", "passphrase")
+READ_CREDENTIALS = ("read_api_key", "read_secret", "read_passphrase")
+"""Of a key that can only read, for the drop copy; unset: the account's own."""
 _PLAIN = ("rate_limit", "sandbox", "paper_url")
-_WHAT = "|".join([f"{name}(?:_file)?" for name in CREDENTIALS] + list(_PLAIN))
+_OF_ACCOUNT = ("cancel_on_disconnect_s",)
+_SECRETS = (*CREDENTIALS, *READ_CREDENTIALS)
+_WHAT = "|".join([f"{name}(?:_file)?" for name in _SECRETS] + [*_PLAIN, *_OF_ACCOUNT])
 
 
 class SettingsError(Exception):
@@ -44,10 +50,15 @@ class VenueSettings(BaseModel):
     api_key: SecretStr | None = None
     secret: SecretStr | None = None
     passphrase: SecretStr | None = None
+    read_api_key: SecretStr | None = None
+    read_secret: SecretStr | None = None
+    read_passphrase: SecretStr | None = None
     rate_limit: Decimal | None = Field(default=None, gt=0, le=10_000)
     """Order calls per second for the whole fleet; None: no limit of ours."""
     sandbox: bool = False
     """Use the venue's public test network."""
+    cancel_on_disconnect_s: int | None = Field(default=None, ge=10, le=120)
+    """The venue cancels every order of the account if it is not heard of for so long."""
     paper_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+$")
     """Base URL of a paper exchange that stands in for the venue."""
 
@@ -130,7 +141,22 @@ def parse_venues(
     venues = {key: _venue(key, given) for key, given in values.items()}
     for name in exchanges:
         _check_known(name, venues.get((name, DEFAULT_ACCOUNT)))
+    for venue in venues.values():
+        _check_timer(venue, venues.values())
     return venues
+
+
+def _check_timer(venue: VenueSettings, all_venues: Collection[VenueSettings]) -> None:
+    """A timer cancels whatever the account has: it must be one that the venue has, and no key of
+    another account may share it."""
+    if venue.cancel_on_disconnect_s is None:
+        return
+    variable = f"{venue.prefix}_CANCEL_ON_DISCONNECT_S"
+    if venue.name not in TIMER_VENUES:
+        raise SettingsError(variable, f"is set, but {venue.name} has no such timer")
+    keys = [each.api_key for each in all_venues if each.name == venue.name]
+    if venue.api_key is not None and keys.count(venue.api_key) > 1:
+        raise SettingsError(variable, "is set, but another account trades with the same key")
 
 
 def _check_known(name: str, main: VenueSettings | None) -> None:
@@ -151,7 +177,7 @@ def _prefix(name: str, account: str) -> str:
 
 
 def _split(variable: str, name: str) -> tuple[str, str]:
-    match = re.fullmatch(rf"exchange_{name}_(?:([a-z0-9_]+?)_)?({_WHAT})", variable)
+    match = re.fullmatch(rf"exchange_{name}_(?:(?!read_)([a-z0-9_]+?)_)?({_WHAT})", variable)
     if match is None:
         raise SettingsError(variable.upper(), "is not a setting")
     return match.group(1) or DEFAULT_ACCOUNT, match.group(2)
@@ -169,8 +195,10 @@ def _venue(key: tuple[str, str], given: dict[str, str]) -> VenueSettings:
     name, account = key
     prefix = _prefix(name, account)
     full = {f"{prefix}_{what}": value for what, value in given.items()}
-    fields: dict[str, object] = {what: given[what] for what in _PLAIN if what in given}
-    for what in CREDENTIALS:
+    fields: dict[str, object] = {
+        what: given[what] for what in (*_PLAIN, *_OF_ACCOUNT) if what in given
+    }
+    for what in _SECRETS:
         fields[what] = file_secret(f"{prefix}_{what}", full)
     try:
         venue = VenueSettings.model_validate({"name": name, "account": account, **fields})
@@ -178,9 +206,10 @@ def _venue(key: tuple[str, str], given: dict[str, str]) -> VenueSettings:
         first = error.errors(include_url=False, include_input=False)[0]
         variable = f"{prefix}_{first['loc'][0]}".upper()
         raise SettingsError(variable, first["msg"].removeprefix("Input ")) from None
-    if (venue.api_key is None) != (venue.secret is None):
-        missing = "api_key" if venue.api_key is None else "secret"
-        raise SettingsError(f"{prefix}_{missing}".upper(), "is not set, but its counterpart is")
+    for key_name, secret_name in (CREDENTIALS[:2], READ_CREDENTIALS[:2]):
+        if (fields[key_name] is None) != (fields[secret_name] is None):
+            missing = key_name if fields[key_name] is None else secret_name
+            raise SettingsError(f"{prefix}_{missing}".upper(), "is not set, but its counterpart is")
     if venue.api_key is not None and name in PASSPHRASE_VENUES and venue.passphrase is None:
         raise SettingsError(f"{prefix}_passphrase".upper(), f"is not set, and {name} needs it")
     if venue.sandbox and name not in SANDBOX_VENUES:

@@ -22,7 +22,9 @@ from workflows.market_and_limit import LimitOrder, MarketOrder
 from workflows.preview import PreviewOrder
 from workflows.price_watch import PriceWatch
 from workflows.rebalance import Rebalance
+from workflows.settle_order import SettleOrder
 from workflows.stop import StopOrder
+from workflows.sync_positions import SyncPositions
 from workflows.twap import TwapOrder
 
 WORKFLOWS = (
@@ -36,6 +38,8 @@ WORKFLOWS = (
     Rebalance,
     AccountFeed,
     PriceWatch,
+    SettleOrder,
+    SyncPositions,
 )
 
 

@@ -23,6 +23,7 @@ from workflows.arbitrage_opening import judge_views, opening_leg
 from workflows.arbitrage_result import ending_of
 from workflows.arbitrage_state import Opening, assets_of, sum_of, views_of
 from workflows.child_order import REFERENCE_MAX_AGE
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import Denied
 from workflows.domain.exact import exact, minus, times, whole_steps
 from workflows.domain.executions import ExecutionStatus
@@ -283,7 +284,7 @@ class Arbitrage(Compensating):
             if not await wait_until(
                 lambda: not self._is_naked(), NAKED_ALARM_AFTER, "one leg stands alone"
             ):
-                await self.alarm("NAKED_LEG", self._exposure_text())
+                await self.alarm(AlarmCode.NAKED_LEG, self._exposure_text())
                 await workflow.wait_condition(lambda: not self._is_naked())
             self._end_naked()
 

@@ -33,6 +33,7 @@ from workflows.arbitrage_state import (
     unpriced_assets,
     views_of,
 )
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.compensation import Action
 from workflows.domain.denials import DenialCode
 from workflows.domain.exact import exact
@@ -163,7 +164,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         if look is not None:
             return await self._stop_holding(look)
         if not self._is_below_any_lot(residual):
-            await self.alarm("RESIDUAL_HELD", f"residual={residual:f} market=absent")
+            await self.alarm(AlarmCode.RESIDUAL_HELD, f"residual={residual:f} market=absent")
         return True
 
     async def _hedge(self, look: Look) -> bool:
@@ -196,7 +197,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         verdict = await self.accept(record)
         if verdict.denied is not None:
             self._start_clock()
-            await self.alarm("COMPENSATION_DENIED", str(verdict.denied))
+            await self.alarm(AlarmCode.COMPENSATION_DENIED, str(verdict.denied))
             is_short = verdict.denied.code is DenialCode.RECONCILING
             wait = _NOT_READY_RETRY if is_short else seconds(self.plan.hold_retry)
             await self._pause(wait, str(verdict.denied))
@@ -220,7 +221,9 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         await self.save_legs()
         if not self._is_told:
             self._is_told = True
-            await self.alarm("RESIDUAL_BEYOND_BOUND", f"residual={look.residual:f} {why(look)}")
+            await self.alarm(
+                AlarmCode.RESIDUAL_BEYOND_BOUND, f"residual={look.residual:f} {why(look)}"
+            )
         held_since = self.state.held_since or now
         left = held_since + seconds(plan.hold_for) - workflow.now()
         self._refused = ()
@@ -274,7 +277,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
 
     async def _stop_holding(self, look: Look) -> bool:
         if self.plan.hold_end is HoldEnd.HOLD or self._flattened >= _FLATTEN_TRIES:
-            await self.alarm("RESIDUAL_HELD", f"residual={look.residual:f} {why(look)}")
+            await self.alarm(AlarmCode.RESIDUAL_HELD, f"residual={look.residual:f} {why(look)}")
             return True
         self._flattened += 1
         name, expires_at = self._next_name("flatten"), workflow.now() + _HEDGE_WITHIN
@@ -326,7 +329,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
                 continue
             book = views[0].book if views else None
             if book is None or not (book.bids and book.asks):
-                await self.alarm("FEE_WITHOUT_PRICE", f"asset={asset} exchange={venue}")
+                await self.alarm(AlarmCode.FEE_WITHOUT_PRICE, f"asset={asset} exchange={venue}")
                 rate = Decimal(0)
             else:
                 with exact():

@@ -18,6 +18,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from workflows import names, ports
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionStatus
 from workflows.execution_face import ExecutionFace, PlanT, SnapshotT, StateT
@@ -51,7 +52,7 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
             protocol.result()
         except FailureError as error:
             # the ledger keeps it open: it will be adopted, and what it left will be settled
-            await self.alarm("EXECUTION_BROKEN", str(error))
+            await self.alarm(AlarmCode.EXECUTION_BROKEN, str(error))
             raise
         self._is_stored = True
         await let_handlers_finish(self._heed_cancel)
@@ -193,7 +194,7 @@ class Execution(ExecutionFace[PlanT, StateT, SnapshotT], ABC):
             self._legs_told = over
             await self.save()
 
-    async def alarm(self, code: str, detail: str) -> None:
+    async def alarm(self, code: AlarmCode, detail: str) -> None:
         """Tell a human of this execution."""
         await ports.raise_alarm(
             ports.RaiseAlarm(code=code, object=self.execution_id, detail=detail)

@@ -16,7 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from workflows import names, ports
-from workflows.child_state import read_report
+from workflows.child_state import ChildState, read_report
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus, move_execution
 from workflows.durations import seconds
@@ -25,6 +25,9 @@ from workflows.leg_order import LegOrder, LegRecord
 from workflows.messages import cancel_reason
 from workflows.payloads import strict_loads
 from workflows.plans import parse_plan
+from workflows.refusals import data_of, raise_if
+from workflows.resolving import check_verdict, take_verdict
+from workflows.steering_messages import ResolveRequest, parse_resolve
 from workflows.waiting import comes_true
 
 _CANCEL_ANSWER_WITHIN = timedelta(seconds=5)
@@ -217,6 +220,24 @@ class ExecutionFace(ABC, Generic[PlanT, StateT, SnapshotT]):
         if is_answered:
             return self.snapshot()
         return self.snapshot().model_copy(update={"status": ExecutionStatus.CANCELLING})
+
+    @workflow.update(name=names.RESOLVE, description="an operator's verdict on an unknown leg")
+    async def resolve(self, request: RawValue | None = None) -> Any:
+        """Store the verdict; the leg follows it within half a minute."""
+        await take_verdict(data_of(request), self._child_of)
+        return self.snapshot()
+
+    @resolve.validator
+    def check_resolve(self, request: RawValue | None = None) -> None:
+        """Refuse a verdict on what is not unknown."""
+        raise_if(check_verdict(parse_resolve(data_of(request)), self._child_of))
+
+    def _child_of(self, asked: ResolveRequest) -> ChildState | None:
+        """The only child of the leg order that was named, while the leg is worked."""
+        for leg in self._legs.values():
+            if leg.record.order_id == asked.order_id:
+                return leg.record.child
+        return None
 
     @workflow.signal(name=names.EXECUTION_REPORT, description="from the account feed")
     def execution_report(self, report: RawValue | None = None) -> None:

@@ -192,6 +192,8 @@ class IcebergOrder(RestingOrder):
             )
             self._pause_tip(self._replenish_delay(), "")
             return
+        if self.was_stopped_by_switch(worked):
+            return
         if self.took_back and worked.status in _TAKEN_BACK:
             if worked.status is not ChildStatus.NOT_SENT:  # it rested: no refusals in a row
                 self._change_iceberg(retries=0)
@@ -224,7 +226,7 @@ class IcebergOrder(RestingOrder):
         if self.iceberg.placement is Placement.ENGINE:
             return False
         by_venue = worked.family is RejectionFamily.FILTER
-        by_us = worked.code == DenialCode.RISK_MAX_NOTIONAL
+        by_us = worked.code in (DenialCode.RISK_MAX_NOTIONAL, DenialCode.RISK_MAX_QTY)
         return (by_venue or by_us) and self.request.placement is not Placement.NATIVE
 
     @staticmethod

@@ -80,10 +80,14 @@ class _SingleChild(ParentOrder, ABC):
 
     def _was_taken_back(self, child: ChildState) -> bool:
         """True when the child ended because the order is steered, and something is left of it."""
-        is_ours = child.status in (ChildStatus.CANCELLED, ChildStatus.NOT_SENT) or (
-            child.status is ChildStatus.SETTLING
-            and child.report is not None
-            and child.report.status is VenueStatus.CANCELLED
+        is_ours = (
+            child.status in (ChildStatus.CANCELLED, ChildStatus.NOT_SENT)
+            or self.was_stopped_by_switch(child)
+            or (
+                child.status is ChildStatus.SETTLING
+                and child.report is not None
+                and child.report.status is VenueStatus.CANCELLED
+            )
         )
         return is_ours and self.is_asked() and not self._has_nothing_to_do()
 
@@ -105,9 +109,10 @@ class _SingleChild(ParentOrder, ABC):
         remaining = minus(self.request.quantity, self.totals.executed)
         status = child.status if child else None
         is_untouched = not self.totals.executed
+        is_suspended = child is not None and self.is_steerable and self.was_stopped_by_switch(child)
         if remaining <= 0:
             await self.end(OrderStatus.FILLED)
-        elif child and status is ChildStatus.DENIED and is_untouched:
+        elif child and status is ChildStatus.DENIED and is_untouched and not is_suspended:
             await self.end(OrderStatus.DENIED, child.reason, child.code)
         elif child and status is ChildStatus.REJECTED and is_untouched:
             await self.end(OrderStatus.REJECTED, f"{child.code}: {child.reason}")

@@ -110,6 +110,9 @@ class OrderRequest(_Message):
     reduce_only: Boolean | None = Field(
         None, description="never enlarge the strategy's position; default false"
     )
+    allow_similar: Boolean | None = Field(
+        None, description="let the same order pass again within the duplicate window; default false"
+    )
     start_at: Moment | None = Field(None, description="begin then, RFC 3339; default at once")
     end_at: Moment | None = Field(None, description="end then, RFC 3339")
     duration_s: Annotated[ExactDecimal, in_range(Decimal("0.1"), _YEAR_S)] | None = Field(

@@ -13,6 +13,7 @@ PROGRESS = "progress"
 EXECUTION_REPORT = "execution_report"
 PAUSE = "pause"
 RESUME = "resume"
+RESOLVE = "resolve"
 AMEND = "amend"
 PRICE_TRIGGER = "price_trigger"
 WATCH_ARMED = "watch_armed"
@@ -53,6 +54,20 @@ def price_watch_id(venue: str, symbol: str) -> str:
     return f"price-watch:{venue}:{symbol}"
 
 
+MADE_ID = "do-"
+"""How the ids begin that the tools make for orders whose caller named none."""
+
+
+def made_order_id(token: str) -> str:
+    """The id of an order whose caller named none; `token` is random."""
+    return f"{MADE_ID}{token}"
+
+
+def is_made_id(order_id: str) -> bool:
+    """True when nobody chose this id: the same order again may be a mistake."""
+    return order_id.startswith(MADE_ID)
+
+
 def watch_id(order_id: str, index: int) -> str:
     """Id of an order's trigger; a trigger that is armed anew has the next index."""
     return f"{order_id}/{index}"
@@ -82,3 +97,18 @@ def pair_lock(account: str, symbol: str, venues: tuple[str, str]) -> str:
 def rebalance_lock(account: str, venue: str) -> str:
     """One rebalancing at a time per account at a venue."""
     return f"rebalance:{account}:{venue}"
+
+
+def settle_id(order_id: str) -> str:
+    """Workflow id of the one that settles an order whose own workflow was lost."""
+    return f"settle:{order_id}"
+
+
+def sync_id(venue: str) -> str:
+    """Workflow id of the comparison of a venue with the ledger; a schedule adds its time."""
+    return f"sync-positions:{venue}"
+
+
+def sync_schedule_id(venue: str) -> str:
+    """Id of the schedule that compares a venue."""
+    return f"sync-positions:{venue}"

@@ -28,6 +28,7 @@ from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import ChildIntent
+from workflows.domain.reports import VenueStatus
 from workflows.messages import (
     MAX_CHILDREN_SHOWN,
     OrderRequest,
@@ -38,6 +39,17 @@ from workflows.shielded import let_handlers_finish, run_to_its_end
 from workflows.steering import SteeredOrder
 
 _REPRICE_WITHIN = timedelta(seconds=5)
+_HALT_IS_NEWS = timedelta(hours=1)
+"""How long after a halt an order that it took off the venue may hear of it."""
+SWITCH_CODES = frozenset(
+    {
+        DenialCode.TRADING_HALTED,
+        DenialCode.TRADING_REDUCING,
+        DenialCode.STRATEGY_DISABLED,
+        DenialCode.LOSS_LIMIT,
+    }
+)
+"""Denials that a human lifts: an order that runs waits for that."""
 
 
 class ParentOrder(SteeredOrder, ABC):
@@ -158,7 +170,56 @@ class ParentOrder(SteeredOrder, ABC):
         self._change(child=worked)
         if worked.is_off_venue:
             self._put_away(worked)
+            if not until():
+                await self._heed_switch(worked)
         return worked
+
+    async def _heed_switch(self, worked: ChildState) -> None:
+        """Suspend an order that the kill switch stopped: it shall not end, nor try on and on."""
+        if not (self.terms.suspends and self.is_steerable) or self.needs_attention():
+            return
+        denied = worked.denied if self.was_stopped_by_switch(worked) else None
+        if denied is None and self._was_taken_off(worked):
+            denied = await self._switch(since=worked.priced_at)
+        if denied is not None:
+            await self.suspended(denied)
+            self.suspend(str(denied))
+
+    async def suspended(self, denied: Denied) -> None:
+        """Tell who must know that the kill switch stops the order."""
+        del denied
+
+    async def _switch(self, since: datetime) -> Denied | None:
+        """What stops the order, or stopped it a while ago: news may come after the re-arming."""
+        request = self.request
+        switch = await ports.read_switch(
+            ports.ReadSwitch(
+                strategy_id=request.strategy_id,
+                account=request.account,
+                venue=request.exchange,
+                symbol=request.symbol,
+                since=max(since, workflow.now() - _HALT_IS_NEWS),
+            )
+        )
+        return switch.denied
+
+    def was_stopped_by_switch(self, worked: ChildState) -> bool:
+        """True for a child that was not sent because trading is halted or reducing."""
+        return (
+            self.terms.suspends and worked.denied is not None and worked.denied.code in SWITCH_CODES
+        )
+
+    def _was_taken_off(self, worked: ChildState) -> bool:
+        """True when the venue says cancelled, though something is left and nobody here asked.
+
+        Not for what ends at once: some venues say so of every immediate order that filled in part.
+        """
+        if worked.is_immediate:
+            return False
+        deadline = self.state.deadline
+        is_late = deadline is not None and workflow.now() >= deadline
+        is_cancelled = worked.report is not None and worked.report.status is VenueStatus.CANCELLED
+        return is_cancelled and not is_late and self.totals.executed < self.request.quantity
 
     def _context(self, expires_at: datetime | None, *, may_hand_over: bool = False) -> ChildContext:
         reserved, self._reserved = self._reserved, None

@@ -16,7 +16,6 @@ from typing import ClassVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
 
 from workflows import names, ports
 from workflows.acceptance import Market, read_market
@@ -26,8 +25,9 @@ from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.risk import check_filters
 from workflows.fields import plain
 from workflows.messages import OrderRequest, OrderSnapshot
-from workflows.order_face import OrderFace
 from workflows.order_state import Amendment
+from workflows.refusals import data_of, raise_if, refused
+from workflows.resolving import ResolvableOrder
 from workflows.steering_messages import (
     MAX_ACTIONS_SHOWN,
     ActionKind,
@@ -40,6 +40,9 @@ from workflows.steering_messages import (
 from workflows.waiting import wait_until
 
 _MARKET_WITHIN = timedelta(seconds=5)
+ENGINE = "engine"
+"""Who steers when nobody asked: the kill switch."""
+_MAX_REASON = 200
 _NOT_PAUSED = Denied(code=DenialCode.NOT_PAUSED, detail="the order is not paused")
 
 
@@ -54,7 +57,7 @@ class _Ask:
     is_done: bool = False
 
 
-class SteeredOrder(OrderFace, ABC):
+class SteeredOrder(ResolvableOrder, ABC):
     """An order that can be paused, resumed and amended while it runs."""
 
     AMENDABLE: ClassVar[tuple[str, ...]] = ()
@@ -93,6 +96,12 @@ class SteeredOrder(OrderFace, ABC):
 
     async def resumed(self, since: datetime) -> None:
         """Follow the end of a pause that began at `since`."""
+
+    def suspend(self, why: str) -> None:
+        """Pause it in a human's place: it goes on when somebody asks for `resume`."""
+        told = "".join(char if char.isprintable() else " " for char in why[:_MAX_REASON])
+        request = SteerRequest(requested_by=ENGINE, reason=told)
+        self._asks.append(_Ask(kind=ActionKind.PAUSE, request=request))
 
     async def steer(self) -> None:
         """Let what was asked take effect. Only while no child is live."""
@@ -279,32 +288,32 @@ class SteeredOrder(OrderFace, ABC):
     @workflow.update(name=names.PAUSE, description="pause; answers when nothing works any more")
     async def pause(self, request: RawValue | None = None) -> OrderSnapshot:
         """Stop sending, take a resting child back, and wait for `resume`."""
-        return await self._ask(ActionKind.PAUSE, parse_steer(_data(request)))
+        return await self._ask(ActionKind.PAUSE, parse_steer(data_of(request)))
 
     @pause.validator
     def check_pause(self, request: RawValue | None = None) -> None:
         """Refuse a pause that cannot be."""
-        _raise(self._refusal(ActionKind.PAUSE, parse_steer(_data(request))))
+        raise_if(self._refusal(ActionKind.PAUSE, parse_steer(data_of(request))))
 
     @workflow.update(name=names.RESUME, description="go on after a pause")
     async def resume(self, request: RawValue | None = None) -> OrderSnapshot:
         """Go on as the order's terms say."""
-        return await self._ask(ActionKind.RESUME, parse_steer(_data(request)))
+        return await self._ask(ActionKind.RESUME, parse_steer(data_of(request)))
 
     @resume.validator
     def check_resume(self, request: RawValue | None = None) -> None:
         """Refuse a resume of what is not paused."""
-        _raise(self._refusal(ActionKind.RESUME, parse_steer(_data(request))))
+        raise_if(self._refusal(ActionKind.RESUME, parse_steer(data_of(request))))
 
     @workflow.update(name=names.AMEND, description="change price, quantity, end or rate")
     async def amend(self, request: RawValue | None = None) -> OrderSnapshot:
         """Change the order; answers when the change is in effect."""
-        return await self._ask(ActionKind.AMEND, parse_amend(_data(request)))
+        return await self._ask(ActionKind.AMEND, parse_amend(data_of(request)))
 
     @amend.validator
     def check_amend(self, request: RawValue | None = None) -> None:
         """Refuse a change that cannot be."""
-        _raise(self._refusal(ActionKind.AMEND, parse_amend(_data(request))))
+        raise_if(self._refusal(ActionKind.AMEND, parse_amend(data_of(request))))
 
     def _is_deaf(self) -> bool:
         """True when no update is listened to: it is over, cancelled, or was never steerable."""
@@ -331,28 +340,6 @@ class SteeredOrder(OrderFace, ABC):
         if ask.denied is not None:
             raise refused(ask.denied)
         return self.snapshot()
-
-
-def refused(denied: Denied) -> ApplicationError:
-    """The failure of an update that was refused: code, detail and field for the caller.
-
-    They are one object: of several details our converter keeps the first alone.
-    """
-    return ApplicationError(
-        denied.detail or str(denied.code),
-        {"code": str(denied.code), "detail": denied.detail, "field": denied.field},
-        type=str(denied.code),
-        non_retryable=True,
-    )
-
-
-def _raise(denied: Denied | None) -> None:
-    if denied is not None:
-        raise refused(denied)
-
-
-def _data(raw: RawValue | None) -> bytes | None:
-    return None if raw is None else raw.payload.data
 
 
 def _text(value: object) -> str:

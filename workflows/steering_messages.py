@@ -28,6 +28,15 @@ class ActionKind(StrEnum):
     CANCEL = "cancel"
 
 
+class Verdict(StrEnum):
+    """What an operator found out about a child whose outcome is unknown."""
+
+    ABSENT = "absent"
+    """The venue never had it: it may be sent again."""
+    ADOPT = "adopt"
+    """It is the venue's order of this id."""
+
+
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +69,17 @@ class AmendRequest(_Message):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+class ResolveRequest(_Message):
+    """What an operator found out about a child order whose outcome is unknown."""
+
+    child: int = Field(ge=0, description="index of the child order")
+    order_id: Text | None = Field(None, description="the leg, of an execution")
+    verdict: Verdict = Field(description="absent: it may be sent again; adopt: it is this order")
+    exchange_order_id: Text | None = Field(None, description="the exchange's id, to adopt it")
+    reason: Text = Field(min_length=1, description="how that is known, for the audit trail")
+    requested_by: Text = Field("unknown", description="who decides, for the audit trail")
+
+
 class ActionView(_Message):
     """One action on the order, as shown to people and services."""
 
@@ -71,7 +91,7 @@ class ActionView(_Message):
     detail: str = Field("", description="what changed, e.g. price 50000 -> 49900")
 
 
-SteeringT = TypeVar("SteeringT", SteerRequest, AmendRequest)
+SteeringT = TypeVar("SteeringT", SteerRequest, AmendRequest, ResolveRequest)
 
 
 def parse_steer(raw: bytes | None) -> SteerRequest | Denied:
@@ -88,6 +108,21 @@ def parse_amend(raw: bytes | None) -> AmendRequest | Denied:
             detail="name at least one of price, quantity, end_at, max_participation",
         )
     return parsed
+
+
+def parse_resolve(raw: bytes | None) -> ResolveRequest | Denied:
+    """Input of `resolve`, or the first thing wrong with it."""
+    parsed = _parse(raw, ResolveRequest)
+    if isinstance(parsed, Denied):
+        return parsed
+    if (parsed.verdict is Verdict.ADOPT) == (parsed.exchange_order_id is not None):
+        return parsed
+    is_missing = parsed.exchange_order_id is None
+    return Denied(
+        code=DenialCode.MISSING_FIELD if is_missing else DenialCode.FIELD_NOT_ALLOWED,
+        field="exchange_order_id",
+        detail=f"verdict={parsed.verdict}",
+    )
 
 
 def _parse(raw: bytes | None, model: type[SteeringT]) -> SteeringT | Denied:

@@ -14,11 +14,11 @@ from decimal import Decimal
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
 
 from workflows import names, ports
 from workflows.acceptance import Market
 from workflows.child_state import ChildState
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.instruments import Instrument
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
@@ -33,6 +33,7 @@ from workflows.order_state import Progress, StopPhase, next_intent
 from workflows.pegging import LOOK_EVERY
 from workflows.steering_messages import AmendRequest
 from workflows.stop_exit import NO_POSITION, StopExit
+from workflows.stop_news import read_news
 from workflows.stop_plan import (
     is_entry,
     is_through,
@@ -40,7 +41,7 @@ from workflows.stop_plan import (
     plan_stop,
     trigger_of,
 )
-from workflows.stop_view import is_plausible, stop_view
+from workflows.stop_view import stop_view
 from workflows.waiting import wait_until
 
 
@@ -72,7 +73,7 @@ class StopOrder(StopExit):
     @workflow.signal(name=names.PRICE_TRIGGER, description="from the watch of the prices")
     def price_trigger(self, news: RawValue | None = None) -> None:
         """A hint that a watch of this order fired; an unreadable or old one is ignored."""
-        told = _read_news(news)
+        told = read_news(news)
         if told is None:
             workflow.logger.warning("a price trigger could not be read")
         elif self.state.stop is not None and told.watch_id == self._watch_id():
@@ -307,7 +308,7 @@ class StopOrder(StopExit):
             why = worked.reason or f"the venue ended the limit leg {worked.status}"
             self.change_stop(is_alone=True, residual_reason=why)
             await ports.raise_alarm(
-                ports.RaiseAlarm(code="OCO_LEG_LOST", object=self.order_id, detail=why)
+                ports.RaiseAlarm(code=AlarmCode.OCO_LEG_LOST, object=self.order_id, detail=why)
             )
         return True
 
@@ -341,6 +342,12 @@ class StopOrder(StopExit):
     async def amended(self, amend: AmendRequest) -> None:
         if amend.end_at is not None:
             self._change(deadline=amend.end_at)
+
+    async def suspended(self, denied: Denied) -> None:
+        detail = f"{denied}: {plain(self.left())} {self.request.symbol}"
+        await ports.raise_alarm(
+            ports.RaiseAlarm(code=AlarmCode.UNPROTECTED, object=self.order_id, detail=detail)
+        )
 
     async def _conclude(self) -> None:
         left, known = self.left(), self.stop
@@ -382,15 +389,3 @@ class StopOrder(StopExit):
 
 def _late_entry(price: Decimal) -> Fired:
     return Fired(price=price, at_ms=epoch_ms(workflow.now()), flags=(Flag.GAP_ENTRY,))
-
-
-def _read_news(raw: RawValue | None) -> ports.FiredWatch | None:
-    """What a signal tells; None for what a stranger may have sent."""
-    if raw is None:
-        return None
-    try:
-        read: object = workflow.payload_converter().from_payload(raw.payload, ports.FiredWatch)
-    except (ApplicationError, RuntimeError, KeyError):
-        return None
-    # a price or a time without bounds could not be shown any more
-    return read if isinstance(read, ports.FiredWatch) and is_plausible(read.fired) else None

@@ -15,6 +15,7 @@ from temporalio import workflow
 from workflows import ports
 from workflows.acceptance import Market
 from workflows.child_state import ChildState, Priced
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import DenialCode
 from workflows.domain.exact import minus
 from workflows.domain.exits import exit_price, protected_lots, widest_try
@@ -184,11 +185,23 @@ class StopExit(RestingOrder, ABC):
         return self._child_of(market, lots, ChildType.MARKET, None, TimeInForce.GTC)
 
     def _learn_from(self, worked: ChildState) -> None:
+        if self.was_stopped_by_switch(worked):
+            self._take_back_try(worked)
+            return
         if worked.status not in (ChildStatus.REJECTED, ChildStatus.DENIED):
             self.change_stop(residual_reason="liquidity: the book was thinner than the exit")
             return
         code = worked.code or "REFUSED" if _is_hopeless(worked) else ""
         self.change_stop(residual_reason=worked.reason, code=code)
+
+    def _take_back_try(self, worked: ChildState) -> None:
+        """What the kill switch stopped was no try: the bound is not widened by a halt."""
+        known = self.stop
+        if worked.intent.child_type is ChildType.MARKET:
+            self.change_stop(market_tries=max(0, known.market_tries - 1))
+        else:
+            self.change_stop(tries=max(0, known.tries - 1))
+        self.change_stop(residual_reason=worked.reason)
 
     def _retry_after(self, worked: ChildState) -> timedelta:
         pause = timedelta(milliseconds=self.request.retry_ms or _RETRY_MS)
@@ -207,7 +220,7 @@ class StopExit(RestingOrder, ABC):
         if not self.stop.has_alarmed:
             self.change_stop(has_alarmed=True)
             await ports.raise_alarm(
-                ports.RaiseAlarm(code="STOP_EXHAUSTED", object=self.order_id, detail=detail)
+                ports.RaiseAlarm(code=AlarmCode.STOP_EXHAUSTED, object=self.order_id, detail=detail)
             )
 
     # --- sizes and children ---------------------------------------------------------------------

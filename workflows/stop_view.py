@@ -6,14 +6,11 @@ from decimal import Decimal
 from workflows.child_state import ChildState
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import Placement
-from workflows.domain.triggers import Fired, TriggerSource, TriggerState, trigger_price_of
+from workflows.domain.triggers import TriggerSource, TriggerState, trigger_price_of
 from workflows.order_state import StopPhase, StopState
 from workflows.order_views import StopProgress
 
 _NONE = Decimal(0)
-_MAX_DIGITS = 40
-_LAST_MS = 4_102_444_800_000
-"""The year 2100 begins."""
 
 
 def stop_view(
@@ -54,15 +51,6 @@ def _last_seen(stop: StopState) -> TriggerState | None:
     if stop.fired is None or stop.fired.extreme is None:
         return stop.watched
     return TriggerState(is_active=True, extreme=stop.fired.extreme)
-
-
-def is_plausible(fired: Fired) -> bool:
-    """Whether it can be shown: a price of few digits, at a moment that a calendar has."""
-    prices = [fired.price] if fired.extreme is None else [fired.price, fired.extreme]
-    have_digits = all(
-        price.is_finite() and -_MAX_DIGITS < price.adjusted() < _MAX_DIGITS for price in prices
-    )
-    return have_digits and 0 <= fired.at_ms < _LAST_MS
 
 
 def fired_moment(stop: StopState) -> datetime:

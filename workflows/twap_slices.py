@@ -146,7 +146,10 @@ class TwapSlices(RestingOrder, ABC):
             self._market = await self.market_now() if is_free else None
         market, self._market = self._market, None
         if market is not None and not self.is_cancelled():
-            await self._cross(market)
+            worked = await self._cross(market)
+            if worked is not None and self._must_be_worked_again(worked):
+                self._change_twap(slice_lots=0, sent=self.twap.sent - 1)
+                return True
         if not self._slice_left():
             self._change_twap(filled=self.twap.filled + 1, residual_reason="")
         self.pass_slice()
@@ -217,17 +220,26 @@ class TwapSlices(RestingOrder, ABC):
             instrument=market.instrument,
         )
 
-    async def _cross(self, market: Market) -> None:
-        """An IOC limit with all that is left of the slice, then the consequences."""
+    def _must_be_worked_again(self, worked: ChildState) -> bool:
+        """The kill switch stopped the last slice: no other would carry what is left of it."""
+        is_last = self.twap.next_slice + 1 >= self.schedule.slices
+        return is_last and self.is_asked() and self.was_stopped_by_switch(worked)
+
+    async def _cross(self, market: Market) -> ChildState | None:
+        """An IOC limit with all that is left of the slice, then the consequences.
+
+        None when it is left to the slices that follow.
+        """
         lots, touch = self._slice_left(), market.quote.touch(self.request.side)
         is_small = lots < minimum_lots(market.instrument, touch)
         if self.request.passive_fraction and (is_small or self._is_beyond_limit(touch)):
-            return  # carried
+            return None  # carried
         child = self._new_child(market, lots, self.child_price(market), post_only=False)
         window_ends = moment_of(self.twap, self.schedule.boundaries[self.twap.next_slice + 1])
         worked = await self.work_child(child, window_ends)
         if worked.executed_quantity < worked.intent.quantity:
             self._draw_consequences(worked)
+        return worked
 
     def _new_child(
         self, market: Market, lots: int, price: Decimal | None, *, post_only: bool

@@ -28,6 +28,14 @@ SESSION_SETTINGS = {
     "jit": "off",
 }
 
+MUST_BE_ON = ("fsync", "full_page_writes", "synchronous_commit")
+"""Settings of the server without which a commit that was acknowledged may be lost."""
+UNSAFE = "SELECT name FROM pg_settings WHERE name = ANY($1) AND setting = 'off'"
+
+
+class NotDurableError(Exception):
+    """The database's server may lose what it has acknowledged."""
+
 
 def open_engine(database_url: str, *, pool_size: int = POOL_SIZE) -> AsyncEngine:
     """A pool on `database_url` (postgresql://...); connects on first use.
@@ -44,6 +52,16 @@ def open_engine(database_url: str, *, pool_size: int = POOL_SIZE) -> AsyncEngine
     )
     event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
     return engine
+
+
+async def check_durable(engine: AsyncEngine) -> None:
+    """Raises NotDurableError where a commit may be lost; whatever else a dead database raises."""
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None, "a connection from the pool is open"
+        off = [row["name"] for row in await driver.fetch(UNSAFE, list(MUST_BE_ON))]
+    if off:
+        raise NotDurableError(f"PostgreSQL runs with {', '.join(sorted(off))} off")
 
 
 def open_single(database_url: str) -> AsyncEngine:

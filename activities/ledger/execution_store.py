@@ -13,6 +13,7 @@ from activities.ledger import store_execution_ends, store_executions
 from activities.ledger.results import LostExecution, StoredExecution
 from activities.ledger.statements import alarm
 from activities.ledger.store_feed import seconds_ago
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.risk import Limits
 from workflows.ports import AcceptLegs, LegsVerdict, OpenExecution, SaveExecution
 
@@ -70,7 +71,7 @@ class ExecutionStore:
                 connection, execution_id, detail, has_failed=has_failed
             )
 
-    async def raise_alarm(self, code: str, about: str, detail: str) -> None:
+    async def raise_alarm(self, code: AlarmCode, about: str, detail: str) -> None:
         """Tell a human, once per (code, object) until it is acknowledged."""
         async with self._engine.begin() as connection:
             await connection.execute(alarm(code, about, detail))

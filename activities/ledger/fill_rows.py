@@ -1,4 +1,7 @@
-"""Fills and their postings as rows: inserted together, each trade once."""
+"""Fills and their postings as rows: inserted together, each trade once.
+
+A fee in a third asset is noted in the same statement as one that is still to be valued.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.book_models import FeeToValue
 from activities.ledger.models import FillRow, PostingRow
 from workflows.domain.exact import exact
 from workflows.domain.orders import Side
@@ -54,7 +58,7 @@ class Inserted:
     conflicts: tuple[str, ...] = ()
 
 
-def _arrays(**types: Any) -> Any:
+def arrays(**types: Any) -> Any:
     """Parallel arrays as rows: one bind (all_<name>) per column, whatever their number.
 
     No bind may be named like a column of the table: SQLAlchemy would take it for a value.
@@ -65,8 +69,8 @@ def _arrays(**types: Any) -> Any:
 
 
 def _insert() -> Select[Any]:
-    """Insert fills that are new, with their postings; answers the trade ids that were new."""
-    given = _arrays(
+    """Insert fills that are new with what hangs on them; answers the trade ids that were new."""
+    given = arrays(
         trade_id=Text,
         price=Numeric,
         quantity=Numeric,
@@ -81,10 +85,10 @@ def _insert() -> Select[Any]:
         insert(FillRow)
         .from_select([*owner, "side", *given.c.keys()], select(*same, *given.c))
         .on_conflict_do_nothing(constraint="fills_once")
-        .returning(FillRow.id, FillRow.trade_id)
+        .returning(FillRow.id, FillRow.trade_id, FillRow.fee, FillRow.fee_asset)
         .cte("booked")
     )
-    lines = _arrays(
+    lines = arrays(
         line_trade_id=Text, entry=Integer, entry_account=Text, asset=Text, amount=Numeric
     )
     posted = (
@@ -97,7 +101,12 @@ def _insert() -> Select[Any]:
         )
         .cte("posted")
     )
-    return select(booked.c.trade_id).add_cte(posted)
+    assets = [bindparam(f"of_{name}", type_=Text) for name in ("base", "quote")]
+    in_third_assets = select(booked.c.id).where(
+        booked.c.fee != 0, booked.c.fee_asset.not_in(assets)
+    )
+    to_value = insert(FeeToValue).from_select(["fill_id"], in_third_assets).cte("to_value")
+    return select(booked.c.trade_id).add_cte(posted, to_value)
 
 
 _INSERT = _insert()
@@ -128,6 +137,8 @@ def _fill_binds(owner: Owner, fills: Sequence[Fill]) -> dict[str, Any]:
         "of_client_order_id": owner.client_order_id,
         "of_strategy_id": owner.strategy_id,
         "of_side": owner.side.value,
+        "of_base": owner.base,
+        "of_quote": owner.quote,
         "all_trade_id": [fill.trade_id for fill in fills],
         "all_price": [fill.price for fill in fills],
         "all_quantity": [fill.quantity for fill in fills],

@@ -1,12 +1,13 @@
 """Migrations of the ledger, safe to run twice, from several machines, and to kill.
 
 Rule: all revisions run in one transaction under an advisory lock of the database, so there is
-either the old schema or the new one. Synchronous: call it from a command or a thread, never
-inside a running event loop.
+either the old schema or the new one, and the roles' rights go with it. Synchronous: call it from a
+command or a thread, never inside a running event loop.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -15,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from activities.failpoints import fp
+from activities.ledger import roles
 from activities.ledger.engine import open_single
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -22,12 +24,13 @@ LOCK_WAIT = "60s"
 LOCK_KEY = 0x1ED6E5
 
 
-def upgrade(database_url: str) -> None:
-    """Bring the schema to the newest revision. Raises when another migration holds the lock > 60 s.
+def upgrade(owner_url: str, logins: Sequence[tuple[str, str]] = ()) -> None:
+    """Bring the schema to the newest revision, and grant the roles their rights; see `roles.grant`.
 
-    Errors of the database propagate; nothing is changed then.
+    Raises when another migration holds the lock > 60 s. Errors of the database propagate; nothing
+    is changed then.
     """
-    asyncio.run(_in_transaction(database_url, _upgrade))
+    asyncio.run(_in_transaction(owner_url, partial(_upgrade, logins=logins)))
 
 
 def newest_revision() -> str:
@@ -46,12 +49,13 @@ async def _in_transaction(database_url: str, work: Callable[[Connection], None])
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, logins: Sequence[tuple[str, str]] = ()) -> None:
     connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_WAIT})
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    roles.grant(connection, logins)
     fp("migrate.before_commit")
 
 

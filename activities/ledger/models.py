@@ -13,6 +13,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from activities.ledger.model_base import Base, Created, Key, Money, finite
 
+_OPEN = text("state = 'open'")
+
 
 class LedgerMeta(Base):
     """One row: the ledger's incarnation. A restore writes another epoch."""
@@ -92,6 +94,8 @@ class ParentOrder(Base):
     request: Mapped[dict[str, Any]]
     amended_request: Mapped[dict[str, Any] | None]
     """The order as it was last amended; `quantity` and `price` are its."""
+    arrival_price: Mapped[Money | None]
+    """The market when it was accepted, in quote units."""
     status: Mapped[str]
     filled_quantity: Mapped[Money] = mapped_column(server_default=text("0"))
     code: Mapped[str | None]
@@ -103,6 +107,8 @@ class ParentOrder(Base):
     accepted_at: Mapped[datetime | None]
     updated_at: Mapped[Created]
     finished_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]
+    """When somebody last asked whether its workflow runs."""
 
     __table_args__ = (
         finite("quantity", positive=True),
@@ -114,6 +120,13 @@ class ParentOrder(Base):
         Index("parent_orders_newest", "created_at", "order_id"),
         Index("parent_orders_of_strategy", "strategy_id", "created_at", "order_id"),
         Index("parent_orders_by_status", "status", "created_at", "order_id"),
+        Index(
+            "parent_orders_open",
+            "strategy_id",
+            "exchange",
+            "symbol",
+            postgresql_where=text("finished_at IS NULL"),
+        ),
     )
 
 
@@ -168,6 +181,12 @@ class ChildOrder(Base):
             "venue_order_id",
             postgresql_where=text("venue_order_id IS NOT NULL"),
         ),
+        Index(
+            "child_orders_resting",
+            "exchange",
+            "symbol",
+            postgresql_where=text("venue_status = 'open'"),
+        ),
     )
 
 
@@ -190,6 +209,11 @@ class Attempt(Base):
         CheckConstraint(
             "state IN ('READY', 'SENDING', 'ACKED', 'REJECTED', 'UNKNOWN', 'CLOSED')",
             name="attempt_state",
+        ),
+        Index(
+            "attempts_unanswered",
+            "client_order_id",
+            postgresql_where=text("state IN ('SENDING', 'UNKNOWN')"),
         ),
     )
 
@@ -215,11 +239,16 @@ class RiskCheck(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('parent', 'child', 'execution')", name="risk_check_kind"),
         CheckConstraint("verdict IN ('approved', 'denied')", name="risk_check_verdict"),
+        Index("risk_checks_denied", "kind", "code", postgresql_where=text("verdict = 'denied'")),
     )
 
 
 class Reservation(Base):
-    """Base units that one child may still add to the position. Counts while open."""
+    """Base units that one child may still add to the position. Counts while open.
+
+    Each unit holds `unit_funds` of `asset`: its price in quote units for a buy, 1 of the base asset
+    for a sell; and counts `unit_value` quote units towards the exposure.
+    """
 
     __tablename__ = "reservations"
 
@@ -233,23 +262,31 @@ class Reservation(Base):
     side: Mapped[str]
     quantity: Mapped[Money]
     state: Mapped[str]
+    asset: Mapped[str | None]
+    unit_funds: Mapped[Money] = mapped_column(server_default=text("0"))
+    unit_value: Mapped[Money] = mapped_column(server_default=text("0"))
 
     __table_args__ = (
         CheckConstraint("state IN ('open', 'released')", name="reservation_state"),
         CheckConstraint("quantity >= 0 AND quantity < 'Infinity'", name="reservation_quantity"),
         Index(
             "reservations_open",
-            "strategy_id",
-            "account",
-            "exchange",
-            "symbol",
-            postgresql_where=text("state = 'open'"),
+            *("strategy_id", "account", "exchange", "symbol"),
+            postgresql_where=_OPEN,
         ),
+        Index("reservations_of_account", "exchange", "account", "symbol", postgresql_where=_OPEN),
     )
 
 
 class Position(Base):
-    """Signed sum of fills in base units. The row is also the lock of its limits."""
+    """What one strategy holds of one symbol, at average cost. The row is the lock of its limits.
+
+    `quantity` is signed, in base units, net of fees in the base asset. In quote units: `cost` of
+    what is held (signed as the quantity), `realised_gross`, all fees, the fees in third assets
+    among them, and `cash` (what fills and quote fees moved). The state after the fill
+    (`traded_at`, `trade_id`), the last by the venue's time. `fill_count` is -1 where only the
+    quantity is known, and the rest is still to be counted from the fills.
+    """
 
     __tablename__ = "positions"
 
@@ -258,6 +295,14 @@ class Position(Base):
     exchange: Mapped[Key]
     symbol: Mapped[Key]
     quantity: Mapped[Money] = mapped_column(server_default=text("0"))
+    cost: Mapped[Money] = mapped_column(server_default=text("0"))
+    realised_gross: Mapped[Money] = mapped_column(server_default=text("0"))
+    fees_quote: Mapped[Money] = mapped_column(server_default=text("0"))
+    fees_other: Mapped[Money] = mapped_column(server_default=text("0"))
+    cash: Mapped[Money] = mapped_column(server_default=text("0"))
+    fill_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    traded_at: Mapped[datetime | None]
+    trade_id: Mapped[str | None]
 
     __table_args__ = (finite("quantity"),)
 
@@ -291,6 +336,8 @@ class FillRow(Base):
         # with the side: both sides of a trade with oneself bear one trade id
         UniqueConstraint("exchange", "account", "symbol", "trade_id", "side", name="fills_once"),
         Index("fills_of_child", "client_order_id"),
+        Index("fills_of_position", "strategy_id", "account", "exchange", "symbol", "traded_at"),
+        Index("fills_of_account", "exchange", "account", "traded_at"),
     )
 
 
@@ -306,21 +353,6 @@ class PostingRow(Base):
     amount: Mapped[Money]
 
     __table_args__ = (finite("amount"),)
-
-
-class TradingStateRow(Base):
-    """The kill switch of one scope: 'global', 'venue:x', 'symbol:x:y' or 'strategy:x'."""
-
-    __tablename__ = "trading_state"
-
-    scope: Mapped[Key]
-    state: Mapped[str]
-    reason: Mapped[str] = mapped_column(server_default=text("''"))
-    updated_at: Mapped[Created]
-
-    __table_args__ = (
-        CheckConstraint("state IN ('active', 'reducing', 'halted')", name="trading_state_value"),
-    )
 
 
 class AccountReadiness(Base):
@@ -365,26 +397,3 @@ class OpeningBalance(Base):
     taken_at: Mapped[Created]
 
     __table_args__ = (finite("amount"),)
-
-
-class Alarm(Base):
-    """What a human must know. At most one open alarm per code and object."""
-
-    __tablename__ = "alarms"
-
-    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    code: Mapped[str]
-    object: Mapped[str]
-    detail: Mapped[str]
-    since: Mapped[Created]
-    acknowledged_at: Mapped[datetime | None]
-
-    __table_args__ = (
-        Index(
-            "alarms_open",
-            "code",
-            "object",
-            unique=True,
-            postgresql_where=text("acknowledged_at IS NULL"),
-        ),
-    )

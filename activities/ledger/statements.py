@@ -1,7 +1,8 @@
 """Shared pieces of SQL: locks, alarms, facts for risk checks, and several writes in one trip.
 
 Rule: locks are taken in one order everywhere, so that no two transactions can wait for each
-other: the trading-state lock, then the position, then the child order, then what hangs on it.
+other: the trading-state lock, the position, the child order, what hangs on it, and last limits on
+sums, the account's balances by asset, the strategy's counter and the account's count of messages.
 """
 
 from decimal import Decimal
@@ -30,17 +31,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.checks import Block
+from activities.ledger.control_models import Alarm, StrategyCounter, TradingStateRow
 from activities.ledger.models import (
     AccountReadiness,
-    Alarm,
     Attempt,
     ChildOrder,
     LedgerMeta,
     Position,
     Reservation,
-    TradingStateRow,
 )
 from activities.ledger.results import PositionKey
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.orders import Side
 from workflows.domain.risk import Exposure
 
@@ -54,7 +55,7 @@ def in_one_trip(*writes: Insert | Update | Delete) -> Select[Any]:
     return select(literal(1)).add_cte(*named)
 
 
-def alarm(code: str, about: str, detail: str) -> Insert:
+def alarm(code: AlarmCode, about: str, detail: str) -> Insert:
     """Raise an alarm, unless the same one is open."""
     return (
         insert(Alarm)
@@ -68,7 +69,7 @@ def alarm(code: str, about: str, detail: str) -> Insert:
 # --- locks --------------------------------------------------------------------------------------
 
 _POSITION = (
-    select(Position.quantity)
+    select(*Position.__table__.columns)
     .where(
         Position.strategy_id == bindparam("strategy_id"),
         Position.account == bindparam("account"),
@@ -81,11 +82,17 @@ _POSITION = (
 
 async def lock_position(connection: AsyncConnection, key: PositionKey) -> Decimal:
     """The position (signed base units), held until the transaction ends."""
+    quantity: Decimal = (await lock_books(connection, key)).quantity
+    return quantity
+
+
+async def lock_books(connection: AsyncConnection, key: PositionKey) -> Row[Any]:
+    """As lock_position, with what the position has cost and earned: its whole row."""
     names = key._asdict()
-    found: Decimal | None = (await connection.execute(_POSITION, names)).scalar()
+    found = (await connection.execute(_POSITION, names)).one_or_none()
     if found is None:
         await connection.execute(insert(Position).values(names).on_conflict_do_nothing())
-        found = (await connection.execute(_POSITION, names)).scalar_one()
+        found = (await connection.execute(_POSITION, names)).one()
     return found
 
 
@@ -98,6 +105,11 @@ _ATTEMPT_COLUMNS: list[Any] = [
     Attempt.signed_at_ms,
     Attempt.outcome_code,
     Attempt.outcome_reason,
+    select(StrategyCounter.rejects_in_row)
+    .where(StrategyCounter.strategy_id == ChildOrder.strategy_id)
+    .correlate(ChildOrder)
+    .scalar_subquery()
+    .label("rejects_in_row"),
 ]
 _CHILD = (
     select(*_CHILD_COLUMNS)
@@ -161,16 +173,17 @@ def working(side: Side) -> ScalarSelect[Decimal]:
 
 
 def strictest_state() -> Select[Any]:
-    """The kill switch that binds most: state, scope and reason. Binds `scopes`."""
-    columns: list[Any] = [TradingStateRow.state, TradingStateRow.scope, TradingStateRow.reason]
+    """The kill switch that binds most. Binds `scopes`."""
+    row = TradingStateRow
+    columns: list[Any] = [row.state, row.scope, row.reason, row.code]
     return (
         select(*columns)
         .where(
             TradingStateRow.scope == any_(bindparam("scopes", type_=ARRAY(Text))),
             TradingStateRow.state != "active",
         )
-        # halted comes before reducing in the alphabet too
-        .order_by(TradingStateRow.state, TradingStateRow.scope)
+        # halted comes before reducing in the alphabet too; what has a code may be overridden
+        .order_by(row.state, row.code.asc().nulls_first(), row.scope)
         .limit(1)
     )
 
@@ -203,6 +216,7 @@ def gate() -> Select[Any]:
             block.c.state.label("block_state"),
             block.c.scope.label("block_scope"),
             block.c.reason.label("block_reason"),
+            block.c.code.label("block_code"),
             is_ready().label("account_ready"),
             func.coalesce(position.scalar_subquery(), 0).label("position"),
             working(Side.BUY).label("working_buy"),
@@ -222,4 +236,9 @@ def exposure_of(facts: Row[Any]) -> Exposure:
 
 def block_of(facts: Row[Any]) -> Block:
     """The kill switch in a row of facts."""
-    return Block(state=facts.block_state, scope=facts.block_scope, reason=facts.block_reason)
+    return Block(
+        state=facts.block_state,
+        scope=facts.block_scope,
+        reason=facts.block_reason,
+        code=facts.block_code,
+    )

@@ -16,12 +16,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger import (
+    store_acceptance,
     store_attempts,
     store_feed,
     store_fills,
     store_orders,
     store_reserve,
 )
+from activities.ledger.audit import ENGINE
 from activities.ledger.child_rows import stored_child
 from activities.ledger.fill_rows import Owner
 from activities.ledger.models import AccountReadiness, ChildOrder
@@ -34,9 +36,12 @@ from activities.ledger.results import (
     StoredChild,
     TradingState,
 )
+from activities.ledger.risk_counters import count_message, count_rejection
 from activities.ledger.statements import alarm, lock_position
 from activities.ledger.store_compensation import compensation_of, lock_execution
+from activities.ledger.store_states import Setting, set_state
 from activities.ledger.store_unsent import release_forgotten
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import ChildIntent, Side
@@ -77,7 +82,7 @@ class LedgerStore:
         NoResultFound for an order that was not opened.
         """
         async with self._engine.begin() as connection:
-            return await store_orders.accept_parent(
+            return await store_acceptance.accept_parent(
                 connection, order_id, request, reference_price, self._limits
             )
 
@@ -94,13 +99,14 @@ class LedgerStore:
         Answers what both answer. Raises what `reserve` raises; then nothing was stored.
         """
         async with self._engine.begin() as connection:
-            denied = await store_orders.accept_parent(
+            denied = await store_acceptance.accept_parent(
                 connection, order_id, request, reference_price, self._limits
             )
             if denied is not None:
                 return denied, None
+            limits = self._limits
             return None, await store_reserve.reserve(
-                connection, intent, 1, reference_price, parent_quantity, self._limits
+                connection, intent, 1, reference_price, parent_quantity, limits, is_locked=True
             )
 
     async def save_order(
@@ -165,13 +171,23 @@ class LedgerStore:
             return booked.report
 
     async def record_rejection(
-        self, client_order_id: str, attempt: int, code: str, reason: str
+        self, client_order_id: str, attempt: int, code: str, reason: str, *, counts: bool = True
     ) -> None:
-        """The venue definitely refused: the child is rejected, its reservation released."""
+        """The venue definitely refused: the child is rejected, its reservation released.
+
+        `counts`: among the rejections in a row that disable a strategy.
+        """
         async with self._engine.begin() as connection:
-            await store_attempts.record_rejection(
+            child = await store_attempts.record_rejection(
                 connection, client_order_id, attempt, code, reason
             )
+            if child is not None and counts:
+                await count_rejection(connection, child, code, self._limits)
+
+    async def count_cancel(self, exchange: str, account: str) -> None:
+        """A cancel is a message too: new orders wait for it, and it waits for nothing."""
+        async with self._engine.begin() as connection:
+            await connection.execute(count_message(exchange, account))
 
     async def record_unknown(self, client_order_id: str, attempt: int, reason: str) -> None:
         """Sent, no trustworthy answer. The reservation stays."""
@@ -365,15 +381,18 @@ class LedgerStore:
         async with self._engine.begin() as connection:
             await store_feed.new_epoch(connection)
 
-    async def raise_alarm(self, code: str, about: str, detail: str) -> None:
+    async def raise_alarm(self, code: AlarmCode, about: str, detail: str) -> None:
         """Tell a human, once per (code, object) until it is acknowledged."""
         async with self._engine.begin() as connection:
             await connection.execute(alarm(code, about, detail))
 
-    async def set_trading_state(self, scope: str, state: TradingState, reason: str) -> None:
-        """Set a kill switch: 'global', 'venue:x', 'symbol:x:y' or 'strategy:x'.
+    async def set_trading_state(
+        self, scope: str, state: TradingState, reason: str, *, only_tighter: bool = False
+    ) -> None:
+        """Set a kill switch in a human's place: 'global', 'venue:x', 'symbol:x:y', 'strategy:x'.
 
-        When this returns HALTED, no claim of the scope succeeds any more.
+        After HALTED no claim of the scope succeeds. `only_tighter` never loosens one.
         """
+        wanted = Setting(state=state, reason=reason, by=ENGINE)
         async with self._engine.begin() as connection:
-            await store_feed.set_trading_state(connection, scope, state, reason)
+            await set_state(connection, scope, wanted, only_tighter=only_tighter)

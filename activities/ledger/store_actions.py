@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.checks import check_amendment
 from activities.ledger.models import ParentOrder
+from activities.ledger.reserve_facts import used_by_others
 from activities.ledger.results import PositionKey, UnknownOrderError
+from activities.ledger.risk_facts import control_columns, controls_of, limits_of
+from activities.ledger.risk_locks import binds_of
 from activities.ledger.statements import block_of, exposure_of, gate
-from activities.ledger.store_orders import proposal_of
-from activities.ledger.store_reserve import used_by_others
+from activities.ledger.store_acceptance import proposal_of
 from activities.ledger.watch_models import OrderAction
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.exact import minus
@@ -42,7 +44,7 @@ _CAN_PAUSE = [
 ]
 _NOBODY = ""
 _NOTHING = Decimal(0)
-_GATE = gate().add_columns(used_by_others().label("used"))
+_GATE = gate().add_columns(used_by_others().label("used"), *control_columns())
 
 
 def counts() -> ColumnElement[bool]:
@@ -179,8 +181,7 @@ async def _judge(
         return None
     key = PositionKey(wanted.strategy_id, wanted.account, wanted.exchange, wanted.symbol)
     names = {
-        **key._asdict(),
-        "scopes": key.scopes,
+        **binds_of(key, wanted.side),
         "of_exchange": key.exchange,
         "of_account": key.account,
         "order_id": parent.order_id,
@@ -192,10 +193,11 @@ async def _judge(
         proposal_of(left, request.reference_price or _NOTHING),
         exposure_of(facts),
         block_of(facts),
-        limits,
+        limits_of(facts, key, limits),
         order_type=wanted.order_type,
         account_ready=facts.account_ready,
         is_enlarged=wanted.quantity > before.quantity,
+        controls=await controls_of(connection, facts, key, wanted.side),
     )
 
 

@@ -27,12 +27,12 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.checks import Compensation, reduces
+from activities.ledger.control_models import RiskOverride, TradingStateRow
 from activities.ledger.models import (
     Attempt,
     ChildOrder,
     LedgerMeta,
     Reservation,
-    TradingStateRow,
 )
 from activities.ledger.results import (
     MAY_BE_LIVE,
@@ -44,6 +44,8 @@ from activities.ledger.results import (
     PositionKey,
     TradingState,
 )
+from activities.ledger.risk_facts import in_force
+from activities.ledger.risk_locks import of_scopes
 from activities.ledger.statements import (
     exposure_of,
     gate,
@@ -55,6 +57,7 @@ from activities.ledger.statements import (
 from activities.ledger.store_compensation import compensation_of
 from activities.ledger.store_fills import report_of
 from workflows.domain.lifecycle import ChildStatus
+from workflows.domain.limits import scopes_of
 from workflows.domain.orders import Side
 
 _ON_THE_WIRE = (AttemptState.SENDING, AttemptState.UNKNOWN)
@@ -68,6 +71,9 @@ def _claim() -> Select[Any]:
 
     No bind may be named like a column of the tables: SQLAlchemy would take it for a value.
     """
+    overridden = exists().where(
+        RiskOverride.code == TradingStateRow.code, of_scopes(RiskOverride.scope), *in_force()
+    )
     blocked = exists().where(
         TradingStateRow.scope == any_(bindparam("scopes", type_=ARRAY(Text))),
         or_(
@@ -75,6 +81,7 @@ def _claim() -> Select[Any]:
             and_(
                 TradingStateRow.state != TradingState.ACTIVE.value,
                 ~bindparam("may_reduce", type_=Boolean),
+                ~overridden,
             ),
         ),
     )
@@ -120,7 +127,8 @@ async def claim(
         return ClaimRefused(code=ClaimCode.ATTEMPT_CLOSED, detail=detail)
     key = PositionKey(child.strategy_id, child.account, child.exchange, child.symbol)
     names = {"child": client_order_id, "number": attempt, "signed": signed_at_ms}
-    names |= {"scopes": key.scopes, "of_exchange": child.exchange, "of_account": child.account}
+    names |= {"of_exchange": child.exchange, "of_account": child.account}
+    names |= {"scopes": key.scopes, "limit_scopes": scopes_of(*key)}
     if (await connection.execute(_CLAIM, {**names, "may_reduce": False})).first():
         return None
     everything = {**names, **key._asdict(), "client_order_id": client_order_id}
@@ -143,6 +151,10 @@ async def _compensation(connection: AsyncConnection, child: Row[Any]) -> Compens
 def _refusal(
     facts: Row[Any], child: Row[Any], compensation: Compensation | None
 ) -> ClaimRefused | None:
+    is_halted = facts.block_state == TradingState.HALTED
+    if not facts.account_ready and not is_halted:
+        # asked again later; what only reducing would refuse, an override may let pass then
+        return ClaimRefused(code=ClaimCode.RECONCILING, detail=f"account={child.account}")
     if facts.block_state is not None:
         exposure, side = exposure_of(facts), Side(child.side)
         # what may only reduce was held to it when it was reserved
@@ -151,13 +163,10 @@ def _refusal(
             or reduces(exposure, side, child.quantity)
             or (compensation is not None and compensation.is_reduced_by(side, child.quantity))
         )
-        state = TradingState(facts.block_state)
-        if state is TradingState.HALTED or not may_pass:
-            code = ClaimCode[f"TRADING_{state.name}"]
+        if is_halted or not may_pass:
+            code = ClaimCode[f"TRADING_{TradingState(facts.block_state).name}"]
             detail = f"scope={facts.block_scope} reason={facts.block_reason}"
             return ClaimRefused(code=code, detail=detail)
-    if not facts.account_ready:
-        return ClaimRefused(code=ClaimCode.RECONCILING, detail=f"account={child.account}")
     return None
 
 
@@ -197,11 +206,11 @@ def _is_untouched(child: Row[Any]) -> bool:
 
 async def record_rejection(
     connection: AsyncConnection, client_order_id: str, attempt: int, code: str, reason: str
-) -> None:
-    """See LedgerStore.record_rejection."""
+) -> Row[Any] | None:
+    """See LedgerStore.record_rejection; the child, unless the answer was known before."""
     child = await lock_attempt(connection, client_order_id, attempt)
     if child is None or child.attempt_state not in _ON_THE_WIRE:
-        return
+        return None
     writes = [_set_attempt(client_order_id, attempt, AttemptState.REJECTED, code, reason)]
     if _is_untouched(child):
         text = f"{code}: {reason}" if reason else code
@@ -210,6 +219,7 @@ async def record_rejection(
             _release(client_order_id),
         ]
     await connection.execute(in_one_trip(*writes))
+    return child
 
 
 async def record_unknown(

@@ -28,6 +28,7 @@ from activities.ledger.statements import alarm
 from activities.ledger.store_compensation import lock_execution
 from activities.ledger.store_orders import save_order
 from activities.ledger.store_unsent import release_unsent
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.messages import OrderSnapshot
@@ -48,7 +49,7 @@ async def save_execution(connection: AsyncConnection, request: SaveExecution) ->
         execution = await lock_execution(connection, execution_id)
     except UnknownExecutionError:
         await connection.execute(
-            alarm("UNKNOWN_EXECUTION", execution_id, f"status={request.status}")
+            alarm(AlarmCode.UNKNOWN_EXECUTION, execution_id, f"status={request.status}")
         )
         return None
     if ExecutionStatus(execution.status).is_terminal:
@@ -112,7 +113,7 @@ async def _end_legs(connection: AsyncConnection, execution_id: str) -> None:
         ended = await connection.execute(_cancel_unsent(order_id))
         if ended.first() is None:
             detail = f"execution_id={execution_id} has ended"
-            await connection.execute(alarm("LEG_LEFT_OPEN", order_id, detail))
+            await connection.execute(alarm(AlarmCode.LEG_LEFT_OPEN, order_id, detail))
 
 
 def _cancel_unsent(order_id: str) -> Any:
@@ -177,5 +178,5 @@ async def note_adoption(
     )
     if noted.first() is None:
         return False
-    await connection.execute(alarm("EXECUTION_ADOPTED", execution_id, detail))
+    await connection.execute(alarm(AlarmCode.EXECUTION_ADOPTED, execution_id, detail))
     return True

@@ -31,14 +31,18 @@ from activities.ledger.results import (
     PositionKey,
     StoredExecution,
 )
+from activities.ledger.risk_counters import count_message, disabling
+from activities.ledger.risk_locks import lock_for_legs
 from activities.ledger.statements import in_one_trip, lock_position
+from activities.ledger.store_acceptance import accept_parent
 from activities.ledger.store_compensation import compensation_of, lock_execution
 from activities.ledger.store_fills import report_of
-from activities.ledger.store_orders import accept_parent, open_parent
+from activities.ledger.store_orders import open_parent
 from activities.ledger.store_reserve import reserve
 from activities.ledger.store_unsent import release_forgotten
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionStatus
+from workflows.domain.orders import Side
 from workflows.domain.risk import Limits
 from workflows.messages import OrderRequest
 from workflows.ports import (
@@ -197,9 +201,17 @@ async def accept_legs(
         async with connection.begin_nested():
             reserved = await _accept_all(connection, request, limits)
     except _Refusal as refusal:
+        told, writes = None, []
+        if refusal.leg is not None:
+            told, strategy_id = refusal.leg.order_id, refusal.leg.request.strategy_id
+            # what the leg's own check wrote of it was undone
+            writes = await disabling(connection, strategy_id, refusal.denied)
         await connection.execute(_audit(request, refusal))
-        told = None if refusal.leg is None else refusal.leg.order_id
+        await _count_messages(connection, request)
+        for write in writes:
+            await connection.execute(write)
         return LegsVerdict(denied=refusal.denied, denied_leg=told)
+    await _count_messages(connection, request)
     return LegsVerdict(reserved=reserved)
 
 
@@ -248,7 +260,7 @@ async def _accept_all(
     """Raises _Refusal."""
     for key in sorted(request.locks):
         await _take_lock(connection, key, request.execution_id)
-    await _lock_positions(connection, request)
+    await _hold(connection, request)
     await _release_forgotten(connection, request)
     reserved = tuple(
         [await _accept_leg(connection, request.execution_id, leg, limits) for leg in request.legs]
@@ -285,9 +297,26 @@ async def _take_lock(connection: AsyncConnection, key: str, execution_id: str) -
             raise _Refusal(Denied(code=DenialCode.PAIR_BUSY, detail=detail))
 
 
-async def _lock_positions(connection: AsyncConnection, request: AcceptLegs) -> None:
-    for key in sorted({PositionKey.of(leg.first.intent) for leg in request.legs}):
+async def _hold(connection: AsyncConnection, request: AcceptLegs) -> None:
+    """What all legs share with others, in the order of everybody."""
+    places = [_place_of(leg) for leg in request.legs]
+    for key in sorted({key for key, _ in places}):
         await lock_position(connection, key)
+    await lock_for_legs(connection, places)
+
+
+def _place_of(leg: AcceptLeg) -> tuple[PositionKey, Side]:
+    return PositionKey.of(leg.first.intent), leg.first.intent.side
+
+
+async def _count_messages(connection: AsyncConnection, request: AcceptLegs) -> None:
+    """One for each leg, the accounts in one order; refused ones count too."""
+    for key, _ in sorted((_place_of(leg) for leg in request.legs), key=_account):
+        await connection.execute(count_message(key.exchange, key.account))
+
+
+def _account(place: tuple[PositionKey, Side]) -> tuple[str, str]:
+    return place[0].exchange, place[0].account
 
 
 async def _release_forgotten(connection: AsyncConnection, request: AcceptLegs) -> None:
@@ -343,6 +372,7 @@ async def _reserve(
         first.parent_quantity,
         limits,
         held,
+        counts=False,
     )
 
 
@@ -355,7 +385,7 @@ async def _answer_again(
     and each must be resolved: nothing goes out that another leg does not match. The epoch of then,
     not of now: a ledger that was restored meanwhile may have forgotten that a leg was claimed.
     """
-    await _lock_positions(connection, request)
+    await _hold(connection, request)
     answers = []
     try:
         for leg in request.legs:

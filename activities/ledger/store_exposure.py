@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger.models import ChildOrder, Position, Reservation
 from activities.ledger.results import PositionKey
+from activities.ledger.risk_facts import control_columns, controls_of, limits_of
+from activities.ledger.risk_locks import binds_of
 from activities.ledger.statements import gate
-from activities.ledger.store_orders import judge
+from activities.ledger.store_acceptance import judge
 from workflows.domain.denials import Denied
 from workflows.domain.exact import minus
 from workflows.domain.orders import Side
@@ -20,7 +22,7 @@ from workflows.domain.risk import Exposure, Limits, free_to_close
 from workflows.messages import OrderRequest
 from workflows.ports import Protected, ProtectRequest
 
-_GATE = gate()
+_GATE = gate().add_columns(*control_columns())
 
 
 async def check(
@@ -29,14 +31,15 @@ async def check(
     """See SteeringStore.check_order."""
     key = PositionKey(request.strategy_id, request.account, request.exchange, request.symbol)
     names = {
-        **key._asdict(),
-        "scopes": key.scopes,
+        **binds_of(key, request.side),
         "of_exchange": key.exchange,
         "of_account": key.account,
         "client_order_id": "",
     }
     facts = (await connection.execute(_GATE, names)).one()
-    return judge(facts, request, reference_price, limits)
+    bound = limits_of(facts, key, limits)
+    controls = await controls_of(connection, facts, key, request.side)
+    return judge(facts, request, reference_price, bound, controls)
 
 
 def _held_by_others(side: Side) -> Any:

@@ -1,4 +1,4 @@
-"""What the account feed and the operators write: readiness, cursors, balances, alarms, state."""
+"""What the account feed writes: readiness, cursors, opening balances, the epoch."""
 
 import secrets
 from collections.abc import Mapping
@@ -7,11 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Interval,
     Select,
-    cast,
     func,
     literal,
     select,
@@ -27,10 +25,8 @@ from activities.ledger.models import (
     LedgerMeta,
     OpeningBalance,
     ParentOrder,
-    TradingStateRow,
 )
-from activities.ledger.results import TradingState
-from activities.ledger.statements import TRADING_LOCK
+from activities.ledger.store_positions import move_balances
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.reports import VenueStatus
 
@@ -149,19 +145,5 @@ async def record_opening_balances(
             for asset, amount in sorted(balances.items())
         ]
         await connection.execute(insert(OpeningBalance).values(rows))
+    await move_balances(connection, exchange, account, balances)
     return True
-
-
-async def set_trading_state(
-    connection: AsyncConnection, scope: str, state: TradingState, reason: str
-) -> None:
-    """See LedgerStore.set_trading_state."""
-    # waits for the claims in flight; those that follow see the new state
-    await connection.execute(select(func.pg_advisory_xact_lock(cast(TRADING_LOCK, BigInteger))))
-    new = insert(TradingStateRow).values(scope=scope, state=state.value, reason=reason)
-    await connection.execute(
-        new.on_conflict_do_update(
-            index_elements=[TradingStateRow.scope],
-            set_={"state": state.value, "reason": reason, "updated_at": func.now()},
-        )
-    )

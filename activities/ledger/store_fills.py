@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Insert, Row, Update, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.failpoints import fp
 from activities.ledger.fill_rows import Inserted, Owner, insert_fills
-from activities.ledger.models import Attempt, ChildOrder, FillRow, Position, Reservation
+from activities.ledger.models import Attempt, ChildOrder, FillRow, Reservation
 from activities.ledger.results import (
     EXTERNAL,
     AttemptState,
@@ -24,16 +25,19 @@ from activities.ledger.results import (
     PositionKey,
     UnknownChildError,
 )
+from activities.ledger.risk_counters import forget_rejections
 from activities.ledger.statements import (
     alarm,
     in_one_trip,
     lock_attempt,
+    lock_books,
     lock_child,
-    lock_position,
 )
+from activities.ledger.store_positions import move_balances, moved_by, moves_of
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.exact import exact
 from workflows.domain.lifecycle import ChildStatus
-from workflows.domain.orders import ChildIntent, Side
+from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import ChildReport, ExecutionReport, Fill, VenueStatus
 
 _ENDS = {
@@ -102,23 +106,28 @@ async def book(
     acked_attempt: int = 0,
 ) -> Booked:
     """See LedgerStore.book_report; with `acked_attempt`, that attempt becomes ACKED too."""
-    if report.fills:
-        await lock_position(connection, PositionKey.of(intent))
+    key, owner = PositionKey.of(intent), _owner(intent, report, base, quote)
+    position = await lock_books(connection, key) if report.fills else None
     child = await _locked(connection, intent.client_order_id, acked_attempt)
     if child is None:
         raise UnknownChildError(f"the ledger holds no child {intent.client_order_id}")
-    inserted = await insert_fills(connection, _owner(intent, report, base, quote), report.fills)
+    inserted = await insert_fills(connection, owner, report.fills)
+    if inserted.fresh:
+        fp("fill.mid_tx", intent.client_order_id, intent.order_id)
     before = _known(child)
     after = merge(before, report, inserted.fresh)
     writes: list[Insert | Update] = [
         *_changes(child, before, after),
-        *_moves(PositionKey.of(intent), intent.side, inserted.fresh),
+        *await moves_of(connection, key, position, intent.side, inserted.fresh),
         *_acks(child, acked_attempt),
         *_alarms(child, before, report, inserted),
     ]
     if writes:
         await connection.execute(in_one_trip(*writes))
     totals = await _totals(connection, child, inserted.fresh)
+    await move_balances(connection, key.exchange, key.account, moved_by(owner, inserted.fresh))
+    if acked_attempt and child._mapping.get("rejects_in_row"):
+        await connection.execute(forget_rejections(key.strategy_id))
     return Booked(
         report=_report(child.client_order_id, after, totals),
         new_fills=len(inserted.fresh),
@@ -191,23 +200,6 @@ def _changes(child: Row[Any], before: Known, after: Known) -> list[Update]:
     ]
 
 
-def _moves(key: PositionKey, side: Side, fresh: Sequence[Fill]) -> list[Update]:
-    if not fresh:
-        return []
-    with exact():
-        moved = side.sign * sum((fill.quantity for fill in fresh), _ZERO)
-    return [
-        update(Position)
-        .where(
-            Position.strategy_id == key.strategy_id,
-            Position.account == key.account,
-            Position.exchange == key.exchange,
-            Position.symbol == key.symbol,
-        )
-        .values(quantity=Position.quantity + moved)
-    ]
-
-
 def _acks(child: Row[Any], attempt: int) -> list[Update]:
     if _attempt_state(child) in (None, AttemptState.ACKED):
         return []
@@ -225,21 +217,25 @@ def _alarms(
     name, alarms = child.client_order_id, []
     if before.status.is_final and inserted.fresh:
         trades = ",".join(fill.trade_id for fill in inserted.fresh)
-        alarms.append(alarm("LATE_FILL", name, f"status={before.status} trades={trades}"))
+        alarms.append(alarm(AlarmCode.LATE_FILL, name, f"status={before.status} trades={trades}"))
     at_venue_after_end = before.status.is_final and before.venue_status is None
     if at_venue_after_end or _attempt_state(child) in _REFUSED_ATTEMPTS:
         facts = f"status={before.status} attempt={_attempt_state(child)}"
-        alarms.append(alarm("LATE_ACK", name, f"{facts} venue_order_id={report.venue_order_id}"))
+        alarms.append(
+            alarm(AlarmCode.LATE_ACK, name, f"{facts} venue_order_id={report.venue_order_id}")
+        )
     if before.venue_order_id not in (None, report.venue_order_id):
         facts = f"known={before.venue_order_id} reported={report.venue_order_id}"
-        alarms.append(alarm("DUPLICATE_ORDER", name, facts))
+        alarms.append(alarm(AlarmCode.DUPLICATE_ORDER, name, facts))
     place = f"{child.exchange}:{child.account}:{child.symbol}"
     return alarms + _conflict_alarms(place, inserted)
 
 
 def _conflict_alarms(place: str, inserted: Inserted) -> list[Insert]:
     detail = "booked before with other figures; left as it was"
-    return [alarm("FILL_CONFLICT", f"{place}:{each}", detail) for each in inserted.conflicts]
+    return [
+        alarm(AlarmCode.FILL_CONFLICT, f"{place}:{each}", detail) for each in inserted.conflicts
+    ]
 
 
 # --- totals -------------------------------------------------------------------------------------
@@ -307,14 +303,15 @@ async def report_of(connection: AsyncConnection, child: Row[Any]) -> ChildReport
 async def book_external(connection: AsyncConnection, owner: Owner, fills: Sequence[Fill]) -> int:
     """See LedgerStore.book_external."""
     key = PositionKey(EXTERNAL, owner.account, owner.exchange, owner.symbol)
-    await lock_position(connection, key)
+    position = await lock_books(connection, key)
     inserted = await insert_fills(connection, owner, fills)
     place = f"{owner.exchange}:{owner.account}:{owner.symbol}"
-    writes: list[Insert | Update] = [*_moves(key, owner.side, inserted.fresh)]
+    writes = await moves_of(connection, key, position, owner.side, inserted.fresh)
     if inserted.fresh:
         detail = f"side={owner.side} fills={len(inserted.fresh)}"
-        writes.append(alarm("EXTERNAL_FILL", f"{place}:{owner.venue_order_id}", detail))
+        writes.append(alarm(AlarmCode.EXTERNAL_FILL, f"{place}:{owner.venue_order_id}", detail))
     writes += _conflict_alarms(place, inserted)
     if writes:
         await connection.execute(in_one_trip(*writes))
+    await move_balances(connection, key.exchange, key.account, moved_by(owner, inserted.fresh))
     return len(inserted.fresh)

@@ -3,34 +3,35 @@
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, exists, func, literal, select, true, update
+from sqlalchemy import (
+    Row,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import Compensation, check_parent
 from activities.ledger.models import (
-    AccountReadiness,
     ExecutionRow,
     ParentOrder,
-    Position,
-    RiskCheck,
 )
-from activities.ledger.results import OpenParent, ParentKind, PositionKey
+from activities.ledger.results import OpenParent, ParentKind
 from activities.ledger.statements import (
     alarm,
-    block_of,
-    exposure_of,
     in_one_trip,
-    strictest_state,
-    working,
 )
+from activities.ledger.store_statistics import count_end
 from activities.ledger.store_unsent import release_unsent
 from activities.ledger.store_watches import disarm_all_of
-from workflows.domain.denials import DenialCode, Denied
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.exact import exact
 from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.orders import Side
-from workflows.domain.risk import Limits, Proposal
 from workflows.messages import OrderRequest, OrderSnapshot
 
 _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
@@ -140,120 +141,6 @@ def _amended(row: Row[Any], stored: dict[str, Any]) -> dict[str, Any]:
     return {"quantity": row.quantity, "price": row.price, "remaining_quantity": left}
 
 
-# --- accept -------------------------------------------------------------------------------------
-
-
-def _accept_facts() -> Select[Any]:
-    """The parent, held until the end, with all that its checks need."""
-    block = strictest_state().lateral("block")
-    ready = exists().where(
-        AccountReadiness.exchange == ParentOrder.exchange,
-        AccountReadiness.account == ParentOrder.account,
-        AccountReadiness.state == "READY",
-        AccountReadiness.ready_until > func.clock_timestamp(),
-    )
-    return (
-        select(
-            ParentOrder.status,
-            ParentOrder.code,
-            ParentOrder.field,
-            ParentOrder.reason,
-            func.coalesce(Position.quantity, 0).label("position"),
-            working(Side.BUY).label("working_buy"),
-            working(Side.SELL).label("working_sell"),
-            block.c.state.label("block_state"),
-            block.c.scope.label("block_scope"),
-            block.c.reason.label("block_reason"),
-            ready.label("account_ready"),
-        )
-        .outerjoin(
-            Position,
-            and_(
-                Position.strategy_id == ParentOrder.strategy_id,
-                Position.account == ParentOrder.account,
-                Position.exchange == ParentOrder.exchange,
-                Position.symbol == ParentOrder.symbol,
-            ),
-        )
-        .outerjoin(block, true())
-        .where(ParentOrder.order_id == bindparam("order_id"))
-        .with_for_update(key_share=True, of=ParentOrder)
-    )
-
-
-_ACCEPT_FACTS = _accept_facts()
-
-
-async def accept_parent(
-    connection: AsyncConnection,
-    order_id: str,
-    request: OrderRequest,
-    reference_price: Decimal,
-    limits: Limits,
-    compensation: Compensation | None = None,
-) -> Denied | None:
-    """See LedgerStore.accept_parent; `compensation` was read with the execution held."""
-    key = PositionKey(request.strategy_id, request.account, request.exchange, request.symbol)
-    names = {"order_id": order_id, "client_order_id": "", "scopes": key.scopes, **key._asdict()}
-    facts = (await connection.execute(_ACCEPT_FACTS, names)).one()
-    if facts.status == OrderStatus.DENIED:
-        return Denied(code=DenialCode(facts.code), field=facts.field, detail=facts.reason)
-    if facts.status != OrderStatus.PENDING:
-        return None
-    denied = judge(facts, request, reference_price, limits, compensation)
-    await connection.execute(_verdict(order_id, denied))
-    return denied
-
-
-def proposal_of(request: OrderRequest, reference_price: Decimal) -> Proposal:
-    """A whole order as the checks see it."""
-    return Proposal(
-        side=request.side,
-        quantity=request.quantity,
-        price=request.price,
-        reference_price=reference_price,
-        trigger_price=request.stop_price or request.take_profit_price or request.activation_price,
-        limit_leg_price=request.oco_limit_price,
-        reduce_only=bool(request.reduce_only),
-    )
-
-
-def judge(
-    facts: Row[Any],
-    request: OrderRequest,
-    reference_price: Decimal,
-    limits: Limits,
-    compensation: Compensation | None = None,
-) -> Denied | None:
-    """The verdict on a whole order, by what `gate` or the acceptance's own query has read."""
-    return check_parent(
-        proposal_of(request, reference_price),
-        exposure_of(facts),
-        block_of(facts),
-        limits,
-        order_type=request.order_type,
-        account_ready=facts.account_ready,
-        compensation=compensation,
-    )
-
-
-def _verdict(order_id: str, denied: Denied | None) -> Select[Any]:
-    values: dict[str, Any] = {"updated_at": func.now()}
-    check = {"kind": "parent", "subject": order_id, "attempt": 0}
-    if denied is None:
-        values |= {"status": OrderStatus.ACCEPTED.value, "accepted_at": func.now()}
-        check["verdict"] = "approved"
-    else:
-        values["status"] = OrderStatus.DENIED.value
-        values |= {"code": denied.code.value, "field": denied.field, "reason": denied.detail}
-        check |= {"verdict": "denied", "code": denied.code.value}
-        check |= {"field": denied.field, "detail": denied.detail}
-    return in_one_trip(
-        insert(RiskCheck).values(check),
-        update(ParentOrder).where(ParentOrder.order_id == order_id).values(values),
-    )
-
-
 # --- save ---------------------------------------------------------------------------------------
 
 
@@ -283,15 +170,24 @@ async def save_order(
         .values(values)
         .returning(ParentOrder.order_id)
     )
-    stored = None
-    if saved.first() is None:
+    stored, is_known = None, saved.first() is not None
+    if not is_known:
         stored = await _end_before(connection, snapshot.order_id, status)
     if status is OrderStatus.FAILED:
-        await connection.execute(alarm("ORDER_FAILED", snapshot.order_id, snapshot.reason))
+        await connection.execute(alarm(AlarmCode.ORDER_FAILED, snapshot.order_id, snapshot.reason))
     if status.is_terminal:
-        await connection.execute(release_unsent(snapshot.order_id))
-        await connection.execute(disarm_all_of(snapshot.order_id))
+        names = {_ENDED.key: snapshot.order_id}
+        await connection.execute(_RELEASE, names)
+        await connection.execute(_COUNT if is_known else _DISARM, names)
     return stored
+
+
+# Built once: each would take longer to build than to carry out.
+_ENDED = bindparam("ended_order", type_=Text)
+_RELEASE = release_unsent(_ENDED)
+_DISARM = in_one_trip(disarm_all_of(_ENDED))
+_COUNT = in_one_trip(disarm_all_of(_ENDED), count_end(_ENDED))
+"""An order's end, the first time it is told: among the sums of its kind too."""
 
 
 async def _end_before(
@@ -303,6 +199,6 @@ async def _end_before(
     )
     row = found.first()
     if row is None:
-        await connection.execute(alarm("UNKNOWN_ORDER", order_id, f"status={status}"))
+        await connection.execute(alarm(AlarmCode.UNKNOWN_ORDER, order_id, f"status={status}"))
         return None
     return snapshot_of(row)

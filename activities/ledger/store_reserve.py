@@ -1,8 +1,9 @@
 """Reserve: one attempt of a child is checked and booked, in one transaction.
 
 Theory. The position row is the lock of its limits: two reservations of one position never see
-the same headroom. Bookings of fills take the same lock first, so what a reservation reads
-(position, open reservations) is never torn between a fill and the reservation it consumes.
+the same headroom; what is shared by several positions has locks of its own (`risk_locks`). Bookings
+of fills take the same lock first, so what a reservation reads (position, open reservations) is
+never torn between a fill and the reservation it consumes.
 The answer is stored as a risk check, so asking again answers the same and counts once.
 """
 
@@ -18,131 +19,52 @@ from sqlalchemy import (
     Row,
     Select,
     Update,
-    and_,
     bindparam,
     case,
     exists,
     func,
-    literal,
     or_,
-    select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.ledger.checks import Compensation, check_child, check_overshoot
+from activities.ledger.checks import (
+    Compensation,
+    Controls,
+    check_child,
+    check_children,
+    check_overshoot,
+)
 from activities.ledger.models import (
     Attempt,
     ChildOrder,
-    LedgerMeta,
     ParentOrder,
     Reservation,
     RiskCheck,
 )
+from activities.ledger.reserve_facts import CHECKED, RESERVE_FACTS
 from activities.ledger.results import (
-    MAY_BE_LIVE,
     AttemptState,
     ChildClosedError,
     ChildMayBeLiveError,
     PositionKey,
 )
+from activities.ledger.risk_counters import count_message
+from activities.ledger.risk_facts import controls_of, limits_of
+from activities.ledger.risk_locks import asset_of, binds_of, lock_for_child
 from activities.ledger.statements import (
     block_of,
+    exposure_of,
     in_one_trip,
     lock_child,
-    lock_position,
-    strictest_state,
-    working,
 )
 from activities.ledger.watch_models import PriceWatch
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
-from workflows.domain.orders import ChildIntent, OrderType, Side
-from workflows.domain.risk import Exposure, Limits, proposal_of
+from workflows.domain.orders import ChildIntent, OrderType
+from workflows.domain.risk import Limits, Proposal, proposal_of
 from workflows.ports import WatchStatus
-
-_CHECKED = (
-    "side",
-    "child_type",
-    "quantity",
-    "price",
-    "display_quantity",
-    "trigger_price",
-    "trailing_delta_bps",
-    "stop_limit_price",
-    "reduce_only",
-)
-"""What an approval was given for: fields of an intent, and columns of a child, by one name."""
-
-
-def _facts() -> Select[Any]:
-    """Everything that the checks need, in one row."""
-    one = select(literal(1).label("n")).subquery("one")
-    block = strictest_state().lateral("block")
-    latest = func.coalesce(func.max(Attempt.attempt), 0)
-    attempts = Attempt.client_order_id == bindparam("client_order_id")
-    live = func.max(Attempt.attempt).filter(Attempt.state.in_(MAY_BE_LIVE))
-    stored = and_(
-        RiskCheck.kind == "child",
-        RiskCheck.subject == bindparam("client_order_id"),
-        RiskCheck.attempt == bindparam("attempt"),
-    )
-    return (
-        select(
-            select(LedgerMeta.epoch).scalar_subquery().label("epoch"),
-            RiskCheck.verdict,
-            RiskCheck.code,
-            RiskCheck.field,
-            RiskCheck.detail,
-            ChildOrder.status.label("child_status"),
-            _of_parent(ParentOrder.status).label("parent_status"),
-            _of_parent(ParentOrder.order_type).label("parent_type"),
-            ChildOrder.venue_order_id,
-            select(latest).where(attempts).scalar_subquery().label("latest"),
-            select(live).where(attempts).scalar_subquery().label("live"),
-            *(ChildOrder.__table__.c[name] for name in _CHECKED),
-            working(Side.BUY).label("working_buy"),
-            working(Side.SELL).label("working_sell"),
-            used_by_others().label("used"),
-            block.c.state.label("block_state"),
-            block.c.scope.label("block_scope"),
-            block.c.reason.label("block_reason"),
-        )
-        .select_from(one)
-        .outerjoin(RiskCheck, stored)
-        .outerjoin(ChildOrder, ChildOrder.client_order_id == bindparam("client_order_id"))
-        .outerjoin(block, true())
-    )
-
-
-def _of_parent(column: Any) -> Any:
-    parent = ParentOrder.order_id == bindparam("order_id")
-    return select(column).where(parent).scalar_subquery()
-
-
-def used_by_others() -> Any:
-    """What the parent's other children filled, executed, or may still fill, in base units."""
-    other, held = ChildOrder.__table__.alias("other"), Reservation.__table__.alias("held")
-    may_fill = other.c.filled_quantity + func.coalesce(held.c.quantity, 0)
-    return (
-        select(func.coalesce(func.sum(func.greatest(other.c.executed_quantity, may_fill)), 0))
-        .select_from(
-            other.outerjoin(
-                held,
-                and_(held.c.client_order_id == other.c.client_order_id, held.c.state == "open"),
-            )
-        )
-        .where(
-            other.c.order_id == bindparam("order_id"),
-            other.c.client_order_id != bindparam("client_order_id"),
-        )
-        .scalar_subquery()
-    )
-
-
-_FACTS = _facts()
 
 
 async def reserve(
@@ -153,24 +75,35 @@ async def reserve(
     parent_quantity: Decimal,
     limits: Limits,
     compensation: Compensation | None = None,
+    *,
+    is_locked: bool = False,
+    counts: bool = True,
 ) -> tuple[str, Denied | None]:
-    """See LedgerStore.reserve; `compensation` was read with the execution held."""
+    """See LedgerStore.reserve; `compensation` was read with the execution held.
+
+    `is_locked`: the caller holds the locks of `lock_for_child`. `counts`: as a message.
+    """
     key = PositionKey.of(intent)
-    position = await lock_position(connection, key)
+    if not is_locked:
+        await lock_for_child(connection, key, intent.side)
     if attempt > 1:  # a late worker may be claiming the attempt before
         await lock_child(connection, intent.client_order_id)
-    facts = (await connection.execute(_FACTS, _names(intent, attempt, key))).one()
+    facts = (await connection.execute(RESERVE_FACTS, _names(intent, attempt, key))).one()
     if facts.verdict is not None:
         return facts.epoch, _stored_answer(intent, attempt, facts)
     ended = _ended_before(facts)
     _refuse_reopening(intent, attempt, facts, is_over=ended is not None)
+    proposal = _proposal(intent, facts, reference_price)
+    bound = limits_of(facts, key, limits)
+    controls = await controls_of(connection, facts, key, intent.side, intent.client_order_id)
     denied = (
         ended
-        or _judge(intent, position, facts, reference_price, limits, compensation)
+        or check_child(proposal, exposure_of(facts), block_of(facts), bound, compensation, controls)
         or check_overshoot(facts.used, intent.quantity, parent_quantity)
+        or check_children(facts.siblings, bound)
     )
-    writes = _writes(approved=denied is None, first=attempt == 1)
-    values = _values(intent, attempt, denied, compensation)
+    writes = _writes(approved=denied is None, first=attempt == 1, counts=counts)
+    values = _values(intent, attempt, denied, compensation) | _held(proposal, key, controls, denied)
     await connection.execute(writes, values)
     return facts.epoch, denied
 
@@ -180,14 +113,13 @@ def _names(intent: ChildIntent, attempt: int, key: PositionKey) -> dict[str, Any
         "client_order_id": intent.client_order_id,
         "order_id": intent.order_id,
         "attempt": attempt,
-        "scopes": key.scopes,
-        **key._asdict(),
+        **binds_of(key, intent.side),
     }
 
 
 def _stored_answer(intent: ChildIntent, attempt: int, facts: Row[Any]) -> Denied | None:
     if facts.verdict == "approved":
-        if any(getattr(facts, name) != getattr(intent, name) for name in _CHECKED):
+        if any(getattr(facts, name) != getattr(intent, name) for name in CHECKED):
             raise ChildMayBeLiveError(
                 f"child {intent.client_order_id} was approved otherwise", attempt=attempt
             )
@@ -224,21 +156,10 @@ def _ended_before(facts: Row[Any]) -> Denied | None:
     return Denied(code=DenialCode.ALREADY_TERMINAL, detail=f"the order ended {status}")
 
 
-def _judge(
-    intent: ChildIntent,
-    position: Decimal,
-    facts: Row[Any],
-    reference_price: Decimal,
-    limits: Limits,
-    compensation: Compensation | None,
-) -> Denied | None:
+def _proposal(intent: ChildIntent, facts: Row[Any], reference_price: Decimal) -> Proposal:
     is_triggered = facts.parent_type is not None and OrderType(facts.parent_type).is_triggered
     was_fired = is_triggered and intent.trigger_price is None
-    proposal = proposal_of(intent, reference_price, was_fired=was_fired)
-    exposure = Exposure(
-        position=position, working_buy=facts.working_buy, working_sell=facts.working_sell
-    )
-    return check_child(proposal, exposure, block_of(facts), limits, compensation)
+    return proposal_of(intent, reference_price, was_fired=was_fired)
 
 
 # --- writes -------------------------------------------------------------------------------------
@@ -246,10 +167,11 @@ def _judge(
 _NOT_YET_AT_WORK = [OrderStatus.ACCEPTED.value, OrderStatus.WAITING_PRICE.value]
 _NAMES = ("client_order_id", "order_id", "child_index", "generation")
 _PLACE = ("strategy_id", "account", "exchange", "symbol", "side")
-_PRICED_ANEW = ("time_in_force", "post_only", *(name for name in _CHECKED if name != "side"))
+_PRICED_ANEW = ("time_in_force", "post_only", *(name for name in CHECKED if name != "side"))
 _ANEW = (*_PRICED_ANEW, "compensates", "status", "reason")
 _CHILD = (*_NAMES, *_PLACE, *_ANEW)
-_RESERVATION = ("client_order_id", *_PLACE)
+_FUNDS = ("asset", "unit_funds", "unit_value")
+_RESERVATION = ("client_order_id", *_PLACE, *_FUNDS, "quantity")
 _CHECK = ("verdict", "code", "field", "detail")
 
 
@@ -284,9 +206,20 @@ def _values(
         "verdict": "approved" if denied is None else "denied",
         "code": None if denied is None else denied.code.value,
         "field": None if denied is None else denied.field,
-        "detail": "" if denied is None else denied.detail,
     }
     return {f"in_{name}": value for name, value in values.items()}
+
+
+def _held(
+    proposal: Proposal, key: PositionKey, controls: Controls, denied: Denied | None
+) -> dict[str, Any]:
+    """What a reservation holds of the account's funds, and what the check has to tell."""
+    return {
+        "in_asset": asset_of(key, proposal.side),
+        "in_unit_funds": proposal.unit_funds,
+        "in_unit_value": proposal.unit_value,
+        "in_detail": controls.told if denied is None else denied.detail,
+    }
 
 
 def _binds(*names: str) -> dict[str, BindParameter[Any]]:
@@ -294,14 +227,15 @@ def _binds(*names: str) -> dict[str, BindParameter[Any]]:
 
 
 @cache
-def _writes(*, approved: bool, first: bool) -> Select[Any]:
-    """All writes of one answer as one statement, built once for each of its four forms."""
+def _writes(*, approved: bool, first: bool, counts: bool) -> Select[Any]:
+    """All writes of one answer as one statement, built once for each of its forms."""
     check = insert(RiskCheck).values(
         kind="child", subject=bindparam("in_client_order_id"), **_binds("attempt", *_CHECK)
     )
     earlier = [] if first else [_close_earlier()]
     rest = [_attempt(), _reservation(), _parent_works()] if approved else [_release()]
-    return in_one_trip(check, _child(), *earlier, *rest)
+    message = [count_message(bindparam("in_exchange"), bindparam("in_account"))] if counts else []
+    return in_one_trip(check, _child(), *earlier, *rest, *message)
 
 
 def _child() -> Insert:
@@ -332,10 +266,10 @@ def _close_earlier() -> Update:
 
 
 def _reservation() -> Insert:
-    new = insert(Reservation).values(state="open", **_binds(*_RESERVATION, "quantity"))
+    new = insert(Reservation).values(state="open", **_binds(*_RESERVATION))
+    again = {name: new.excluded[name] for name in ("quantity", *_FUNDS)}
     return new.on_conflict_do_update(
-        index_elements=[Reservation.client_order_id],
-        set_={"quantity": new.excluded.quantity, "state": "open"},
+        index_elements=[Reservation.client_order_id], set_={**again, "state": "open"}
     )
 
 

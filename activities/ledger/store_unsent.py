@@ -7,7 +7,7 @@ and a release of the same child wait for each other, and who comes second finds 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal, select, update
+from sqlalchemy import BindParameter, ColumnElement, Select, exists, func, literal, select, update
 
 from activities.ledger.models import Attempt, ChildOrder, Reservation
 from activities.ledger.results import MAY_BE_LIVE, AttemptState
@@ -16,7 +16,7 @@ from workflows.domain.lifecycle import ChildStatus
 _UNSENT = [ChildStatus.NEW.value, ChildStatus.READY.value]
 
 
-def release_unsent(order_id: str) -> Select[Any]:
+def release_unsent(order_id: str | BindParameter[str]) -> Select[Any]:
     """Give up every child of a finished parent that no attempt can have sent."""
     return _give_up(ChildOrder.order_id == order_id, reason="the order ended")
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ARRAY,
     CTE,
     BigInteger,
+    BindParameter,
     Boolean,
     Integer,
     Numeric,
@@ -106,7 +107,7 @@ async def disarm(connection: AsyncConnection, watch_id: str) -> WatchView:
     return await read(connection, watch_id)
 
 
-def disarm_all_of(order_id: str) -> Update:
+def disarm_all_of(order_id: str | BindParameter[str]) -> Update:
     """Disarm what is still armed of an order that ends."""
     return _disarmed().where(PriceWatch.order_id == order_id)
 

@@ -108,6 +108,20 @@ class AlarmView:
     detail: str
     since: datetime
     acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingStateView:
+    """The kill switch of one scope. `code`: what orders are denied with instead of the state's."""
+
+    scope: str
+    state: str
+    code: str | None
+    reason: str
+    updated_by: str
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

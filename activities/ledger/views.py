@@ -11,17 +11,17 @@ from typing import Any
 from sqlalchemy import ARRAY, Numeric, Row, Select, bindparam, extract, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.ledger.book_models import AccountBalance
+from activities.ledger.control_models import Alarm
 from activities.ledger.cursors import InvalidCursorError, decode_cursor, encode_cursor
 from activities.ledger.models import (
     AccountReadiness,
-    Alarm,
     ChildOrder,
     FillRow,
-    OpeningBalance,
     ParentOrder,
-    PostingRow,
 )
 from activities.ledger.store_actions import actions_of
+from activities.ledger.store_states import read_states
 from activities.ledger.view_executions import (
     counts,
     durations,
@@ -39,6 +39,7 @@ from activities.ledger.view_models import (
     ExecutionView,
     FillView,
     OrderCount,
+    TradingStateView,
 )
 from activities.ledger.view_orders import children_of, overlay, totals_of
 from activities.ledger.view_watches import armed_watch_query
@@ -46,7 +47,6 @@ from activities.ledger.watch_rows import StoredWatch, stored_watch
 from workflows.domain.exact import exact
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
-from workflows.domain.postings import Account
 from workflows.messages import OrderSnapshot
 
 __all__ = ["MAX_PAGE", "InvalidCursorError", "LedgerViews"]
@@ -197,9 +197,19 @@ class LedgerViews:
             rows = await connection.execute(_DURATIONS, {"bounds": list(bounds_s)})
             return _histograms(rows.all(), len(bounds_s))
 
-    async def alarms(self, *, include_acknowledged: bool = False) -> list[AlarmView]:
-        """Alarms, newest first (at most MAX_ALARMS)."""
-        query = select(*Alarm.__table__.columns).order_by(Alarm.id.desc()).limit(MAX_ALARMS)
+    async def alarms(
+        self,
+        *,
+        include_acknowledged: bool = False,
+        before_id: int | None = None,
+        limit: int = MAX_ALARMS,
+    ) -> list[AlarmView]:
+        """Alarms, newest first; of those that were raised before the one with `before_id`."""
+        names = AlarmView.__dataclass_fields__
+        columns = [Alarm.__table__.c[name] for name in names]
+        query = select(*columns).order_by(Alarm.id.desc()).limit(limit)
+        if before_id is not None:
+            query = query.where(Alarm.id < before_id)
         if not include_acknowledged:
             query = query.where(Alarm.acknowledged_at.is_(None))
         async with self._engine.connect() as connection:
@@ -220,25 +230,18 @@ class LedgerViews:
         async with self._engine.connect() as connection:
             return [AccountView(**row._mapping) for row in await connection.execute(query)]
 
+    async def trading_states(self) -> list[TradingStateView]:
+        """Every kill switch that was ever set, by scope."""
+        async with self._engine.connect() as connection:
+            return await read_states(connection)
+
     async def balances_from_ledger(self, exchange: str, account: str) -> dict[str, Decimal]:
-        """Opening balance plus everything that our fills moved, by asset."""
-        moved = (
-            select(PostingRow.asset, func.sum(PostingRow.amount))
-            .join(FillRow, FillRow.id == PostingRow.fill_id)
-            .where(
-                FillRow.exchange == exchange,
-                FillRow.account == account,
-                PostingRow.account == Account.TRADING.value,
-            )
-            .group_by(PostingRow.asset)
+        """Opening balance plus everything that our fills and transfers moved, by asset."""
+        query = (
+            select(AccountBalance.asset, AccountBalance.amount)
+            .where(AccountBalance.exchange == exchange, AccountBalance.account == account)
+            .order_by(AccountBalance.asset)
         )
-        opening = select(OpeningBalance.asset, OpeningBalance.amount).where(
-            OpeningBalance.exchange == exchange, OpeningBalance.account == account
-        )
-        entries = moved.union_all(opening).subquery()
-        asset, amount = entries.c
-        query = select(asset.label("asset"), func.sum(amount).label("amount"))
-        query = query.group_by(asset).order_by(asset)
         async with self._engine.connect() as connection:
             rows = await connection.execute(query)
             return {row.asset: row.amount for row in rows}

@@ -15,6 +15,7 @@ from activities.ledger import store_watches
 from activities.ledger.statements import alarm
 from activities.ledger.watch_changes import WatchChanges, watch_changes
 from activities.ledger.watch_rows import StoredWatch, UntoldWatch
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.triggers import Fired, TriggerState
 from workflows.ports import ArmWatch, FollowPrices, WatchView
 
@@ -114,7 +115,7 @@ class WatchStore:
         """Hear at once when a watch of this symbol is armed or disarmed."""
         return watch_changes(self._engine, venue, symbol)
 
-    async def raise_alarm(self, code: str, about: str, detail: str) -> None:
+    async def raise_alarm(self, code: AlarmCode, about: str, detail: str) -> None:
         """Tell a human, once per (code, object) until it is acknowledged."""
         async with self._engine.begin() as connection:
             await connection.execute(alarm(code, about, detail))

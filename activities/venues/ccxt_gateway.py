@@ -58,6 +58,7 @@ class CcxtGateway(VenueGateway):
     def __init__(self, link: CcxtLink) -> None:
         self.venue = link.config.venue
         self.account = link.config.account
+        self.cancel_on_disconnect_s = link.config.cancel_on_disconnect_s
         self._link = link
         self._client = link.client
         self._dialect = link.dialect
@@ -136,6 +137,17 @@ class CcxtGateway(VenueGateway):
 
         await self._link.market(symbol)
         await self._link.ask_signed(ask, is_of_order=True)
+
+    async def cancel_all_after(self, seconds: int) -> None:
+        """See VenueGateway."""
+        set_timer = self._dialect.cancel_all_after
+        assert set_timer is not None, "a timer is configured only where the venue has one"
+
+        async def ask() -> None:
+            if not await set_timer(self._client, seconds):
+                raise UnreadableAnswerError("a timer that tells no end")
+
+        await self._link.ask_signed(ask)
 
     async def open_orders(self, symbol: str) -> list[VenueOrder]:
         """See VenueGateway."""
@@ -298,6 +310,8 @@ def open_gateway(config: VenueConfig) -> CcxtGateway:
         raise ValueError(f"venue {config.venue} has no sandbox")
     if dialect.needs_passphrase and not config.passphrase:
         raise ValueError(f"venue {config.venue} needs a passphrase")
+    if config.cancel_on_disconnect_s is not None and dialect.cancel_all_after is None:
+        raise ValueError(f"venue {config.venue} has no timer that cancels orders")
     if config.paper_url is not None:
         if config.sandbox:
             raise ValueError("paper_url and sandbox exclude each other")

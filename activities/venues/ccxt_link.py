@@ -59,6 +59,7 @@ class VenueConfig:
     passphrase: str = ""
     paper_url: str | None = None
     sandbox: bool = False
+    cancel_on_disconnect_s: int | None = None
     validity_window_ms: int = 5000
     http_deadline_s: Decimal = Decimal(6)
 

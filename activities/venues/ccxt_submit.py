@@ -5,7 +5,7 @@ dialect does not speak is refused before anything is sent. It must not know how 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -41,7 +41,7 @@ class Submission:
                     await self._link.need_markets()
                     self._refuse_what_would_be_another(intent)
                     params = self._dialect.create_params(life_ms, valid_until_ms)
-                    order = await self._ordered(intent, dict(params))
+                    order = await self._ordered(intent, {**params, **self._self_trade(intent)})
                 return self._acknowledged(order, intent)
             except (VenueRejectedError, OutcomeUnknownError):
                 raise
@@ -49,6 +49,10 @@ class Submission:
                 told = submission_error(error, call, self._dialect, self._link.redactor)
                 self._mind(told)
                 raise told from None  # the cause's text may hold a signed request
+
+    def _self_trade(self, intent: ChildIntent) -> Mapping[str, str]:
+        entry = self._client.market(intent.symbol)["info"]
+        return self._dialect.self_trade(entry, intent.reduce_only)
 
     def _mind(self, told: Exception) -> None:
         if isinstance(told, VenueClockError):

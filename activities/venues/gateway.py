@@ -109,6 +109,8 @@ class VenueGateway(Protocol):
 
     venue: str
     account: str
+    cancel_on_disconnect_s: int | None
+    """How long the venue's timer runs before it cancels every order; None: it is not to be set."""
 
     async def instrument(self, symbol: str) -> Instrument:
         """Trading rules, cached for at most 30 min. SymbolUnknownError, VenueUnavailableError."""
@@ -166,6 +168,13 @@ class VenueGateway(Protocol):
         """Ask for a cancel; a request, not a fact. Success says nothing about fills.
 
         OrderAbsentError (it may have worked before, or be filled), VenueUnavailableError.
+        """
+        ...
+
+    async def cancel_all_after(self, seconds: int) -> None:
+        """Have the venue cancel every order of the account after so long, unless asked again.
+
+        Only where the venue has such a timer. VenueUnavailableError.
         """
         ...
 

@@ -10,7 +10,21 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from starters.api import arbitrage, health, metrics, orders, progress, rebalance, steering
+from starters.api import (
+    alarms,
+    arbitrage,
+    health,
+    metrics,
+    operations,
+    orders,
+    positions,
+    progress,
+    rebalance,
+    risk,
+    steering,
+    trading_state,
+)
+from starters.api.decision_bodies import DECISIONS
 from starters.api.documentation import openapi_of
 from starters.api.errors import install_handlers
 from starters.api.frame import RequestFrame
@@ -26,6 +40,9 @@ TAGS = [
     {"name": "orders", "description": "Start, follow, steer and preview orders."},
     {"name": "arbitrage", "description": "Buy at one exchange and sell at another."},
     {"name": "rebalance", "description": "Trade holdings towards target weights."},
+    {"name": "control", "description": "Stop trading, and let it go on."},
+    {"name": "books", "description": "Positions, PnL, fills, balances."},
+    {"name": "alarms", "description": "What a human must know."},
     {"name": "health", "description": "Is it alive, can it take an order."},
     {"name": "metrics", "description": "For Prometheus."},
 ]
@@ -54,8 +71,21 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Fa
     app.state.settings = settings
     app.state.connections = shared
     install_handlers(app)
-    for routes in (orders, steering, progress, arbitrage, rebalance, health, metrics):
+    for routes in (
+        operations,
+        orders,
+        steering,
+        progress,
+        arbitrage,
+        rebalance,
+        trading_state,
+        risk,
+        positions,
+        alarms,
+        health,
+        metrics,
+    ):
         app.include_router(routes.router)
     app.add_middleware(RequestFrame)
-    app.openapi = openapi_of(app)  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = openapi_of(app, *DECISIONS)  # type: ignore[method-assign] # FastAPI's documented way
     return app

@@ -14,9 +14,11 @@ from uuid import uuid4
 from fastapi import Header, Request
 
 from starters.api.errors import ApiCode, ApiError
+from starters.decisions import DecisionT, validate_decision
 from workflows.domain.denials import DenialCode, Denied
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import MAX_BODY_BYTES, OrderRequest, validate_order
+from workflows.names import made_order_id
 from workflows.payloads import InvalidJsonError, strict_loads
 from workflows.plans import validate_plan
 from workflows.steering_messages import (
@@ -51,24 +53,48 @@ def single_header(request: Request, name: str) -> str | None:
     return values[0] if values else None
 
 
-async def read_json(request: Request) -> Any:
-    """The body as parsed JSON (numbers exact). Raises ApiError."""
-    _check_type(request)
+async def read_json(request: Request, raw: bytes | None = None) -> Any:
+    """The body as parsed JSON (numbers exact); `raw` if it was read before. Raises ApiError."""
+    if raw is None:
+        _check_type(request)
+        raw = await _read_body(request)
     try:
-        return strict_loads(await _read_body(request))
+        return strict_loads(raw)
     except InvalidJsonError as error:
         raise ApiError(error.code, str(error)) from error
 
 
 async def read_steer(request: Request) -> SteerRequest:
     """The body of a pause or resume; there may be none. Raises ApiError."""
+    return _by_http(parse_steer(await _read_optional(request)))
+
+
+async def _read_optional(request: Request) -> bytes:
+    """The body, where there may be none."""
     content_type = single_header(request, "Content-Type")
     if content_type is not None:
         _check_type(request)
     raw = await _read_body(request)
     if raw and content_type is None:
         _check_type(request)
-    return _by_http(parse_steer(raw))
+    return raw
+
+
+async def read_decision(
+    request: Request, kind: type[DecisionT], *, is_optional: bool = False, **known: object
+) -> DecisionT:
+    """What an operator decides; `known` is what the address says of it. Raises ApiError.
+
+    Who asks is kept in the audit trail; a caller that does not say is `http`.
+    """
+    raw = await _read_optional(request) if is_optional else None
+    value = {} if raw == b"" else await read_json(request, raw)
+    decided = validate_decision(kind, value, known)
+    if isinstance(decided, Denied):
+        raise refuse(decided)
+    if "requested_by" in decided.model_fields_set:
+        return decided
+    return decided.model_copy(update={"requested_by": "http"})
 
 
 async def read_amend(request: Request) -> AmendRequest:
@@ -192,7 +218,7 @@ async def read_plan(request: Request, key: str | None, kind: type[PlanT]) -> Pla
 
 def _id_of(own: str | None, key: str | None, field: str) -> str:
     if own is None:
-        return uuid4().hex if key is None else id_of_key(key)
+        return made_order_id(uuid4().hex) if key is None else id_of_key(key)
     if key is not None and own not in (key, id_of_key(key)):
         raise ApiError(
             DenialCode.FIELD_NOT_ALLOWED,

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from starters.api.errors import ApiCode, Code, ErrorBody, status_of
+from starters.trading_state import SwitchRequest
 from workflows.domain.denials import DenialCode
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import OrderRequest
@@ -109,27 +110,53 @@ REBALANCE_EXAMPLES = {
         },
     }
 }
+SWITCH_EXAMPLES = {
+    "halt": {
+        "summary": "stop everything, and take what rests off the exchanges",
+        "value": {"state": "halted", "scope": "global", "reason": "wrong prices"},
+    },
+    "flatten": {
+        "summary": "stop one strategy and close its positions at the market",
+        "value": {"state": "halted", "scope": "strategy:strategy_001", "flatten": True},
+    },
+    "reduce": {
+        "summary": "let one exchange only reduce positions",
+        "value": {"state": "reducing", "scope": "venue:binance", "reason": "slow answers"},
+    },
+    "resume": {
+        "summary": "let a symbol trade again",
+        "value": {
+            "state": "active",
+            "scope": "symbol:binance:BTC/USDT",
+            "reason": "prices checked",
+            "requested_by": "desk-2",
+        },
+    },
+}
 
 
-def _body(
+def body_of(
     model: type[BaseModel], examples: dict[str, Any], *, required: bool = True
 ) -> dict[str, Any]:
+    """The body of a route that reads it by hand."""
     schema = {"$ref": REF.format(model=model.__name__)}
     media = {"application/json": {"schema": schema, "examples": examples}}
     return {"requestBody": {"required": required, "content": media}}
 
 
-ORDER_BODY = _body(OrderRequest, ORDER_EXAMPLES)
-ARBITRAGE_BODY = _body(ArbitragePlan, ARBITRAGE_EXAMPLES)
-REBALANCE_BODY = _body(RebalancePlan, REBALANCE_EXAMPLES)
-STEER_BODY = _body(SteerRequest, STEER_EXAMPLES, required=False)
-AMEND_BODY = _body(AmendRequest, AMEND_EXAMPLES)
+ORDER_BODY = body_of(OrderRequest, ORDER_EXAMPLES)
+ARBITRAGE_BODY = body_of(ArbitragePlan, ARBITRAGE_EXAMPLES)
+REBALANCE_BODY = body_of(RebalancePlan, REBALANCE_EXAMPLES)
+STEER_BODY = body_of(SteerRequest, STEER_EXAMPLES, required=False)
+AMEND_BODY = body_of(AmendRequest, AMEND_EXAMPLES)
+SWITCH_BODY = body_of(SwitchRequest, SWITCH_EXAMPLES)
 _HAND_READ: tuple[type[BaseModel], ...] = (
     OrderRequest,
     SteerRequest,
     AmendRequest,
     ArbitragePlan,
     RebalancePlan,
+    SwitchRequest,
 )
 PATH_CODES: tuple[Code, ...] = (DenialCode.ILLEGAL_CHARS, DenialCode.TOO_LONG)
 QUERY_CODES: tuple[Code, ...] = (DenialCode.UNKNOWN_FIELD, DenialCode.DUPLICATE_FIELD)
@@ -155,6 +182,16 @@ _OF_FIELDS: tuple[Code, ...] = (
     DenialCode.ILLEGAL_CHARS,
     DenialCode.TOO_LONG,
 )
+BODY_FIELD_CODES: tuple[Code, ...] = (*_OF_REQUESTS, *_OF_FIELDS)
+PAGE_CODES: tuple[Code, ...] = (
+    *QUERY_CODES,
+    *PATH_CODES,
+    DenialCode.INVALID_TYPE,
+    DenialCode.OUT_OF_RANGE,
+    DenialCode.INVALID_CURSOR,
+    DenialCode.UNAVAILABLE,
+)
+"""Of every list."""
 _OF_RUNNING_ORDERS: tuple[DenialCode, ...] = (
     DenialCode.ALREADY_TERMINAL,
     DenialCode.NOT_STEERABLE,
@@ -189,6 +226,14 @@ STEER_CODES: tuple[Code, ...] = (
     DenialCode.NOT_STEERABLE,
     ApiCode.OUTCOME_UNKNOWN,
 )
+SWITCH_CODES: tuple[Code, ...] = (
+    *_OF_REQUESTS,
+    *_OF_FIELDS,
+    DenialCode.MISSING_FIELD,
+    DenialCode.FIELD_NOT_ALLOWED,
+    DenialCode.UNKNOWN_ENUM,
+    DenialCode.UNAVAILABLE,
+)
 AMEND_CODES: tuple[Code, ...] = (
     *_OF_REQUESTS,
     ApiCode.PART_OF_EXECUTION,
@@ -221,8 +266,11 @@ def _answer(status: int, codes: list[Code]) -> dict[str, Any]:
     }
 
 
-def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The app's OpenAPI document, made once, with the schemas of the hand-read bodies."""
+def openapi_of(app: FastAPI, *more: type[BaseModel]) -> Callable[[], dict[str, Any]]:
+    """The app's OpenAPI document, made once, with the schemas of the hand-read bodies.
+
+    `more` are bodies beside those of orders and plans.
+    """
 
     def make() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -234,7 +282,7 @@ def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 tags=app.openapi_tags,
             )
             schemas = document["components"]["schemas"]
-            for model in _HAND_READ:
+            for model in (*_HAND_READ, *more):
                 schema = model.model_json_schema(ref_template=REF)
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema

@@ -19,6 +19,8 @@ REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # An escaped separator would be decoded before routing and could reach another route.
 _ESCAPED_SEPARATOR = re.compile(rb"%2f|%5c|\\", re.IGNORECASE)
+# The one address that ends with a symbol, which may be written BTC%2FUSDT; nothing follows it.
+_POSITION = re.compile(rb"/api/v1/positions/[\w.-]+/\w+/[A-Za-z0-9]+%2f[A-Za-z0-9]+", re.IGNORECASE)
 _log = structlog.get_logger("delta.api")
 
 
@@ -65,7 +67,8 @@ class RequestFrame:
             )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _ESCAPED_SEPARATOR.search(_path(scope)):
+        path = _path(scope)
+        if _ESCAPED_SEPARATOR.search(path) and not _POSITION.fullmatch(path):
             refusal = ApiError(DenialCode.ILLEGAL_CHARS, "the path has an escaped separator")
             await error_response(scope["state"]["request_id"], refusal)(scope, receive, send)
         else:

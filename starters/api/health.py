@@ -38,6 +38,9 @@ class Health(BaseModel):
     dependencies: dict[str, Dependency] = Field(
         description="`temporal`, `postgresql`, and `account:<exchange>:<account>` for each"
     )
+    trading_state: dict[str, str] = Field(
+        {}, description="kill switches that are not active, by scope; no fault by themselves"
+    )
 
 
 class Alive(BaseModel):
@@ -56,12 +59,13 @@ async def examine(request: Request) -> Health:
     """Ask every dependency, at the same time."""
     connections: Connections = request.app.state.connections
     settings: Settings = request.app.state.settings
-    temporal, accounts = await asyncio.gather(
+    temporal, (accounts, switches) = await asyncio.gather(
         _state(_ask_temporal(connections)), _accounts(connections, settings)
     )
     dependencies = {"temporal": temporal, **accounts}
     is_ok = all(each.status == "ok" for each in dependencies.values())
-    return Health(status="ok" if is_ok else "unavailable", dependencies=dependencies)
+    status: State = "ok" if is_ok else "unavailable"
+    return Health(status=status, dependencies=dependencies, trading_state=switches)
 
 
 Examined = Annotated[Health, Depends(examine)]
@@ -101,13 +105,16 @@ async def _state(question: Awaitable[None]) -> Dependency:
     return Dependency(status="ok")
 
 
-async def _accounts(connections: Connections, settings: Settings) -> dict[str, Dependency]:
-    """The ledger itself, and what it says about each configured account."""
+async def _accounts(
+    connections: Connections, settings: Settings
+) -> tuple[dict[str, Dependency], dict[str, str]]:
+    """The ledger itself, what it says about each configured account, and its kill switches."""
     try:
         async with connections.ledger() as ledger:
             rows = {(row.exchange, row.account): row for row in await ledger.readiness()}
+            switches = await ledger.trading_states()
     except Unavailable as error:
-        return {"postgresql": Dependency(status="unavailable", detail=str(error))}
+        return {"postgresql": Dependency(status="unavailable", detail=str(error))}, {}
     found = {"postgresql": Dependency(status="ok")}
     for exchange in settings.exchanges:
         for account in settings.accounts(exchange):
@@ -119,4 +126,4 @@ async def _accounts(connections: Connections, settings: Settings) -> dict[str, D
                 found[name] = Dependency(status="ok")
             else:
                 found[name] = Dependency(status="unavailable", detail=row.reason or "RECONCILING")
-    return found
+    return found, {row.scope: row.state for row in switches if row.state != "active"}

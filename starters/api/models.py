@@ -16,6 +16,12 @@ from workflows.order_views import IcebergProgress, StopProgress, TwapProgress
 ORDERS_PATH = "/api/v1/orders"
 ARBITRAGE_PATH = "/api/v1/arbitrage"
 REBALANCE_PATH = "/api/v1/rebalance"
+ALARMS_PATH = "/api/v1/alarms"
+POSITIONS_PATH = "/api/v1/positions"
+FILLS_PATH = "/api/v1/fills"
+BALANCES_PATH = "/api/v1/balances"
+RISK_PATH = "/api/v1/risk"
+TRADING_STATE_PATH = "/api/v1/trading-state"
 
 
 class Links(BaseModel):

@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 
 from starters.client import DeltaError
 from tests.bench.arbitrages import arbitrages_per_second, leg_skew, unwind_latency
+from tests.bench.books import books
 from tests.bench.figures import Measure, UnknownMeasureError, chosen
 from tests.bench.fills import fill_to_ledger
 from tests.bench.latency import raw_ccxt, submit_latency
@@ -47,6 +48,7 @@ TAKEN_BY: dict[str, Callable[[Rig], Awaitable[list[Measure]]]] = {
     "unwind_latency": unwind_latency,
     "arbitrages_per_second": arbitrages_per_second,
     "stop": stops,
+    "books": books,
     "recovery_s": recovery,
 }
 """What takes the measures whose names begin so."""

@@ -29,6 +29,10 @@ MEASURES = (
     "stop_exit_p99",
     "stops_cpu",
     "stops_rss",
+    "books_order_p99",
+    "books_position_p99",
+    "books_statistics_p99",
+    "books_reconciliation_p99",
     "recovery_s",
 )
 """In the order in which they are measured; the last one kills workers."""

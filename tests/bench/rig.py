@@ -253,7 +253,7 @@ async def open_rig(console: Console) -> AsyncIterator[Rig]:
         bare_workers = _bare_workers(settings)
         opened.push_async_callback(_stop, bare_workers)
         await bare_workers.start()
-        database = open_engine(settings.dsn())
+        database = open_engine(settings.owner_dsn())  # one measure makes a table of its own
         opened.push_async_callback(database.dispose)
         temporal = await connect(settings)
         hands = [await open_hand(opened, stack, venue) for venue in (VENUE, OTHER)]

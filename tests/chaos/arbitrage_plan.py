@@ -19,6 +19,7 @@ from workflows.domain.orders import client_order_id
 
 VENUES = ("binance", "okx")
 FAULTY_SHARE = 0.2
+ACCOUNTS = (HEDGE, HEDGE, HEDGE, HEDGE, MAIN)
 WAITING_SHARE = 0.9
 TWICE_CHANCE, STOP_CHANCE = 0.2, 0.15
 LEGS = ("buy", "buy", "buy", "sell", "sell", "sell", "unwind-1", "complete-1")
@@ -52,7 +53,7 @@ class Arbitrages:
         into = (-0.002, 0.004) if is_resting else (0.002, 0.012)
         body: dict[str, object] = {
             "strategy_id": f"{self._name}-arb-{draw.randint(1, 3)}",
-            "account": draw.choice((MAIN, HEDGE)),
+            "account": draw.choice(ACCOUNTS),
             "symbol": symbol,
             "buy_exchange": buy_at,
             "sell_exchange": sell_at,

@@ -149,16 +149,24 @@ class _Site:
                 self._prices.note(self.venue, str(fault.options["symbol"]), price, price)
 
     async def mend(self) -> None:
-        """No faults any more; waits for an exchange that is being started."""
+        """No faults and no orders by hand any more; waits for an exchange that is being started."""
         await self._count()
         async with asyncio.timeout(CLEAR_WITHIN_S):
             while True:
                 try:
                     await self._control.clear()
+                    await self._cancel_hand_made()
                 except ControlError:
                     await asyncio.sleep(LOOK_EVERY_S)
                 else:
                     return
+
+    async def _cancel_hand_made(self) -> None:
+        """What its cancel did not reach at its time."""
+        for fault in self.actions:
+            if fault.name == "cancel":
+                with suppress(ControlError):  # it has ended, or never began
+                    await self._control.act(fault.name, **fault.options)
 
     async def _count(self) -> None:
         """Add what the rules have hit since the last look."""

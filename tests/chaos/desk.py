@@ -42,6 +42,7 @@ from tests.chaos.planned import (
 from tests.e2e.world import World
 from workflows import names
 from workflows.domain.executions import ExecutionKind
+from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import OrderType
 from workflows.execution_messages import ArbitragePlan
 from workflows.messages import OrderRequest
@@ -247,6 +248,26 @@ class Desk:
             return "ok"
         code = str(answer.json()["code"])
         return None if code in ("OUTCOME_UNKNOWN", "UNAVAILABLE", "NOT_FOUND") else code
+
+    async def resume(self, order_id: str) -> bool:
+        """Let an order go on that is paused, be it by a halt; whether it does."""
+        give_up = time.monotonic() + PATIENCE_S
+        steer = PlannedSteer(kind=ActionKind.RESUME, by=Route.CLIENT, after_s=0)
+        while time.monotonic() < give_up:
+            try:
+                order = await self._world.orders.progress(order_id)
+                if order.status is not OrderStatus.PAUSED:
+                    return False
+            except Unavailable:
+                await asyncio.sleep(ASK_AGAIN_S)
+                continue
+            except (NotFound, WorkflowBroke):
+                return False
+            heard = await self._steer_by_client(order_id, steer)
+            if heard is not None:
+                return heard == "ok"
+            await asyncio.sleep(ASK_AGAIN_S)
+        return False
 
     async def end(self, order_id: str) -> None:
         """Cancel an order that may wait for ever; one that has ended is left alone."""

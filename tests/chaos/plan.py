@@ -1,8 +1,8 @@
-"""What a chaos run will do: orders, arbitrages, kills and faults, all drawn from one seed.
+"""What a chaos run will do: orders, arbitrages, kills, faults, and people, all from one seed.
 
 Rule: pure. The same seed gives the same plan, to the digit; only when things happen on a real
-machine differs from run to run. Orders of both accounts meet each other and their own: a trade with
-oneself is a trade too. It must not know how a plan is carried out.
+machine differs from run to run. Orders of both accounts meet each other and their own: of two of
+one account one ends instead. It must not know how a plan is carried out.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from tests.chaos.arbitrage_plan import VENUES, Arbitrages
+from tests.chaos.control_plan import STRATEGIES, deeds_of, hand_made
 from tests.chaos.fault_plan import faults_of
 from tests.chaos.planned import PATIENT, Plan, PlannedKill, PlannedOrder, PlannedStop, Route, Stop
 from tests.chaos.worked_plan import Waiting
@@ -19,6 +20,9 @@ from tests.e2e.world import HEDGE, MAIN, MOVING, OKX, STILL, VENUE
 
 DURATION_S = 8.0
 ORDERS_PER_RUN, ARBITRAGES_PER_RUN = 45, 15
+ACCOUNTS = (MAIN, MAIN, MAIN, MAIN, HEDGE)
+"""Whose an order is: most arbitrages are of the other, for orders of one account do not trade with
+each other, and an arbitrage that would is denied."""
 ARBITRAGE_TAKES_S = 0.3
 """Arbitrages wait for each other: a plan with many of them is longer."""
 SHORTEST_GAP_S, LONGEST_GAPS_S = 0.5, (1.0, 2.5, 5.0)
@@ -59,8 +63,12 @@ def plan_of(
         faults=tuple(
             fault
             for venue in VENUES
-            for fault in faults_of(random.Random(f"faults {seed} {venue}"), lasts_s, venue)
+            for fault in (
+                *faults_of(random.Random(f"faults {seed} {venue}"), lasts_s, venue),
+                *hand_made(random.Random(f"hands {seed} {venue}"), lasts_s, venue, f"{seed}"),
+            )
         ),
+        deeds=tuple(deeds_of(random.Random(f"deeds {seed}"), lasts_s, f"{name}-{seed}")),
     )
 
 
@@ -116,8 +124,8 @@ class _Orders:
         value = Decimal(draw.randint(*_VALUES))
         self._tick = _TICK[exchange := draw.choice((VENUE, VENUE, OKX))]
         body: dict[str, object] = {
-            "strategy_id": f"{self._name}-{draw.randint(1, 4)}",
-            "account": draw.choice((MAIN, HEDGE)),
+            "strategy_id": f"{self._name}-{draw.randint(1, STRATEGIES)}",
+            "account": draw.choice(ACCOUNTS),
             "exchange": exchange,
             "symbol": symbol,
             "side": side,

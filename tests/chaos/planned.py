@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from starters.api.bodies import id_of_key
+from tests.chaos.control_plan import PlannedDeed
 from tests.chaos.fault_plan import PlannedFault
 from workflows import names
 from workflows.domain.orders import OrderType
@@ -131,6 +132,7 @@ class Plan:
     arbitrages: tuple[PlannedArbitrage, ...]
     kills: tuple[PlannedKill, ...]
     faults: tuple[PlannedFault, ...]
+    deeds: tuple[PlannedDeed, ...]
 
     @property
     def entries(self) -> tuple[Planned, ...]:

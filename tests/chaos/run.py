@@ -20,6 +20,7 @@ from tests.chaos.arbitrage_plan import VENUES
 from tests.chaos.breakage import Breaker, Broken, swing
 from tests.chaos.desk import Desk, Told
 from tests.chaos.judge import Judge, Verdict, all_ended, compare_with_told, judge_triggers
+from tests.chaos.operators import Operators
 from tests.chaos.plan import (
     ARBITRAGES_PER_RUN,
     DURATION_S,
@@ -125,16 +126,18 @@ async def _run(
 ) -> Outcome:
     since, name = time.monotonic(), f"run {number}, seed {plan.seed}"
     tell(f"{name}: {len(plan.entries)} orders and arbitrages, {len(plan.kills)} kills")
-    desk, prices = Desk(world), PriceDiary()
+    desk, prices, operators = Desk(world), PriceDiary(), Operators(world, plan.deeds)
     breaker = Breaker(world.stack, world.controls, plan, prices)
     watching = asyncio.create_task(prices.keep(world))
     try:
-        told = await _trade(desk, breaker, plan)
+        told = await _trade(desk, breaker, operators, plan)
         tell(f"{name}: waiting for the orders to end")
         await _all_healthy(world)
+        resumed = await asyncio.gather(*(desk.resume(each.order_id) for each in plan.orders))
         await swing(world.controls, prices)
         await asyncio.gather(*(desk.end(each.order_id) for each in plan.orders if each.is_patient))
         running = await all_ended(world)
+        transfers = await operators.book_transfers()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -142,6 +145,7 @@ async def _run(
     verdict = await judge.judge(world.stack.settings)
     await compare_with_told(world, told, running, verdict)
     await judge_triggers(world, plan, prices, verdict)
+    verdict.statuses |= {"resumed": resumed.count(True), "transfers booked": transfers}
     return Outcome(
         run=number,
         plan=plan,
@@ -151,8 +155,8 @@ async def _run(
     )
 
 
-async def _trade(desk: Desk, breaker: Breaker, plan: Plan) -> list[Told]:
-    """Orders and breakage together; returns when all callers are answered and all is mended."""
+async def _trade(desk: Desk, breaker: Breaker, operators: Operators, plan: Plan) -> list[Told]:
+    """Orders, breakage and people together; returns when all are answered and all is mended."""
     traded = asyncio.Event()
 
     async def at_its_time(entry: Planned) -> Told:
@@ -161,6 +165,7 @@ async def _trade(desk: Desk, breaker: Breaker, plan: Plan) -> list[Told]:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(breaker.work(traded))
+        tasks.create_task(operators.work())
         working = [tasks.create_task(at_its_time(entry)) for entry in plan.entries]
         await asyncio.wait(working)
         traded.set()

@@ -49,6 +49,7 @@ async def okx_faulty_venue(folder: Path, **changes: Any) -> AsyncIterator[Faulty
         client = ccxt.pro.okx(
             {**keys, "session": session, "enableRateLimit": False, "options": dict(_OPTIONS)}
         )
+        client.timeout_on_exit = 0  # ms; see paper_venue
         client.number = str
         client.has["fetchCurrencies"] = False
         try:

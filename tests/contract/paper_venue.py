@@ -99,6 +99,7 @@ def ccxt_client(
     settings = {"apiKey": key, "secret": secret, "session": session, "enableRateLimit": False}
     settings |= {"password": passphrase, "options": dict(_OPTIONS)}
     client = getattr(ccxt.pro, name)(settings)
+    client.timeout_on_exit = 0  # ms; ccxt waits for sessions of its own, and this one is ours
     client.has["fetchCurrencies"] = False  # okx looks at this, the others at the option
     client.number = str
     return client, session

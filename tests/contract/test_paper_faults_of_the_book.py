@@ -173,3 +173,18 @@ async def test_orders_can_be_placed_and_cancelled_by_hand(venue: FaultyVenue):
         await venue.faults.act(
             "place", account="main", symbol=PAIR, side="buy", quantity="0.000000001"
         )
+
+
+async def test_money_comes_and_goes_without_a_trade_and_the_judge_counts_it(venue: FaultyVenue):
+    before = await venue.total("USDT")
+    for amount in ("250.5", "-100"):
+        await venue.faults.act("deposit", account="main", asset="USDT", amount=amount)
+    assert await venue.total("USDT") == before + D("150.5")
+    told = await venue.faults.act("deposit", account="main", asset="NEW", amount="2")
+    assert (told["free"], told["locked"]) == ("2", "0")
+    with pytest.raises(ControlError, match="deposit: refused: INSUFFICIENT_BALANCE"):
+        await venue.faults.act("deposit", account="main", asset="NEW", amount="-2.1")
+    log = venue.log
+    assert log.final_balances("main")["NEW"].total == D(2)
+    assert log.final_balances("main")["USDT"].total == before + D("150.5")
+    assert log.trades == []

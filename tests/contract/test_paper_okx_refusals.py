@@ -133,7 +133,7 @@ LIMIT_TABLE: list[tuple[dict[str, Any], str]] = [
     ({"clOrdId": 7}, "51000"),
     ({"tag": "t" * 17}, "51000"),
     ({"ccy": "USDT"}, "51000"),
-    ({"stpMode": "cancel_maker"}, "51000"),
+    ({"stpMode": "cancel_nobody"}, "51000"),
     ({"banAmend": True}, "51000"),
     ({"reduceOnly": "false"}, "51000"),
     ({"attachAlgoOrds": [{"slTriggerPx": "39000", "slOrdPx": "-1"}]}, "51000"),

@@ -17,7 +17,7 @@ from activities.ledger.models import FillRow
 from activities.venues.simulator.judge import JudgedRequest
 from starters.client import OutcomeUnknown
 from tests.e2e.proof import assert_order_is_true
-from tests.e2e.world import MAIN, STILL, VENUE, World, all_ready, until
+from tests.e2e.world import FIGURES, MAIN, STILL, VENUE, World, all_ready, until
 from workflows import names
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import client_order_id
@@ -27,7 +27,7 @@ from workflows.ports.venue import ASK_WITHIN
 
 QUANTITY = Decimal("0.02")
 PART = Decimal("0.008")
-CATCH_UP_S = 10.0
+CATCH_UP_S = float(FIGURES["TRADES_EVERY_S"])
 """What a fill may wait for when the stream does not tell it."""
 SLACK_S = 8.0
 """What a busy machine adds."""

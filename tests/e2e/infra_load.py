@@ -17,7 +17,7 @@ import httpx
 from starters.client import AlreadyTerminal, OrderNotFound
 from tests.e2e.infra_world import ACCEPT_TIMEOUT_S, API_ANSWERS_WITHIN_S, APIS, Infra
 from tests.e2e.proof import assert_ledger_is_exchange, assert_one_order_per_child, story_of
-from tests.e2e.world import BEST_ASK, BEST_BID, World
+from tests.e2e.world import BEST_ASK, BEST_BID, HEDGE, World
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import client_order_id
 from workflows.messages import OrderSnapshot
@@ -30,9 +30,10 @@ THROUGH = Decimal(100)
 """What goes this far through the book rests never, and so trades with nobody of ours."""
 KINDS: tuple[dict[str, Any], ...] = (
     {"order_type": "market", "side": "buy"},
-    {"order_type": "market", "side": "sell"},
+    # the account of the sells is not that of the buys: what could trade with our own is refused
+    {"order_type": "market", "side": "sell", "account": HEDGE},
     {"order_type": "limit", "side": "buy", "price": BEST_ASK + THROUGH},
-    {"order_type": "limit", "side": "sell", "price": BEST_BID - THROUGH},
+    {"order_type": "limit", "side": "sell", "price": BEST_BID - THROUGH, "account": HEDGE},
     {"order_type": "limit", "side": "buy", "price": FAR},
     {
         "order_type": "twap",

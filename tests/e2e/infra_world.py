@@ -167,14 +167,14 @@ def _settings(front: str, world: World, ports: dict[str, int]) -> Settings:
     base = world.stack.settings
     keys = base.home.venue_secrets(VENUE, MAIN)
     assert keys is not None
-    password = base.home.postgres_password()
+    password = base.home.postgres_password("delta_app")
     first = free_ports(2)
     return load_settings(
         {
             "DELTA_HOME": str(base.home.root.parent / front),
             "EXCHANGES": VENUE,
             "TEMPORAL_ADDRESS": f"127.0.0.1:{ports['temporal']}",
-            "DATABASE_URL": f"postgresql://delta:{password}@127.0.0.1:{ports['postgres']}/delta",
+            "DATABASE_URL": f"postgresql://delta_app:{password}@127.0.0.1:{ports['postgres']}/delta",
             "EXCHANGE_BINANCE_PAPER_URL": f"http://127.0.0.1:{ports['exchange']}",
             "EXCHANGE_BINANCE_API_KEY": keys[0].get_secret_value(),
             "EXCHANGE_BINANCE_SECRET": keys[1].get_secret_value(),

@@ -119,7 +119,7 @@ async def test_k24_a_migration_that_is_killed_changes_nothing_and_a_rerun_succee
     world: World, tmp_path: Path
 ):
     name = f"migrated_{uuid4().hex}"
-    server = world.stack.database_url.replace("+asyncpg", "").rpartition("/")[0]
+    server = world.stack.settings.owner_dsn().replace("+asyncpg", "").rpartition("/")[0]
     await _execute(f"{server}/postgres", f"CREATE DATABASE {name}")
     environ = os.environ | {
         "ENV_FILE": os.devnull,

@@ -132,6 +132,8 @@ def test_the_demo_shows_that_everything_holds_also_after_one_that_was_killed(
     _both_legs_were_traded(arbitrage)
     _the_lone_leg_was_unwound(refused)
     _value_was_moved(rebalance)
+    _operators_were_obeyed(summary["controls"])
+    _positions_are_what_was_filled(summary)
     check = summary["check"]
     assert check["sent_twice"] == 0
     assert check["violations"] == []
@@ -255,6 +257,48 @@ def _value_was_moved(rebalance: dict[str, Any]) -> None:
     assert sum(map(Decimal, weights.values())).quantize(Decimal("1e-9")) == 1
     for asset, target in rebalance["targets"].items():
         assert abs(Decimal(rebalance["weights_after"][asset]) - Decimal(target)) < Decimal("0.001")
+
+
+def _operators_were_obeyed(controls: dict[str, Any]) -> None:
+    assert controls["limited"] == "RISK_MAX_NOTIONAL"
+    halt = controls["halt"]
+    assert (halt["confirmed"], halt["cancelled"]) == (True, ["demo-halted"])
+    assert (halt["refused"], halt["meanwhile"]) == ("TRADING_HALTED", "paused")
+    assert (halt["status"], Decimal(halt["filled"]) > 0) == ("filled", True)
+    reports = {each["exchange"]: each for each in controls["syncs"]}
+    assert sorted(reports) == VENUES
+    differences = {
+        venue: [(found["kind"], found["action"]) for found in account["differences"]]
+        for venue, report in reports.items()
+        for account in report["accounts"]
+    }
+    assert differences == {"binance": [("external_order", "recorded")], "okx": []}
+    decided = [(each["who"], each["action"], each["object"]) for each in controls["audit"]]
+    limit, halted = "strategy:demo max_order_value", "strategy:demo-halted"
+    assert decided == [
+        *[("demo", "risk_limit", limit)] * 2,
+        *[("demo", "trading_state", halted)] * 2,
+    ]
+
+
+def _positions_are_what_was_filled(summary: dict[str, Any]) -> None:
+    """By the orders as they were told, fees in the base asset taken off."""
+    wanted: dict[tuple[str, ...], Decimal] = {}
+    orders = [{**each, "exchange": "binance", "symbol": "BTC/USDT"} for each in summary["orders"]]
+    for each in orders + [leg for done in summary["executions"] for leg in done["orders"]]:
+        where = ("demo", each["exchange"], each["symbol"])
+        sign = 1 if each["side"] == "buy" else -1
+        fee = Decimal(each["fees"].get(each["symbol"].partition("/")[0], "0"))
+        wanted[where] = wanted.get(where, Decimal(0)) + sign * Decimal(each["filled"]) - fee
+    controls = summary["controls"]
+    others = {"demo-halted": controls["halt"]["filled"], "EXTERNAL": controls["by_hand"]}
+    for name, bought in others.items():
+        wanted[name, "binance", "BTC/USDT"] = Decimal(bought) * Decimal("0.999")
+    positions = controls["positions"]
+    held = {(each["strategy_id"], each["exchange"], each["symbol"]): each for each in positions}
+    assert {where: Decimal(each["quantity"]) for where, each in held.items()} == wanted
+    for each in positions:
+        assert Decimal(each["total"]) == Decimal(each["realised_net"]) + Decimal(each["unrealised"])
 
 
 def test_ctrl_c_in_the_middle_stops_everything_and_says_so(start, environ):

@@ -49,16 +49,29 @@ def load(infra: Infra) -> Load:
 
 
 async def test_e1_no_accepted_order_is_lost_while_temporal_is_killed_again_and_again(infra, load):
+    await _killed_again_and_again(infra, load, "temporal")
+    await load.assert_all_ended()
+
+
+async def test_e2_no_order_leaves_without_its_intent_while_postgres_is_killed_again_and_again(
+    infra, load
+):
+    # the checker asks for the intent and its check, of every order that the exchange has
+    await _killed_again_and_again(infra, load, "postgres")
+    await load.assert_all_ended()
+
+
+async def _killed_again_and_again(infra: Infra, load: Load, server: str) -> None:
+    """SIGKILL a server three times under load, each time after some orders were accepted."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as asking:
         asking.create_task(load.keep_asking(0.3, stop))
         for kills in range(1, 4):
             await until(lambda: load.accepted() >= 5 * kills, 30)  # noqa: B023 - awaited here
-            await infra.world.stack.kill("temporal")
-            await infra.world.stack.wait_healthy("temporal")
+            await infra.world.stack.kill(server)
+            await infra.world.stack.wait_healthy(server)
         await until(lambda: load.accepted() >= 20, 30)
         stop.set()
-    await load.assert_all_ended()
 
 
 async def test_e5_partitions_of_every_kind_lose_nothing_and_end_by_themselves(infra, load):

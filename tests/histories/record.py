@@ -30,7 +30,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 
 from tests.e2e.arbitrage_world import open_pair
 from tests.e2e.world import BEST_ASK, HEDGE, MAIN, STILL, VENUE, World, open_world, until
-from tests.histories import steered
+from tests.histories import controlled, steered
 from tests.histories.executions import EXECUTIONS, Worked
 from workflows import names
 from workflows.messages import OrderSnapshot
@@ -208,6 +208,11 @@ async def _record_steered(stack: Path, recorded: Path) -> None:
         await steered.work(world, partial(_keep, world, recorded))
 
 
+async def _record_controlled(stack: Path, recorded: Path) -> None:
+    async with open_world(stack) as world:
+        await controlled.work(world, partial(_keep, world, recorded))
+
+
 async def _keep(world: World, recorded: Path, name: str, worked: Worked) -> None:
     """The run that ended it and, where it was handed over, the first one."""
     _write(recorded, name, await world.history(worked.id))
@@ -238,6 +243,7 @@ ANSWERED_ANEW = ("arbitrage.cancelled_by_update",)
 FOLDERS: dict[str, tuple[Callable[[Path, Path], Awaitable[None]], ...]] = {
     "03-executions": (_record_orders, _record_executions),
     "04-steered": (_record_steered, partial(_record_executions, chosen=ANSWERED_ANEW)),
+    "05-controlled": (_record_controlled,),
 }
 """What belongs to each folder, given a folder for the stack and one for the files.
 

@@ -60,7 +60,7 @@ def _run(cluster: embedded_postgres.Cluster, log: Path) -> "subprocess.Popen[byt
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the server's maintenance database; ends the server at the end of the session."""
+    """Address of the server's maintenance database, whose users all have its owner's password."""
     home = Home(tmp_path_factory.mktemp("postgres"))
     home.make()
     cluster = embedded_postgres.cluster(home, free_ports(1))
@@ -70,6 +70,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         asyncio.run(_until_ready(cluster, server))
         base = f"postgresql://{embedded_postgres.ROLE}:{cluster.password}@127.0.0.1:{cluster.port}"
         asyncio.run(_execute(f"{base}/postgres", f"CREATE DATABASE {TEMPLATE}"))
+        for role in embedded_postgres.LOGINS:
+            alike = f"ALTER ROLE {role} PASSWORD '{cluster.password}'"
+            asyncio.run(_execute(f"{base}/postgres", alike))
         upgrade(f"{base}/{TEMPLATE}")
         yield f"{base}/postgres"
     finally:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger.engine import open_engine
 from activities.ledger.execution_store import ExecutionStore
+from activities.ledger.roles import APP
 from activities.ledger.steering_store import SteeringStore
 from activities.ledger.store import LedgerStore
 from activities.ledger.views import LedgerViews
@@ -29,6 +30,7 @@ LIMITS = Limits(max_order_value=Decimal(100_000), max_position_value=Decimal(500
 @dataclass(frozen=True)
 class World:
     url: str
+    """The owner's."""
     engine: AsyncEngine
     store: LedgerStore
     views: LedgerViews
@@ -83,11 +85,13 @@ class World:
     async def alarms(self) -> list[str]:
         return sorted(alarm.code for alarm in await self.views.alarms())
 
-    async def hold(self, quantity: str, side: Side = Side.BUY, name: str = "opening") -> None:
-        """A position of strategy s1, from one order that filled."""
+    async def hold(
+        self, quantity: str, side: Side = Side.BUY, name: str = "opening", strategy: str = "s1"
+    ) -> None:
+        """A position of a strategy, from one order that filled."""
         size = Decimal(quantity)
-        await self.open(name, side=side.value)
-        intent = an_intent(name, side=side, quantity=size)
+        await self.open(name, side=side.value, strategy_id=strategy)
+        intent = an_intent(name, side=side, quantity=size, strategy_id=strategy)
         assert (await self.reserve(intent))[1] is None
         assert await self.store.claim(intent.client_order_id, 1, SIGNED_AT_MS) is None
         fill = a_fill(f"trade of {name}", quantity, fee=Decimal(0))
@@ -111,9 +115,14 @@ class World:
         return stored.status.value
 
 
+def as_engine(owner_url: str) -> str:
+    """The same database, as the engine logs in: what it may not do fails the test."""
+    return owner_url.replace("://delta:", f"://{APP}:", 1)
+
+
 @asynccontextmanager
 async def open_world(url: str, limits: Limits = LIMITS) -> AsyncIterator[World]:
-    engine = open_engine(url, pool_size=12)
+    engine = open_engine(as_engine(url), pool_size=12)
     store, executions = LedgerStore(engine, limits), ExecutionStore(engine, limits)
     watches, steering = WatchStore(engine), SteeringStore(engine, limits)
     world = World(url, engine, store, LedgerViews(engine), executions, watches, steering)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_a_market_order_fills_exactly_what_was_asked(
     http: httpx.AsyncClient, number: str, exact: str
 ) -> None:
-    body = json.dumps({**ORDER, "quantity": "Q"}).replace('"Q"', number)
+    body = json.dumps({**ORDER, "quantity": "Q", "allow_similar": True}).replace('"Q"', number)
     answer = await http.post(ORDERS, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 201, answer.text
     order = await until_status(http, answer.json()["order_id"], "filled")
@@ -43,6 +43,16 @@ async def test_a_market_order_fills_exactly_what_was_asked(
     assert Decimal(order["average_price"]) > 0
     assert order["fees"]
     assert sum(Decimal(child["filled_quantity"]) for child in order["children"]) == Decimal(exact)
+
+
+async def test_the_same_order_again_is_taken_for_a_mistake_unless_it_is_meant(
+    http: httpx.AsyncClient,
+) -> None:
+    order = {**ORDER, "quantity": "0.013"}
+    asked = ({}, {}, {"allow_similar": True}, {"order_id": new_id()})
+    answers = [await http.post(ORDERS, json=order | each) for each in asked]
+    assert [answer.status_code for answer in answers] == [201, 422, 201, 201]
+    assert answers[1].json()["code"] == "RISK_DUPLICATE"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +129,7 @@ async def test_cancel_answers_200_twice_409_when_filled_and_404_when_unknown(
     assert (first.status_code, first.json()["status"]) == (200, "cancelled")
     assert first.json()["reason"] == "<script>"  # kept as data
     assert (second.status_code, second.json()["status"]) == (200, "cancelled")
-    done = (await http.post(ORDERS, json=ORDER)).json()["order_id"]
+    done = (await http.post(ORDERS, json={**ORDER, "order_id": new_id()})).json()["order_id"]
     await until_status(http, done, "filled")
     late = await http.post(f"{ORDERS}/{done}/cancel")
     assert (late.status_code, late.json()["code"]) == (409, "ALREADY_TERMINAL")
@@ -156,7 +166,7 @@ async def test_a_twap_reports_its_progress_and_other_types_have_none(
     report = (await http.get(f"{ORDERS}/{order_id}/twap-progress")).json()
     assert (report["slices_planned"], report["slices_filled"]) == (3, 3)
     assert (report["percent"], report["filled_quantity"]) == ("100", "0.01")
-    market = (await http.post(ORDERS, json=ORDER)).json()["order_id"]
+    market = (await http.post(ORDERS, json=ORDER | {"order_id": new_id()})).json()["order_id"]
     other = await http.get(f"{ORDERS}/{market}/twap-progress")
     assert (other.status_code, other.json()["code"]) == (404, "NOT_A_TWAP")
 
@@ -277,7 +287,7 @@ async def test_metrics_count_executions_from_the_ledger(http: httpx.AsyncClient)
         return Decimal(next(row for row in text.splitlines() if row.startswith(series)).split()[1])
 
     before = filled((await http.get("/metrics")).text)
-    order_id = (await http.post(ORDERS, json=ORDER)).json()["order_id"]
+    order_id = (await http.post(ORDERS, json=ORDER | {"order_id": new_id()})).json()["order_id"]
     await until_status(http, order_id, "filled")
     assert filled((await http.get("/metrics")).text) == before + 1
 
@@ -329,7 +339,7 @@ async def test_a_dependency_that_is_away_is_503_in_time_and_heals_by_itself(
     finally:
         await stack.start_part(part)
     await until_ready(stack)
-    after = await http.post(ORDERS, json=ORDER)
+    after = await http.post(ORDERS, json=ORDER | {"order_id": new_id()})
     assert after.status_code == 201, after.text
 
 
@@ -371,3 +381,17 @@ async def test_a_taken_port_is_one_line_that_names_it(
     code, _, err = await cli(environ, "api")
     last = err.strip().splitlines()[-1]
     assert (code, last.startswith("API_PORT: ")) == (2, True)
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USDT", "BTC%2FUSDT", "BTC/USDT"])
+async def test_a_position_is_reached_by_each_way_to_write_its_symbol(
+    http: httpx.AsyncClient, symbol: str
+) -> None:
+    strategy = new_id()
+    order = {**ORDER, "strategy_id": strategy, "allow_similar": True}
+    order_id = (await http.post(ORDERS, json=order)).json()["order_id"]
+    await until_status(http, order_id, "filled")
+    answer = await http.get(f"/api/v1/positions/{strategy}/binance/{symbol}")
+    assert (answer.status_code, answer.json()["symbol"]) == (200, "BTC/USDT")
+    fills = (await http.get(f"/api/v1/fills?order_id={order_id}")).json()["fills"]
+    assert answer.json()["fill_count"] == len(fills) > 0

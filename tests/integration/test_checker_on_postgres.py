@@ -24,7 +24,7 @@ from workers.settings import Settings, load_settings
 from workflows.domain.orders import ChildIntent
 from workflows.domain.reports import VenueStatus
 
-START = {"BTC": Decimal(10), "USDT": Decimal(100_000)}
+START = {"BTC": Decimal(10), "USDT": Decimal(1_000_000)}
 
 
 @pytest.fixture
@@ -148,9 +148,21 @@ async def test_a_posting_out_of_nowhere_unbalances_the_books(ledger, log, settin
         "SELECT id, 99, 'trading', 'BTC', 0.00000001 FROM fills",
     )
     fill_id = await ledger.value("SELECT id FROM fills")
+    # the sum differs from the exchange's balance, and from the one that the engine keeps
     assert rules(await check(settings)) == [
         f"I6 fill {fill_id}",
         f"I6 {EXCHANGE}/{ACCOUNT}/BTC",
+        f"I6 {EXCHANGE}/{ACCOUNT}/BTC",
+    ]
+
+
+async def test_a_position_and_a_balance_that_nothing_explains_are_found(ledger, log, settings):
+    await filled(ledger, log)
+    await plant(ledger, "UPDATE positions SET cash = cash + 1")
+    await plant(ledger, "UPDATE account_balances SET amount = amount + 1 WHERE asset = 'USDT'")
+    assert rules(await check(settings)) == [
+        f"POSITION s1/{ACCOUNT}/{EXCHANGE}/{SYMBOL}",
+        f"I6 {EXCHANGE}/{ACCOUNT}/USDT",
     ]
 
 
@@ -214,6 +226,6 @@ async def test_a_venue_without_a_log_is_named_and_nothing_judged_is_not_ok(ledge
 async def test_a_ledger_that_does_not_answer_is_one_line(settings, log):
     away = settings.model_copy(update={"database_url": None, "postgres_port": 1})
     away.home.make()
-    away.home.ensure_secret("postgres-password")
+    away.home.ensure_postgres_passwords(["delta_ro"])
     with pytest.raises(CheckError, match="the ledger does not answer"):
         await check(away)

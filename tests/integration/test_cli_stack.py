@@ -1,14 +1,17 @@
-"""The command line against the whole local stack, as a user runs it."""
+"""The command line against the whole local stack, as a user runs it; and operators' decisions."""
 
 import asyncio
 import json
 import signal
+from decimal import Decimal
 
 import httpx
 import pytest
 
 from tests.integration.starters_stack import (
+    ORDER,
     ORDERS,
+    RESTING,
     cli,
     new_id,
     start_cli,
@@ -104,3 +107,86 @@ async def test_ctrl_c_leaves_the_order_running_and_says_how_to_cancel_it(
     assert "Traceback" not in err.decode()
     await until_status(http, order_id, "working")
     await http.post(f"{ORDERS}/{order_id}/cancel")
+
+
+async def test_the_command_line_shows_the_books_and_decides_on_the_real_ledger(
+    stack: LocalStack, environ: dict[str, str]
+) -> None:
+    strategy = new_id()
+    base = ["--symbol", "BTC/USDT", "--side", "buy", "--quantity", "0.02", "--watch", "--json"]
+    code, out, err = await cli(environ, "order", "market", *base, "--strategy-id", strategy)
+    assert (code, err) == (0, "")
+    order = json.loads(out.splitlines()[-1])
+    fee = order["fees"].get("BTC", "0")
+
+    shown = await asyncio.gather(
+        *(
+            cli(environ, *command, "--json")
+            for command in (
+                ["positions", "show", strategy, "binance", "BTC-USDT"],
+                ["orders", "statistics", "--strategy-id", strategy],
+                ["positions", "sync", "binance"],
+            )
+        )
+    )
+    assert [(code, err) for code, _, err in shown] == [(0, "")] * 3
+    position, statistics, report = (json.loads(out) for _, out, _ in shown)
+    assert Decimal(position["quantity"]) == Decimal("0.02") - Decimal(fee)
+    assert statistics["by_status"] == {"filled": 1}
+    assert report["accounts"][0]["account"] == "main"
+
+    scope = f"strategy:{strategy}"
+    limit = ["risk", "set", scope, "max_order_quantity", "0.01", "--reason", "first week"]
+    assert (await cli(environ, *limit))[0] == 0
+    too_much = ["order", "market", *base[:-2], "--strategy-id", strategy]
+    code, _, err = await cli(environ, *too_much)
+    assert (code, err.partition(":")[0]) == (2, "RISK_MAX_QTY")
+    code, _, err = await cli(environ, "alarms", "ack", "999999")
+    assert (code, err.partition(":")[0]) == (1, "NOT_FOUND")
+
+
+async def test_a_transfer_is_booked_once_with_its_reason_and_shows_as_a_difference(
+    stack: LocalStack, environ: dict[str, str], http: httpx.AsyncClient
+) -> None:
+    before = (await http.get("/api/v1/balances/binance")).json()
+    ours = next(each["ours"] for each in before["balances"] if each["asset"] == "USDT")
+    booked = ["positions", "transfer", "binance", "USDT", "--amount", "5", "--reason", "test"]
+    code, out, err = await cli(environ, *booked, "--json")
+    assert (code, err) == (0, "")
+    after = next(each["ours"] for each in json.loads(out)["balances"] if each["asset"] == "USDT")
+    assert Decimal(after) == Decimal(ours) + 5
+    undo = {"asset": "USDT", "amount": "-5", "reason": "undone"}
+    assert (await http.post("/api/v1/balances/binance/transfers", json=undo)).status_code == 200
+
+
+async def test_a_verdict_on_what_is_not_unknown_is_refused_and_changes_nothing(
+    http: httpx.AsyncClient,
+) -> None:
+    order_id = (await http.post(ORDERS, json={**RESTING, "order_id": new_id()})).json()["order_id"]
+    await until_status(http, order_id, "working")
+    path, verdict = f"{ORDERS}/{order_id}", {"verdict": "absent", "reason": "a test"}
+    refused = await http.post(f"{path}/children/0/resolve", json=verdict)
+    assert (refused.status_code, refused.json()["code"]) == (409, "NOT_UNKNOWN")
+    assert (await http.post(f"{path}/cancel")).json()["status"] == "cancelled"
+    late = await http.post(f"{path}/children/0/resolve", json=verdict)
+    assert (late.status_code, late.json()["code"]) == (409, "ALREADY_TERMINAL")
+
+
+async def test_an_override_takes_two_people_and_a_limit_binds_the_next_order(
+    http: httpx.AsyncClient,
+) -> None:
+    strategy = new_id()
+    scope, order = f"strategy:{strategy}", {**ORDER, "strategy_id": strategy}
+    limit = {"scope": scope, "name": "max_order_quantity", "value": "0.001", "reason": "a test"}
+    assert (await http.put("/api/v1/risk/limits", json=limit)).status_code == 200
+    assert (await http.post(ORDERS, json=order)).json()["code"] == "RISK_MAX_QTY"
+    asked = {"scope": scope, "code": "RISK_MAX_QTY", "minutes": 1, "reason": "a test"}
+    nobody = await http.post("/api/v1/risk/overrides", json=asked)
+    assert (nobody.json()["code"], nobody.json()["field"]) == ("MISSING_FIELD", "requested_by")
+    one, another = {"requested_by": "desk-1"}, {"requested_by": "desk-2"}
+    override = (await http.post("/api/v1/risk/overrides", json=asked | one)).json()
+    path = f"/api/v1/risk/overrides/{override['id']}/approve"
+    assert (await http.post(path, json={})).json()["field"] == "requested_by"
+    assert (await http.post(path, json=one)).json()["code"] == "NEEDS_ANOTHER"
+    assert (await http.post(path, json=another)).json()["status"] == "in_force"
+    assert (await http.post(ORDERS, json=order)).status_code == 201

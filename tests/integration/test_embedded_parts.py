@@ -34,7 +34,7 @@ def settings(tmp_path) -> Iterator[Settings]:
 
 
 async def connect(settings: Settings, password: str | None = None) -> asyncpg.Connection:
-    url = settings.dsn().replace("+asyncpg", "")
+    url = settings.owner_dsn().replace("+asyncpg", "")
     return await asyncpg.connect(url, timeout=5, **({"password": password} if password else {}))
 
 
@@ -43,6 +43,8 @@ async def test_both_servers_survive_sigkill_with_their_data(settings):
         connection = await connect(settings)
         await connection.execute("CREATE TABLE kept (n int)")
         await connection.execute("INSERT INTO kept VALUES (42)")
+        # as in a data folder of the version before, which had no user but the owner
+        await connection.execute("DROP ROLE delta_app")
         client = await Client.connect(stack.temporal_address)
         await client.start_workflow("Never", id="kept", task_queue="nobody")
         for name in SERVERS:
@@ -53,6 +55,10 @@ async def test_both_servers_survive_sigkill_with_their_data(settings):
         again = await connect(settings)
         assert await again.fetchval("SELECT n FROM kept") == 42
         await again.close()
+        engine = await asyncpg.connect(settings.dsn().replace("+asyncpg", ""), timeout=5)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await engine.fetch("SELECT * FROM kept")
+        await engine.close()
         client = await Client.connect(stack.temporal_address)
         description = await client.get_workflow_handle("kept").describe()
         assert description.workflow_type == "Never"

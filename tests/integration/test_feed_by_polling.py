@@ -21,6 +21,7 @@ from workflows.domain.reports import ChildReport, VenueStatus
 
 VENUE, SYMBOL = "bybit", "BTC/USDT"
 WITHIN_S = 20
+EVERY = timedelta(milliseconds=100)
 
 
 class Owners:
@@ -43,7 +44,7 @@ class Owners:
 async def followed(gateway: CcxtGateway, ledger: World, owners: Owners) -> AsyncIterator[Follower]:
     """A running feed of the account."""
     client: Any = owners
-    follower = Follower(gateway, ledger.store, client, (SYMBOL,))
+    follower = Follower(gateway, ledger.store, client, (SYMBOL,), EVERY)
     running = asyncio.ensure_future(ActivityEnvironment().run(follower.follow))
     try:
         await until(lambda: _is(follower.has_caught_up), running)
@@ -83,7 +84,8 @@ async def resting(ledger: World, venue: BybitVenue) -> ChildIntent:
 async def test_fills_of_a_resting_order_are_booked_and_told_without_a_stream(
     ledger: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_follower, "CATCH_UP_EVERY", timedelta(milliseconds=100))
+    monkeypatch.setattr(feed_follower, "_LOOK_AROUND_EVERY_S", EVERY.total_seconds())
+    await ledger.store.record_opening_balances(VENUE, "main", {"USDT": Decimal(1_000_000)})
     venue, owners = BybitVenue(), Owners()
     venue.orders.append(Order("1", "by-hand", "filled", filled="0.004"))
     venue.trades.append(Trade("history", "1", now_ms() - 60_000))

@@ -87,10 +87,13 @@ async def test_what_executed_counts_before_its_fills_have_come(ledger: World) ->
     assert await denial(ledger, hedge(Side.SELL, "1"), TINY) is None
 
 
-async def test_the_collar_stays(ledger: World) -> None:
+async def test_no_collar_holds_up_what_reduces_the_residual_and_it_holds_all_else(
+    ledger: World,
+) -> None:
     await long(ledger, "1")
-    wild = hedge(Side.SELL, "1", price=REFERENCE * Decimal("0.97"))
-    assert await denial(ledger, wild) is DenialCode.RISK_PRICE_COLLAR
+    far = REFERENCE * Decimal("0.97")
+    assert await denial(ledger, hedge(Side.SELL, "1.1", price=far)) is DenialCode.RISK_PRICE_COLLAR
+    assert await denial(ledger, hedge(Side.SELL, "1", price=far, name="complete-2")) is None
 
 
 async def test_an_account_that_is_not_vouched_for_stops_it(ledger: World) -> None:

@@ -10,14 +10,18 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from activities.ledger import book_models, control_models, models, watch_models
 from activities.ledger.engine import open_single
 from activities.ledger.migrate import newest_revision, upgrade
-from activities.ledger.models import LedgerMeta
+
+TABLES_ARE_KNOWN_FROM = (book_models, control_models, models, watch_models)
 
 
 async def test_the_migrated_schema_is_the_one_of_the_models(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), LedgerMeta.metadata))
+        return list(
+            compare_metadata(MigrationContext.configure(connection), models.LedgerMeta.metadata)
+        )
 
     engine = open_single(database_url)
     async with engine.connect() as connection:
@@ -50,7 +54,7 @@ async def test_a_migration_killed_before_its_commit_leaves_nothing(
 
     done = migrate._upgrade
 
-    def killed(connection: Connection) -> None:
+    def killed(connection: Connection, logins: object) -> None:
         done(connection)
         raise ConnectionAbortedError
 

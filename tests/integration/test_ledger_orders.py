@@ -151,7 +151,7 @@ async def test_a_halt_of_another_scope_denies_nothing(ledger: World) -> None:
 
 async def test_reducing_lets_pass_what_reduces_and_nothing_else(ledger: World) -> None:
     intent = await ledger.sent("held")
-    await ledger.ack(intent, a_report(VenueStatus.FILLED, "1", a_fill("t1", "1")))
+    await ledger.ack(intent, a_report(VenueStatus.FILLED, "1", a_fill("t1", "1", fee=Decimal(0))))
     await ledger.store.set_trading_state("global", TradingState.REDUCING, "")
     for order_id, side, quantity, expected in (
         ("more", "buy", 1, DenialCode.TRADING_REDUCING),

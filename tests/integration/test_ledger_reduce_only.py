@@ -234,7 +234,8 @@ async def test_a_fill_of_an_exit_frees_nothing_twice(ledger: World) -> None:
     other = await an_exit(ledger, "exit-2", "0.5")
     await ledger.reserve(other)
     await ledger.store.claim(other.client_order_id, 1, SIGNED_AT_MS)
-    await ledger.ack(other, a_report(VenueStatus.OPEN, "0.2", a_fill("t9", "0.2")))
+    fill = a_fill("t9", "0.2", fee=Decimal(0))
+    await ledger.ack(other, a_report(VenueStatus.OPEN, "0.2", fill))
     assert await ledger.steering.read_protected(OF_S1) == Protected(
         position=Decimal("1.8"), free=Decimal("1.5")
     )

@@ -168,7 +168,8 @@ async def test_reservations_and_fills_at_once_never_exceed_the_position_limit(
         async def trade(order: str) -> None:
             intent = an_intent(order)
             if (await ledger.reserve(intent))[1] is None:
-                report = a_report(VenueStatus.FILLED, "1", a_fill(order, "1"), venue_order_id=order)
+                fill = a_fill(order, "1", fee=Decimal(0))
+                report = a_report(VenueStatus.FILLED, "1", fill, venue_order_id=order)
                 await ledger.ack(intent, report)
 
         await asyncio.gather(*(trade(order) for order in orders))

@@ -141,7 +141,7 @@ async def test_durations_of_finished_orders_fall_into_their_buckets(ledger: Worl
 
 
 async def test_balances_are_the_opening_plus_what_fills_moved(ledger: World) -> None:
-    opening = {"USDT": Decimal(100_000), "ETH": Decimal(3)}
+    opening = {"USDT": Decimal(1_000_000), "ETH": Decimal(3)}
     record = ledger.store.record_opening_balances
     assert await record(EXCHANGE, ACCOUNT, opening)
     assert not await record(EXCHANGE, ACCOUNT, {"USDT": Decimal(1)})
@@ -155,7 +155,7 @@ async def test_balances_are_the_opening_plus_what_fills_moved(ledger: World) -> 
     assert await ledger.views.balances_from_ledger(EXCHANGE, ACCOUNT) == {
         "BTC": Decimal("0.499"),
         "ETH": Decimal(3),
-        "USDT": Decimal("69979.99"),
+        "USDT": Decimal("969979.99"),
     }
 
 

@@ -157,7 +157,9 @@ class MemoryLedger:
             return ClaimRefused(code=ClaimCode.RECONCILING, detail="account=main")
         return None
 
-    async def record_rejection(self, name: str, attempt: int, code: str, reason: str) -> None:
+    async def record_rejection(
+        self, name: str, attempt: int, code: str, reason: str, *, counts: bool = True
+    ) -> None:
         await self._transaction(
             "record_rejection", lambda: self._record_rejection(attempt, code, reason)
         )
@@ -171,6 +173,9 @@ class MemoryLedger:
         if child.is_untouched:
             self._set_child(child, ChildStatus.REJECTED)
             child.reserved = None
+
+    async def count_cancel(self, exchange: str, account: str) -> None:
+        """Messages are not counted here."""
 
     async def record_unknown(self, name: str, attempt: int, reason: str) -> None:
         await self._transaction("record_unknown", lambda: self._record_unknown(attempt, reason))

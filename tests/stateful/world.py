@@ -15,6 +15,7 @@ import pytest
 from temporalio import activity, workflow
 
 from activities import orders
+from activities.ledger.lost_store import LostStore
 from activities.ledger.store import LedgerStore
 from activities.ledger_activities import LedgerActivities
 from activities.markets import Markets
@@ -39,6 +40,13 @@ _STEP_LIMIT_MS = 30_000
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoVerdicts:
+    """No operator decides anything."""
+
+    async def verdict_on(self, client_order_id: str, attempt: int) -> None:
+        """Nothing."""
+
+
 class Info:
     """What the activities ask of `activity.info()`."""
 
@@ -81,7 +89,7 @@ class World:
         window = ProofWindow(validity_ms=WINDOW_MS, read_lag_ms=READ_LAG_MS)
         venue = VenueActivities(gateways, store)
         markets = Markets(gateways)
-        data = VenueDataActivities(gateways, store, window, markets)
+        data = VenueDataActivities(gateways, store, cast(LostStore, NoVerdicts()), window, markets)
         ledger = LedgerActivities(store, TERMS, markets, [("binance", "main")])
         return {
             "submit": venue.submit,

@@ -104,6 +104,7 @@ def _options_of(order_type: OrderType) -> dict[str, st.SearchStrategy[Any]]:
         "account": identifiers,
         "priority": st.integers(1, 5),
         "reduce_only": st.booleans(),
+        "allow_similar": st.booleans(),
     }
     if order_type is not OrderType.TWAP:
         options["timeout_s"] = st.decimals(min_value="0.1", max_value=31_536_000, places=3)

@@ -53,6 +53,7 @@ OPTIONS: dict[str, Any] = {
     "max_participation": "0.1",
     "pause_shifts_end": True,
     "reduce_only": True,
+    "allow_similar": True,
     "start_at": "2030-01-31T12:00:00Z",
     "placement": "engine",
     "iceberg_visible_ratio": "0.2",

@@ -31,7 +31,8 @@ from workflows.execution_messages import (
 from workflows.messages import OrderRequest, OrderSnapshot
 from workflows.order_views import IcebergProgress, StopProgress, TwapProgress
 from workflows.preview_messages import OrderPreview
-from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
+from workflows.steering_messages import ActionKind, AmendRequest, ResolveRequest, SteerRequest
+from workflows.sync_messages import SyncReport
 
 JSON = {"Content-Type": "application/json"}
 
@@ -109,7 +110,7 @@ def stop_snapshot(order_id: str = "s", **changes: Any) -> OrderSnapshot:
     return snapshot(order_id, order_type=kind, status=status, side=Side.SELL, stop=stop)
 
 
-Told = OrderSnapshot | ArbitrageSnapshot | RebalanceSnapshot | OrderPreview
+Told = OrderSnapshot | ArbitrageSnapshot | RebalanceSnapshot | OrderPreview | SyncReport
 
 
 class FakeClient:
@@ -158,6 +159,14 @@ class FakeClient:
         self._asked.append((kind, order_id, request))
         reply: OrderSnapshot = self._reply()
         return reply
+
+    async def resolve(self, order_id: str, request: ResolveRequest) -> None:
+        self._asked.append((order_id, request))
+        self._reply()
+
+    async def sync(self, exchange: str, *, requested_by: str) -> Any:
+        self._asked.append((exchange, requested_by))
+        return self._reply()
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         self._asked.append(request)
@@ -235,10 +244,39 @@ class FakeLedger:
         return self._rows.get("armed_watch")
 
     def __getattr__(self, question: str) -> Any:
-        async def ask(*_arguments: object) -> Any:
-            return self._rows.get(question, [])
+        return _answer_of(self._rows, question)
 
-        return ask
+
+class FakeViews:
+    """Answers of other views of the ledger; `orders` is here the sums of orders."""
+
+    def __init__(self, rows: dict[str, Any]) -> None:
+        self._rows = rows | {"orders": rows.get("order_sums")}
+
+    def __getattr__(self, question: str) -> Any:
+        return _answer_of(self._rows, question)
+
+
+def _answer_of(rows: dict[str, Any], question: str) -> Any:
+    async def ask(*arguments: object, **keywords: object) -> Any:
+        answer = rows.get(question, [])
+        return answer(*arguments, **keywords) if callable(answer) else answer
+
+    return ask
+
+
+class FakeDesk:
+    """Remembers what was decided, as (what, arguments, keywords); `answer` is every answer."""
+
+    def __init__(self, asked: list[Any], answer: Any) -> None:
+        self._asked, self._answer = asked, answer
+
+    def __getattr__(self, decision: str) -> Any:
+        async def decide(*arguments: object, **keywords: object) -> Any:
+            self._asked.append((decision, arguments, keywords))
+            return self._answer
+
+        return decide
 
 
 def _page(found: Sequence[Any], limit: int, cursor: str | None) -> tuple[list[Any], str | None]:
@@ -263,11 +301,14 @@ class FakeConnections(Connections):
         rows: dict[str, Any] | None = None,
         is_temporal_away: bool = False,
         is_ledger_away: bool = False,
+        decided: Any = None,
     ) -> None:
         super().__init__(settings_of())
+        self._decided = decided
         self.asked: list[Any] = []
         self._client = FakeClient(answer, self.asked)
-        self._fake_ledger = FakeLedger(orders, executions, rows or {})
+        self._rows = rows or {}
+        self._fake_ledger = FakeLedger(orders, executions, self._rows)
         self._is_temporal_away, self._is_ledger_away = is_temporal_away, is_ledger_away
 
     async def orders(self) -> Any:
@@ -280,6 +321,18 @@ class FakeConnections(Connections):
         if self._is_ledger_away:
             raise Unavailable("the ledger does not answer")
         yield self._fake_ledger
+
+    @asynccontextmanager
+    async def reading(self, views: object) -> AsyncIterator[Any]:
+        """All other views are one fake: their questions have different names."""
+        async with self.ledger():
+            yield FakeViews(self._rows)
+
+    @asynccontextmanager
+    async def desk(self) -> AsyncIterator[Any]:
+        if self._is_ledger_away:
+            raise Unavailable("the ledger does not answer")
+        yield FakeDesk(self.asked, self._decided)
 
 
 @cache

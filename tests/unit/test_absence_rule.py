@@ -66,12 +66,18 @@ class EmptyVenue:
         raise OrderAbsentError("never heard of it")
 
 
+class NoVerdicts:
+    async def verdict_on(self, client_order_id: str, attempt: int) -> None:
+        """No operator has decided anything."""
+
+
 async def resolved(child: ChildIntent, store: Store, after_ms: int) -> Resolved:
     """What `resolve` says when the venue's clock is that far after the signature."""
     gateways: Any = {(child.venue, child.account): EmptyVenue(SIGNED_AT_MS + after_ms)}
     ledger: Any = store
     no_markets: Any = None  # resolving reads none
-    activities = VenueDataActivities(gateways, ledger, WINDOW, no_markets)
+    verdicts: Any = NoVerdicts()
+    activities = VenueDataActivities(gateways, ledger, verdicts, WINDOW, no_markets)
     environment = ActivityEnvironment()
     asked_first = datetime.now(UTC) - timedelta(seconds=1)
     environment.info = replace(environment.info, scheduled_time=asked_first)

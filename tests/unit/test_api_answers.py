@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from starters.api.app import create_app
 from starters.api.bodies import id_of_key
@@ -202,7 +203,9 @@ async def test_a_callers_request_id_is_kept_and_a_harmful_one_is_not() -> None:
 
 async def test_a_bug_answers_500_with_the_request_id_and_nothing_else() -> None:
     connections = FakeConnections(ZeroDivisionError("secret detail"))
-    answer = await call(connections, "POST", "/api/v1/orders", content=BODY)
+    with capture_logs() as logged:
+        answer = await call(connections, "POST", "/api/v1/orders", content=BODY)
+    assert [line["log_level"] for line in logged if line.get("exc_info")] == ["error"]
     assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text

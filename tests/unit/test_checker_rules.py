@@ -1,19 +1,32 @@
 """The checker's rules on small hand-made logs and ledgers: a clean one, and each planted fault."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from activities.venues.simulator.judge import JudgedOrder, JudgedTrade, VenueLog
+from activities.venues.simulator.judge import VenueLog
+from tests.unit.checker_samples import (
+    ACCOUNT,
+    AFTER_MS,
+    BEFORE_MS,
+    BY_HAND,
+    CHILD,
+    OURS,
+    PARENT,
+    SYMBOL,
+    VENUE,
+    a_fill,
+    a_ledger,
+    a_log,
+    a_trade,
+    an_order,
+    found,
+    with_books,
+)
 from workers.checker_ledger import (
-    ChildFacts,
-    FillFacts,
     Imbalance,
-    LedgerFacts,
-    ParentFacts,
     WatchFacts,
 )
 from workers.checker_rules import Evidence, Invariant, violations
@@ -21,112 +34,6 @@ from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import Side
 from workflows.domain.triggers import Direction, Fired, Flag, TriggerSource, TriggerSpec
 from workflows.ports import WatchStatus
-
-VENUE, ACCOUNT, SYMBOL = "binance", "main", "BTC/USDT"
-OURS = "0123456789abcdef0123456789abcdef"
-BY_HAND = "x-made-by-hand"
-OPENED_AT = datetime(2026, 1, 1, tzinfo=UTC)
-AFTER_MS = int((OPENED_AT + timedelta(seconds=5)).timestamp() * 1000)
-BEFORE_MS = int((OPENED_AT - timedelta(seconds=5)).timestamp() * 1000)
-
-
-def an_order(**changes: Any) -> JudgedOrder:
-    fields: dict[str, Any] = {
-        "ts_ms": AFTER_MS,
-        "order_id": 7,
-        "client_order_id": OURS,
-        "account": ACCOUNT,
-        "symbol": SYMBOL,
-        "side": "BUY",
-        "type": "LIMIT",
-        "tif": "GTC",
-        "price": Decimal(100),
-        "quantity": Decimal(2),
-        "status": "FILLED",
-        "executed": Decimal(2),
-    }
-    return JudgedOrder(**fields | changes)
-
-
-def a_trade(**changes: Any) -> JudgedTrade:
-    fields: dict[str, Any] = {
-        "ts_ms": AFTER_MS,
-        "trade_id": 41,
-        "order_id": 7,
-        "client_order_id": OURS,
-        "account": ACCOUNT,
-        "symbol": SYMBOL,
-        "side": "BUY",
-        "price": Decimal(100),
-        "quantity": Decimal(2),
-        "fee": Decimal("0.002"),
-        "fee_asset": "BTC",
-        "maker": False,
-    }
-    return JudgedTrade(**fields | changes)
-
-
-def a_log(*more: JudgedOrder, trades: tuple[JudgedTrade, ...] = ()) -> VenueLog:
-    """One filled order of ours, and what else is given."""
-    orders = (an_order(), *more)
-    return VenueLog(
-        start_balances={ACCOUNT: {"BTC": Decimal(10), "USDT": Decimal(1_000)}},
-        orders={order.order_id: order for order in orders},
-        trades=[a_trade(), *trades],
-    )
-
-
-def a_fill(**changes: Any) -> FillFacts:
-    fields: dict[str, Any] = {
-        "exchange": VENUE,
-        "account": ACCOUNT,
-        "symbol": SYMBOL,
-        "trade_id": "41",
-        "venue_order_id": "7",
-        "client_order_id": OURS,
-        "side": "buy",
-        "price": Decimal("100.00"),
-        "quantity": Decimal("2.0"),
-        "fee": Decimal("0.002"),
-        "fee_asset": "BTC",
-    }
-    return FillFacts(**fields | changes)
-
-
-PARENT = ParentFacts(
-    order_id="order-1",
-    status=OrderStatus.FILLED,
-    quantity=Decimal(2),
-    filled_quantity=Decimal(2),
-)
-CHILD = ChildFacts(
-    client_order_id=OURS,
-    order_id="order-1",
-    exchange=VENUE,
-    account=ACCOUNT,
-    filled_quantity=Decimal(2),
-    risk_passed=True,
-    reservation_open=False,
-)
-
-
-def a_ledger(**changes: Any) -> LedgerFacts:
-    """The ledger that fits `a_log()`."""
-    fields: dict[str, Any] = {
-        "parents": (PARENT,),
-        "children": (CHILD,),
-        "fills": (a_fill(),),
-        "opened_at": {(VENUE, ACCOUNT): OPENED_AT},
-        "balances": {(VENUE, ACCOUNT): {"BTC": Decimal("11.998"), "USDT": Decimal(800)}},
-    }
-    return LedgerFacts(**fields | changes)
-
-
-def found(log: VenueLog, ledger: LedgerFacts, **options: Any) -> list[str]:
-    """The violations as `rule subject`."""
-    evidence = Evidence(logs={VENUE: log}, ledger=ledger)
-    return [f"{each.invariant} {each.subject}" for each in violations(evidence, **options)]
-
 
 FILL_KEY = "binance/main/BTC/USDT/41"
 
@@ -392,7 +299,8 @@ def test_children_at_a_venue_without_a_log_are_not_judged():
 
 def test_a_violation_reads_as_rule_subject_and_figures():
     small = replace(PARENT, quantity=Decimal(1))
-    evidence = Evidence(logs={VENUE: a_log()}, ledger=a_ledger(parents=(small,)))
+    ledger = with_books(a_ledger(parents=(small,)))
+    evidence = Evidence(logs={VENUE: a_log()}, ledger=ledger)
     (only,) = violations(evidence)
     assert only.invariant is Invariant.NO_OVERSHOOT
     assert str(only) == "I5 order-1: filled 2.0 of 1"

@@ -20,6 +20,7 @@ SCHEMA = ROOT / "tests" / "data" / "compose-spec.json"
 KIND_OF_SERVICE = {
     "migrate": "migrate",
     "worker": "worker",
+    "drop-copy": "drop-copy",
     "api": "api",
     "paper-binance": "paper",
     "paper-okx": "paper",

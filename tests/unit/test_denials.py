@@ -5,6 +5,8 @@ import pytest
 from workflows.domain.denials import DenialCode, Denied, http_status
 
 STATUSES = {
+    404: ["NOT_FOUND"],
+    429: ["RATE_LIMITED"],
     400: ["INVALID_JSON", "DUPLICATE_FIELD", "TOO_DEEP"],
     409: [
         "IDEMPOTENCY_CONFLICT",
@@ -15,6 +17,9 @@ STATUSES = {
         "AMEND_BELOW_FILLED",
         "NOT_STEERABLE",
         "NOT_PAUSED",
+        "STRATEGY_DISABLED",
+        "NOT_UNKNOWN",
+        "NEEDS_ANOTHER",
     ],
     422: [
         "INVALID_INPUT",
@@ -57,6 +62,15 @@ STATUSES = {
         "END_BEFORE_START",
         "INCONSISTENT_SCHEDULE",
         "RISK_REDUCE_ONLY",
+        "RISK_NO_LIMIT",
+        "RISK_MAX_QTY",
+        "RISK_MAX_EXPOSURE",
+        "RISK_DUPLICATE",
+        "RISK_SELF_MATCH",
+        "LOSS_LIMIT",
+        "UNKNOWN_LIMIT",
+        "INCONSISTENT_LIMITS",
+        "UNKNOWN_ASSET",
     ],
     503: ["RECONCILING", "UNAVAILABLE", "NOT_ACCEPTED_IN_TIME"],
 }

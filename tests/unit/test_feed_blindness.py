@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import account_feed
 from activities.account_feed import FeedActivities
+from activities.feed_follower import READINGS
+from activities.ledger.results import TradingState
 from activities.venues.gateway import StreamEvent, VenueUnavailableError
-from workflows.ports import FollowAccount
+from workflows.ports import FeedCursor, FollowAccount
 
 REQUEST = FollowAccount(venue="binance", account="main")
 SYMBOL = "BTC/USDT"
@@ -23,6 +26,8 @@ class Ledger:
     def __init__(self) -> None:
         self.ready = False
         self.alarms: list[tuple[str, str, str]] = []
+        self.states: list[tuple[str, str]] = []
+        self.epochs = 0
         self.cursors = {SYMBOL: "7"}
 
     async def load_cursors(self, _venue: str, _account: str) -> dict[str, str]:
@@ -46,6 +51,12 @@ class Ledger:
     async def set_readiness(self, _v: str, _a: str, ready: bool, *_: Any) -> None:
         self.ready = ready
 
+    async def set_trading_state(self, scope: str, state: str, *_: Any, **__: Any) -> None:
+        self.states.append((scope, state))
+
+    async def new_epoch(self) -> None:
+        self.epochs += 1
+
     async def raise_alarm(self, code: str, about: str, detail: str) -> None:
         self.alarms.append((code, about, detail))
 
@@ -54,6 +65,7 @@ class Venue:
     """A venue whose stream cannot be entered, and whose trade list may be out of reach too."""
 
     venue, account = "binance", "main"
+    cancel_on_disconnect_s = None
 
     def __init__(self, *, lists_trades: bool) -> None:
         self.lists_trades = lists_trades
@@ -71,10 +83,10 @@ class Venue:
         return []
 
 
-async def follow_once(feed: FeedActivities) -> ApplicationError:
+async def follow_once(feed: FeedActivities, request: FollowAccount = REQUEST) -> ApplicationError:
     """One attempt of the activity: it fails, to be tried again."""
     with pytest.raises(ApplicationError) as failed:
-        await ActivityEnvironment().run(feed.follow_account, REQUEST)
+        await ActivityEnvironment().run(feed.follow_account, request)
     assert not failed.value.non_retryable
     return failed.value
 
@@ -119,3 +131,26 @@ async def test_one_successful_reading_ends_the_wait_for_the_alarm(
     monkeypatch.setattr(account_feed, "_BLIND_S", 0.0001)
     await follow_once(feed)
     assert ledger.alarms == []
+
+
+@pytest.mark.parametrize("seen", [{SYMBOL: "8"}, {READINGS: "3"}, {"ETH/USDT": "1"}])
+async def test_on_a_ledger_that_went_back_the_venue_is_halted_and_all_is_read_again(
+    seen: dict[str, str],
+):
+    venue, ledger = Venue(lists_trades=True), Ledger()
+    ledger.cursors[READINGS] = "2"
+    request = replace(REQUEST, cursor=FeedCursor(trade_ids=seen))
+    await follow_once(feed_of(venue, ledger), request)
+    assert ledger.states == [("venue:binance", TradingState.HALTED)]
+    assert [code for code, *_ in ledger.alarms] == ["LEDGER_RESTORED"]
+    assert ledger.epochs == 1
+    assert venue.asked == ["7"]
+
+
+async def test_a_ledger_that_knows_all_that_was_told_halts_nothing():
+    venue, ledger = Venue(lists_trades=True), Ledger()
+    ledger.cursors[READINGS] = "2"
+    request = replace(REQUEST, cursor=FeedCursor(trade_ids={SYMBOL: "7", READINGS: "2"}))
+    await follow_once(feed_of(venue, ledger), request)
+    assert (ledger.states, ledger.alarms, ledger.epochs) == ([], [], 0)
+    assert ledger.cursors == {SYMBOL: "7", READINGS: "3"}

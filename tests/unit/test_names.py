@@ -89,6 +89,8 @@ def test_there_is_one_workflow_type_per_way_to_trade_and_one_for_each_that_watch
         "PreviewOrder",
         "AccountFeed",
         "PriceWatch",
+        "SettleOrder",
+        "SyncPositions",
     }
 
 

@@ -17,14 +17,18 @@ import typer
 from starters.api.app import create_app
 from starters.api.errors import ApiCode, status_of
 from starters.cli import app as starters_app
+from starters.decisions import LimitRequest, validate_decision
 from starters.kinds import EXECUTION_TYPES, PREVIEW_TYPE, WORKFLOW_TYPES
+from starters.trading_state import validate_switch
 from tests.unit.order_bodies import KINDS, OPTIONS
 from workers.__main__ import app as workers_app
 from workers.settings import Settings, is_setting, load_settings
 from workflows import names
+from workflows.domain.alarms import AlarmCode, advice_on
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus, Outcome
 from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.limits import RULES, LimitName
 from workflows.domain.orders import OrderType
 from workflows.domain.triggers import Flag
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
@@ -35,7 +39,7 @@ from workflows.steering_messages import parse_amend, parse_steer
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 APPS = {"starters": starters_app, "workers": workers_app}
-COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
+COMPOSE_ONLY = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD"}
 FOLDERS = ("workflows", "activities", "workers", "starters", "tests", "deploy", ".ci")
 TYPES: dict[str, tuple[OrderType, ...]] = {
     PREVIEW_TYPE: tuple(OrderType),
@@ -122,6 +126,20 @@ def test_the_table_of_codes_is_the_enum(heading, codes):
     assert all(len(row) == 3 and row[2].strip("| ") for row in table(heading))
 
 
+def test_the_table_of_alarms_is_the_enum_with_its_advice():
+    advice = {code: advice_on(code) for code in AlarmCode}
+    assert table("<!-- alarm codes") == [
+        [f"`{code}`", told.meaning, told.action] for code, told in advice.items()
+    ]
+
+
+def test_the_table_of_limits_is_the_enum_with_its_rules():
+    rules = {name: RULES[name] for name in LimitName}
+    assert table("<!-- limits") == [
+        [f"`{name}`", rule.meaning, rule.unit, rule.default] for name, rule in rules.items()
+    ]
+
+
 def test_the_table_of_fields_is_the_order_request():
     assert column("| field | types |") == list(OrderRequest.model_fields)
 
@@ -205,7 +223,7 @@ def routes() -> set[tuple[str, str]]:
 
 
 def test_the_table_of_routes_is_the_api(routes):
-    told = re.findall(r"`(GET|POST|PATCH) (/[^`]*)`", README)
+    told = re.findall(r"`(GET|POST|PATCH|PUT) (/[^`]*)`", README)
     assert set(told) == routes
 
 
@@ -232,6 +250,10 @@ def read_body(method: str, path: str, body: bytes) -> object:
     kind = path.rsplit("/", 1)[1]
     if method == "PATCH":
         return parse_amend(body)
+    if kind == "trading-state":
+        return validate_switch(json.loads(body))
+    if path.endswith("/risk/limits"):
+        return validate_decision(LimitRequest, json.loads(body))
     if kind in BODIES:
         return BODIES[kind](body)
     return parse_plan(body, PLANS[ExecutionKind(kind)]) if kind in PLANS else parse_order(body)
@@ -243,7 +265,15 @@ def read_body(method: str, path: str, body: bytes) -> object:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_setting_that_is_named_exists(document):
     text = text_of(document)
-    others = {*DenialCode, *ApiCode, *Outcome, *Flag, *COMPOSE_ONLY, "CHILD_TRANSITIONS"}
+    others = {
+        *DenialCode,
+        *AlarmCode,
+        *ApiCode,
+        *Outcome,
+        *Flag,
+        *COMPOSE_ONLY,
+        "CHILD_TRANSITIONS",
+    }
     for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text):
         assert name in others or is_setting(name), name
         if is_setting(name) and not name.startswith("EXCHANGE_"):

@@ -162,8 +162,8 @@ def test_an_orders_value_is_taken_at_its_worst_price(
         (Side.SELL, "10", exposure(), False),
         (Side.SELL, "10.00001", exposure(), True),
         (Side.SELL, "5", exposure("20"), False),  # over the limit already: closing is allowed
-        (Side.SELL, "40", exposure("20"), False),
-        (Side.SELL, "40.00001", exposure("20"), True),
+        (Side.SELL, "30", exposure("20"), False),
+        (Side.SELL, "30.00001", exposure("20"), True),  # what it opens is new
     ],
 )
 def test_the_position_limit_counts_everything_that_may_still_fill(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from workers.accounts import read_config, venue_config
 from workers.settings import Settings, SettingsError, load_settings
 from workers.venue_settings import as_text
 
@@ -66,7 +67,12 @@ def test_settings_are_frozen():
         ("METRICS_HOST", "::"),
         ("API_ALLOWED_IPS", "10.0.0.0/8"),
         ("PAYLOAD_ENCRYPTION_KEYS", "k1"),
-        ("ALARM_WEBHOOK_URL_FILE", "/run/secrets/hook"),
+        ("ALARM_WEBHOOK_URL_FILE", "/nowhere/hook"),
+        ("ALARM_WEBHOOK_URL", "http://alarms.example/hook"),
+        ("ALARM_WEBHOOK_URL", "https://"),
+        ("ALARM_WEBHOOK_URL", "https://alarms.example:port/hook"),
+        ("ALARM_WEBHOOK_URL", "https://alarms.example/a b"),
+        ("ALARM_WEBHOOK_URL", "ftp://127.0.0.1/hook"),
         ("DATABASE_URL", "sqlite:///x.db"),
         ("TEMPORAL_ADDRESS", "temporal"),
         ("REPLAY_TRADES", "/nowhere/trades.csv"),
@@ -92,6 +98,7 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(variable, 
         {"DATABASE_URL": f"mysql://user:{PASSWORD}@db/x"},
         {"EXCHANGE_API_KEY": PASSWORD},
         {"EXCHANGE_BINANCE_SECRET": PASSWORD},
+        {"ALARM_WEBHOOK_URL": f"http://alarms.example/{PASSWORD}"},
     ],
 )
 def test_a_refusal_never_shows_the_value_of_a_secret(environ):
@@ -104,6 +111,7 @@ def test_secrets_do_not_show_when_the_settings_are_printed():
         "EXCHANGE_API_KEY": PASSWORD,
         "EXCHANGE_SECRET": PASSWORD,
         "TEMPORAL_API_KEY": PASSWORD,
+        "ALARM_WEBHOOK_URL": f"https://alarms.example/{PASSWORD}",
     }
     assert PASSWORD not in repr(load_settings(environ))
 
@@ -164,6 +172,29 @@ def test_accounts_have_credentials_of_their_own_and_unknown_ones_are_refused():
         settings.venue("kraken")
 
 
+def test_an_account_may_have_a_key_that_can_only_read_and_is_not_named_by_it():
+    environ = {
+        f"EXCHANGE_OKX_{name}": name.lower()
+        for name in (
+            *("API_KEY", "SECRET", "PASSPHRASE", "HEDGE_API_KEY", "HEDGE_SECRET"),
+            *("HEDGE_PASSPHRASE", "READ_API_KEY", "READ_SECRET", "HEDGE_READ_API_KEY"),
+            *("HEDGE_READ_SECRET", "HEDGE_READ_PASSPHRASE"),
+        )
+    }
+    settings = load_settings(environ)
+    assert settings.accounts("okx") == ("main", "hedge")
+    main, hedge = (read_config(settings, "okx", name) for name in ("main", "hedge"))
+    assert (main.api_key, main.secret, main.passphrase) == (
+        *("read_api_key", "read_secret"),
+        "passphrase",
+    )
+    assert hedge.passphrase == "hedge_read_passphrase"
+    assert venue_config(settings, "okx", "main").api_key == "api_key"
+    without = {key: value for key, value in environ.items() if "READ" not in key}
+    assert read_config(load_settings(without), "okx", "hedge").api_key == "hedge_api_key"
+    assert refusal({"EXCHANGE_OKX_READ_API_KEY": "k"}).startswith("EXCHANGE_OKX_READ_SECRET: ")
+
+
 def test_a_venue_on_paper_is_on_paper_with_all_its_accounts():
     settings = load_settings(
         {"EXCHANGE_BINANCE_HEDGE_API_KEY": "hk", "EXCHANGE_BINANCE_HEDGE_SECRET": "hs"}
@@ -215,7 +246,8 @@ def test_the_example_file_lists_every_setting_with_its_default():
     fields = {k: f for k, f in Settings.model_fields.items() if k != "venues"}
     defaults = {name.upper(): as_text(field.default) or "" for name, field in fields.items()}
     defaults["DELTA_HOME"] = ".delta"
-    del shown["POSTGRES_PASSWORD"]  # docker compose reads it, we do not
+    for name in ("POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD"):
+        del shown[name]  # docker compose reads them, we do not
     assert {k: v.lower() for k, v in shown.items()} == {k: v.lower() for k, v in defaults.items()}
 
 
@@ -225,3 +257,10 @@ def test_every_venue_variable_of_the_example_file_is_understood(tmp_path):
     assert len(names) > 5
     environ = {n: values.get(n.removeprefix("EXCHANGE_BINANCE_"), "text") for n in names}
     assert load_settings(environ).accounts("binance") == ("main", "hedge")
+
+
+@pytest.mark.parametrize("url", ["https://alarms.example/hook", "http://127.0.0.1:9000/hook"])
+def test_alarms_are_posted_over_https_or_to_this_machine(url):
+    given = load_settings({"ALARM_WEBHOOK_URL": url}).alarm_webhook_url
+    assert given is not None
+    assert given.get_secret_value() == url

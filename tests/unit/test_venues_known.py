@@ -18,6 +18,7 @@ from workers.venue_settings import (
     PAPER_VENUES,
     PASSPHRASE_VENUES,
     SANDBOX_VENUES,
+    TIMER_VENUES,
     credentials_of,
 )
 
@@ -34,6 +35,7 @@ def test_the_settings_know_the_venues_that_have_a_dialect() -> None:
     assert set(PAPER_VENUES) == {name for name, row in DIALECTS.items() if row.is_on_paper}
     assert set(SANDBOX_VENUES) == {name for name, row in DIALECTS.items() if row.sandbox_hosts}
     assert set(PASSPHRASE_VENUES) == {n for n, row in DIALECTS.items() if row.needs_passphrase}
+    assert set(TIMER_VENUES) == {n for n, row in DIALECTS.items() if row.cancel_all_after}
 
 
 def test_every_venue_on_paper_is_played_in_a_dialect_that_the_paper_exchange_speaks() -> None:
@@ -109,3 +111,44 @@ def test_a_sandbox_is_taken_where_there_is_one(name: str) -> None:
 def test_a_venue_without_a_dialect_is_refused_with_the_list_of_those_that_have_one() -> None:
     with pytest.raises(SettingsError, match="EXCHANGES: 'bitfinex' is not one of binance"):
         load_settings(live("bitfinex"))
+
+
+@pytest.mark.parametrize("name", LIVE_VENUES)
+def test_a_timer_is_taken_exactly_where_the_venue_has_one(name: str, tmp_path: Path) -> None:
+    variable = f"EXCHANGE_{name.upper()}_CANCEL_ON_DISCONNECT_S"
+    given = {"DELTA_HOME": str(tmp_path), **live(name), variable: "60"}
+    if name in TIMER_VENUES:
+        assert load_settings(given).venue(name).cancel_on_disconnect_s == 60
+    else:
+        with pytest.raises(SettingsError, match=f"{variable}: is set, but {name} has no such"):
+            load_settings(given)
+
+
+@pytest.mark.parametrize("seconds", ["9", "121", "1.5", "off"])
+def test_a_timer_runs_for_ten_seconds_to_two_minutes(seconds: str, tmp_path: Path) -> None:
+    given = {"DELTA_HOME": str(tmp_path), **live("okx")}
+    with pytest.raises(SettingsError, match="EXCHANGE_OKX_CANCEL_ON_DISCONNECT_S"):
+        load_settings({**given, "EXCHANGE_OKX_CANCEL_ON_DISCONNECT_S": seconds})
+
+
+def test_a_timer_is_of_one_account_alone(tmp_path: Path) -> None:
+    given = {"DELTA_HOME": str(tmp_path), **live("okx")}
+    given["EXCHANGE_OKX_CANCEL_ON_DISCONNECT_S"] = "60"
+    hedge = {f"EXCHANGE_OKX_HEDGE_{what}": "s" for what in ("SECRET", "PASSPHRASE")}
+    own = load_settings({**given, **hedge, "EXCHANGE_OKX_HEDGE_API_KEY": "other"})
+    assert own.venue("okx", "hedge").cancel_on_disconnect_s is None
+    with pytest.raises(SettingsError, match="another account trades with the same key"):
+        load_settings({**given, **hedge, "EXCHANGE_OKX_HEDGE_API_KEY": "k"})
+
+
+def test_a_gateway_with_a_timer_that_the_venue_lacks_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="no timer"):
+        open_gateway(
+            VenueConfig(
+                venue="binance",
+                account="main",
+                api_key="k",
+                secret="s",
+                cancel_on_disconnect_s=60,
+            )
+        )

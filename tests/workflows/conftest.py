@@ -69,6 +69,10 @@ async def engine_on(
                     world.arm_watch,
                     world.disarm_watch,
                     world.read_watch,
+                    world.read_switch,
+                    world.record_verdict,
+                    world.take_over,
+                    world.end_lost,
                 ],
                 workflow_runner=sandbox(),
             )

@@ -11,6 +11,7 @@ from decimal import Decimal
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from tests.workflows.fake_control import INSTRUMENT, TERMS, FakeControl
 from workflows.domain.books import Book, Level
 from workflows.domain.denials import Denied
 from workflows.domain.fees import Fees
@@ -31,7 +32,6 @@ from workflows.ports import (
     CancelChild,
     Checked,
     CheckOrder,
-    EngineTerms,
     FiredWatch,
     FollowedPrices,
     FollowPrices,
@@ -77,30 +77,6 @@ from workflows.ports import (
 )
 
 Answer = Callable[["FakeWorld", ChildIntent], SubmitOutcome]
-
-INSTRUMENT = Instrument(
-    venue="binance",
-    symbol="BTC/USDT",
-    base="BTC",
-    quote="USDT",
-    tick=Decimal("0.01"),
-    step=Decimal("0.001"),
-    min_quantity=Decimal("0.001"),
-    max_quantity=None,
-    min_notional=Decimal(5),
-    is_trading=True,
-)
-TERMS = EngineTerms(
-    accept_timeout_s=Decimal(10),
-    order_timeout_s=Decimal(30),
-    twap_slices=10,
-    twap_interval_s=Decimal(60),
-    schedule_to_start_s=Decimal(1),
-    submit_timeout_s=Decimal(8),
-    glances=True,
-    tells_waiting=True,
-    reads_aside=True,
-)
 
 
 def report_of(
@@ -173,7 +149,14 @@ def not_sent(code: str) -> Answer:
 
 @dataclass
 class FakeWorld(
-    VenuePort, VenueDataPort, LedgerPort, SteeringPort, WatchPort, PricesPort, ViewsPort
+    VenuePort,
+    VenueDataPort,
+    LedgerPort,
+    SteeringPort,
+    WatchPort,
+    PricesPort,
+    ViewsPort,
+    FakeControl,
 ):
     """What happened is in the lists; what shall happen is in the scripts."""
 

@@ -20,8 +20,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "histories"
 FILES = sorted(FOLDER.glob("*/*.json"))
 FORMS = sorted({path.parent.name for path in FILES})
 """One folder for each form that histories have had, oldest first; or for what was new."""
-NEWER_TYPES = dict.fromkeys(("Arbitrage", "Rebalance"), "03-executions") | dict.fromkeys(
-    ("IcebergOrder", "StopOrder", "PreviewOrder", "PriceWatch"), "04-steered"
+NEWER_TYPES = (
+    dict.fromkeys(("Arbitrage", "Rebalance"), "03-executions")
+    | dict.fromkeys(("IcebergOrder", "StopOrder", "PreviewOrder", "PriceWatch"), "04-steered")
+    | dict.fromkeys(("SettleOrder", "SyncPositions"), "05-controlled")
 )
 """Workflow types that were not there from the beginning, and the first form that has them."""
 PROCESS = re.compile(r"\b\d+@")

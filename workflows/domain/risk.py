@@ -4,7 +4,8 @@ The caller reads the facts and books the reservation in the same transaction, so
 orders can pass on the same headroom.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from workflows.domain.denials import DenialCode, Denied
@@ -15,12 +16,47 @@ from workflows.domain.orders import ChildIntent, ChildType, Side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Values in quote units; collars are fractions of the reference price."""
+    """Values in quote units, quantities in base units; collars are fractions of the reference.
 
-    max_order_value: Decimal
-    max_position_value: Decimal
+    Of one order: what binds it. Of the engine: what holds where nothing is set; `venue_rates` are
+    then the messages per second of each venue that has a rate of its own.
+    """
+
+    max_order_value: Decimal | None
+    max_position_value: Decimal | None
     aggressive_collar: Decimal = Decimal("0.02")
     passive_collar: Decimal = Decimal("0.5")
+    max_order_quantity: Decimal | None = None
+    max_messages_per_s: Decimal = Decimal(100)
+    duplicate_window_s: Decimal = Decimal(2)
+    max_parents_per_day: Decimal = Decimal(10_000)
+    max_children: Decimal = Decimal(5_000)
+    max_rejects_in_row: Decimal = Decimal(10)
+    venue_rates: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funds:
+    """What an account holds of an asset by our books, and what open orders hold of that."""
+
+    asset: str
+    held: Decimal
+    reserved: Decimal
+
+    @property
+    def free(self) -> Decimal:
+        """Units of the asset that no order holds; below zero where they hold too much."""
+        with exact():
+            return self.held - self.reserved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """A limit on a sum of exposures, in quote value, and the sum without the order in question."""
+
+    scope: str
+    limit: Decimal
+    used: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +93,31 @@ class Proposal:
     def anchor(self) -> Decimal:
         """The market where it trades: at its trigger, else now."""
         return self.reference_price if self.trigger_price is None else self.trigger_price
+
+    @property
+    def unit_value(self) -> Decimal:
+        """Quote units that each unit counts in a sum of exposures: its price or the market."""
+        return max(self.anchor, self.unit_price)
+
+    @property
+    def unit_price(self) -> Decimal:
+        """Quote units that the venue holds for each unit of a buy; at the market, the market's."""
+        own = self.anchor if self.price is None else self.price
+        return own if self.limit_leg_price is None else max(own, self.limit_leg_price)
+
+    @property
+    def unit_funds(self) -> Decimal:
+        """What each unit holds: quote units for a buy, itself for a sell."""
+        return self.unit_price if self.side is Side.BUY else Decimal(1)
+
+    @property
+    def meets_book_at(self) -> Decimal | None:
+        """The worst price at which it would trade now; None while it waits for a trigger."""
+        if self.limit_leg_price is not None:
+            return self.limit_leg_price
+        if self.trigger_price is not None:
+            return None
+        return self.reference_price if self.price is None else self.price
 
 
 def proposal_of(
@@ -146,6 +207,20 @@ def _check_distance(
     return None
 
 
+def check_quantity(proposal: Proposal, limits: Limits) -> Denied | None:
+    """The size of one order sent to a venue.
+
+    The default is the largest value at the market's price, which `check_order_value` holds too:
+    it takes no better price than that.
+    """
+    most = limits.max_order_quantity
+    if most is None and limits.max_order_value is None:
+        return Denied(code=DenialCode.RISK_NO_LIMIT, detail="max_order_value=unset")
+    if most is None or proposal.quantity <= most:
+        return None
+    return _denied(DenialCode.RISK_MAX_QTY, "quantity", proposal.quantity, "max", most)
+
+
 def check_order_value(proposal: Proposal, limits: Limits) -> Denied | None:
     """The value of one order sent to a venue; market orders at their market plus collar."""
     worst = proposal.anchor * (1 + limits.aggressive_collar)
@@ -153,7 +228,7 @@ def check_order_value(proposal: Proposal, limits: Limits) -> Denied | None:
     if proposal.limit_leg_price is not None:
         price = max(price, proposal.limit_leg_price)
     value = proposal.quantity * price
-    if value > limits.max_order_value:
+    if limits.max_order_value is not None and value > limits.max_order_value:
         return Denied(
             code=DenialCode.RISK_MAX_NOTIONAL,
             field="quantity",
@@ -167,14 +242,43 @@ def check_position(proposal: Proposal, limits: Limits, exposure: Exposure) -> De
     working = exposure.working_buy if proposal.side is Side.BUY else -exposure.working_sell
     after = exposure.position + working + proposal.side.sign * proposal.quantity
     value = abs(after) * proposal.reference_price
-    grows = abs(after) > abs(exposure.position)
-    if grows and value > limits.max_position_value:
+    # a flip closes what is held and opens as much on the other side: it does not only shrink
+    shrinks = after * exposure.position >= 0 and abs(after) <= abs(exposure.position)
+    if limits.max_position_value is not None and not shrinks and value > limits.max_position_value:
         return Denied(
             code=DenialCode.RISK_MAX_POSITION,
             field="quantity",
             detail=f"position_value={value:f} max={limits.max_position_value:f}",
         )
     return None
+
+
+def check_exposure(proposal: Proposal, caps: Iterable[Cap]) -> Denied | None:
+    """Everything that is held, works or is unknown within a scope, and this order."""
+    for cap in caps:
+        value = cap.used + proposal.quantity * proposal.unit_value
+        if value > cap.limit:
+            detail = f"scope={cap.scope} exposure={value:f} max={cap.limit:f}"
+            return Denied(code=DenialCode.RISK_MAX_EXPOSURE, field="quantity", detail=detail)
+    return None
+
+
+def check_self_match(proposal: Proposal, own_best: Decimal | None) -> Denied | None:
+    """`own_best`: the best price of our own orders that may rest on the other side there."""
+    price = proposal.meets_book_at
+    if own_best is None or price is None or (own_best - price) * proposal.side.sign > 0:
+        return None
+    detail = f"price={price:f} own={own_best:f}"
+    return Denied(code=DenialCode.RISK_SELF_MATCH, field="price", detail=detail)
+
+
+def check_funds(proposal: Proposal, funds: Funds | None) -> Denied | None:
+    """What the venue would hold for it must be free; None where no books are kept."""
+    needed = proposal.quantity * proposal.unit_funds
+    if funds is None or needed <= funds.free:
+        return None
+    detail = f"asset={funds.asset} needed={needed:f} free={funds.free:f}"
+    return Denied(code=DenialCode.INSUFFICIENT_FUNDS, field="quantity", detail=detail)
 
 
 def check_reduce_only(proposal: Proposal, exposure: Exposure) -> Denied | None:

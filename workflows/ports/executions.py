@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from temporalio import activity
 
+from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import ChildStatus
@@ -135,7 +136,7 @@ class SavedExecution:
 class RaiseAlarm:
     """What a human must know; raising it again changes nothing while it is open."""
 
-    code: str
+    code: AlarmCode
     object: str
     detail: str
 

@@ -53,6 +53,9 @@ class EngineTerms:
     before this existed."""
     iceberg_visible_ratio: Decimal = Decimal("0.1")
     """Shown share of an iceberg whose request names none."""
+    suspends: bool = False
+    """Whether a child that the kill switch stops suspends its order: False in orders that began
+    before this existed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

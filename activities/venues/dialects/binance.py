@@ -33,6 +33,12 @@ def _create_params(life_ms: int, valid_until_ms: int) -> Mapping[str, str | bool
     return {"recvWindow": str(life_ms)}
 
 
+def _self_trade(entry: Mapping[str, Any], only_reduces: bool) -> Mapping[str, str]:
+    mode = "EXPIRE_MAKER" if only_reduces else "EXPIRE_TAKER"
+    allowed = entry.get("allowedSelfTradePreventionModes", ())
+    return {"selfTradePreventionMode": mode} if mode in allowed else {}
+
+
 async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) -> CcxtOrder:
     del since_ms
     order: CcxtOrder = await client.fetch_order(None, symbol, {"clientOrderId": rendered_id})
@@ -156,6 +162,7 @@ def _row(
         render_id=hex_id,
         parse_id=parse_leg_id,
         create_params=_create_params,
+        self_trade=_self_trade,
         request_life=RequestLife(),
         native=NATIVE,
         look_up=_look_up,

@@ -61,6 +61,11 @@ async def _finished(client: Any, symbol: str, since_ms: int) -> list[Any]:
     return await listed(fetch, _is_list, _next_orders)
 
 
+async def _cancel_all_after(client: Any, seconds: int) -> object:
+    answer = await client.private_spot_post_countdown_cancel_all({"timeout": seconds})
+    return answer["triggerTime"]
+
+
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
     # grouped by pair; beyond the limit an order is read by its own id
     async def fetch(page: Params) -> list[Any]:
@@ -160,6 +165,7 @@ GATE = Dialect(
     read_order=read_order,
     cancel=cancel,
     open_orders=_open_orders,
+    cancel_all_after=_cancel_all_after,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_trades, span_ms=_LONGEST_SPAN_MS),
     fees=fees,

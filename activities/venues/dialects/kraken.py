@@ -47,6 +47,11 @@ def _create_params(life_ms: int, valid_until_ms: int) -> Mapping[str, str | bool
     return {"deadline": f"{deadline:%Y-%m-%dT%H:%M:%S}.{fraction:03d}Z"}
 
 
+def _self_trade(entry: Mapping[str, Any], only_reduces: bool) -> Mapping[str, str]:
+    del entry
+    return {"stptype": "cancel-oldest" if only_reduces else "cancel-newest"}
+
+
 async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) -> CcxtOrder:
     del since_ms  # the id alone is the filter; its order may have been opened by an earlier try
     params = {"clientOrderId": rendered_id}
@@ -73,6 +78,11 @@ async def _cancel(client: Any, symbol: str, venue_order_id: str) -> None:
     # ccxt's cancel_order reads its errors from the instance, where another call may have written
     del symbol
     await client.privatePostCancelOrder({"txid": venue_order_id})
+
+
+async def _cancel_all_after(client: Any, seconds: int) -> object:
+    answer = await client.privatePostCancelAllOrdersAfter({"timeout": str(seconds)})
+    return answer["result"]["triggerTime"]
 
 
 async def _open_orders(client: Any, symbol: str) -> list[Any]:
@@ -163,11 +173,13 @@ KRAKEN = Dialect(
     render_id=hex_id,
     parse_id=parse_hex_id,
     create_params=_create_params,
+    self_trade=_self_trade,
     request_life=RequestLife(shortest_ms=3_000, longest_ms=60_000),  # a deadline of 2..60 s
     look_up=_look_up,
     read_order=read_order,
     cancel=_cancel,
     open_orders=_open_orders,
+    cancel_all_after=_cancel_all_after,
     order_trades=_order_trades,
     trades=TradesByTime(fetch=_trades_between, next_page=_next_trades, span_ms=_LONGEST_SPAN_MS),
     fees=fees,

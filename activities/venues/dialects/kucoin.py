@@ -30,6 +30,11 @@ def _create_params(life_ms: int, valid_until_ms: int) -> Mapping[str, str | bool
     return {}
 
 
+def _self_trade(entry: Mapping[str, Any], only_reduces: bool) -> Mapping[str, str]:
+    del entry
+    return {"stp": "CO" if only_reduces else "CN"}
+
+
 async def _look_up(client: Any, symbol: str, rendered_id: str, since_ms: int) -> CcxtOrder:
     del since_ms
     order: CcxtOrder = await client.fetch_order(None, symbol, {"clientOrderId": rendered_id})
@@ -127,6 +132,7 @@ KUCOIN = Dialect(
     render_id=hex_id,
     parse_id=parse_hex_id,
     create_params=_create_params,
+    self_trade=_self_trade,
     request_life=UNDOCUMENTED_LIFE,
     look_up=_look_up,
     read_order=_read_order,

@@ -110,6 +110,12 @@ def no_headers(valid_until_ms: int) -> Mapping[str, str]:
     return {}
 
 
+def no_self_trade(entry: Mapping[str, Any], only_reduces: bool) -> Mapping[str, str]:
+    """For venues that are not told what to do with a trade between two of our orders."""
+    del entry, only_reduces
+    return {}
+
+
 def no_options(life_ms: int) -> Mapping[str, Any]:
     """For venues whose ccxt class needs no option for the request's life."""
     del life_ms
@@ -146,6 +152,10 @@ class Dialect:
     ends. Text only: ccxt drops other kinds of numbers from parameters without a word."""
     create_headers: Callable[[int], Mapping[str, str]] = no_headers
     """Extra headers of an order, given the venue's time in ms when its life ends."""
+    self_trade: Callable[[Mapping[str, Any], bool], Mapping[str, str]] = no_self_trade
+    """(the venue's own entry of the symbol, whether the order only reduces a position) ->
+    parameters of an order by which the account does not trade with itself: the new order ends, or
+    where it only reduces the one that rests."""
     request_life: RequestLife
     native: NativeOrders | None = None
     """None: the venue works no hidden size and no triggers that are spoken here."""
@@ -162,6 +172,10 @@ class Dialect:
     order_trades: Callable[[Any, str, CcxtOrder], Awaitable[list[Any]]]
     """(client, symbol, ccxt order) -> every ccxt trade of the order."""
     trades: TradesByNumber | TradesByTime
+
+    cancel_all_after: Callable[[Any, int], Awaitable[object]] | None = None
+    """(client, seconds): set the timer, anew each time, at whose end the venue cancels every order
+    of the account. None: the venue has none."""
 
     fees: Callable[[Any, str], Awaitable[CcxtFees]]
     """(client, symbol) -> the account's `maker` and `taker` rates, positive where it pays."""

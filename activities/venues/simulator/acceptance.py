@@ -15,13 +15,21 @@ from activities.venues.simulator.specs import SymbolSpec
 from activities.venues.simulator.state import ExchangeState
 
 
-def quantity_of(spec: SymbolSpec, book: OrderBook, wanted: NewOrder) -> tuple[Decimal, bool]:
+def guard_of(account: str, wanted: NewOrder) -> matching.Guard:
+    """What keeps an order from trading with others of its account."""
+    return matching.Guard(owner=account, mode=wanted.self_trade)
+
+
+def quantity_of(
+    spec: SymbolSpec, book: OrderBook, account: str, wanted: NewOrder
+) -> tuple[Decimal, bool]:
     """Base quantity to trade, and whether the book ends before a wanted cost is spent."""
     if wanted.quote_quantity is None:
         assert wanted.quantity is not None, "an order has a quantity or a cost"
         return wanted.quantity, False
     filters.check_notional(spec, wanted.quote_quantity)
-    return matching.affordable(book, wanted.side, wanted.quote_quantity, spec.lot)
+    guard = guard_of(account, wanted)
+    return matching.affordable(book, wanted.side, wanted.quote_quantity, spec.lot, guard)
 
 
 def check_rules(
@@ -73,7 +81,12 @@ def lock_price(wanted: NewOrder, last: Decimal) -> Decimal:
 
 
 def funds_needed(
-    spec: SymbolSpec, book: OrderBook, wanted: NewOrder, quantity: Decimal, last: Decimal
+    spec: SymbolSpec,
+    book: OrderBook,
+    account: str,
+    wanted: NewOrder,
+    quantity: Decimal,
+    last: Decimal,
 ) -> tuple[str, Decimal]:
     """Asset and amount that must be free for the order."""
     asset = paid_asset_of(spec, wanted.side)
@@ -81,5 +94,5 @@ def funds_needed(
         return asset, quantity
     if wanted.type is not OrderType.MARKET:
         return asset, (wanted.price or lock_price(wanted, last)) * quantity
-    fills = matching.preview(book, wanted.side, quantity)
+    fills = matching.preview(book, wanted.side, quantity, guard=guard_of(account, wanted))
     return asset, sum((fill.price * fill.quantity for fill in fills), ZERO)

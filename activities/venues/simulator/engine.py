@@ -15,9 +15,15 @@ from decimal import Decimal
 from activities.venues.simulator import acceptance, matching, order_lists, triggers
 from activities.venues.simulator.accounts import paid_asset_of
 from activities.venues.simulator.book import OrderBook, RestingOrder
-from activities.venues.simulator.events import AccountOpened, Event, TradeDone
+from activities.venues.simulator.events import (
+    AccountOpened,
+    CancelTimerSet,
+    Deposited,
+    Event,
+    TradeDone,
+)
 from activities.venues.simulator.floor import Floor
-from activities.venues.simulator.matching import Fill
+from activities.venues.simulator.matching import Clash, Fill, Guard
 from activities.venues.simulator.orders import (
     MARKET_OWNER,
     ZERO,
@@ -69,6 +75,14 @@ class Engine:
         if account not in self.state.accounts.balances:
             self._floor.emit(AccountOpened(ts_ms=now_ms, account=account, balances=dict(start)))
 
+    def deposit(self, account: str, asset: str, amount: Decimal, now_ms: int) -> None:
+        """Pay in from outside, or out again where `amount` is negative.
+
+        Raises RefusedError(INSUFFICIENT_BALANCE) if less than that is free.
+        """
+        self.state.accounts.require_free(account, asset, -amount)
+        self._floor.emit(Deposited(ts_ms=now_ms, account=account, asset=asset, amount=amount))
+
     def place(self, account: str, wanted: NewOrder, now_ms: int) -> tuple[Order, list[TradeDone]]:
         """Accept and match an order; returns it with the trades it made at once.
 
@@ -76,11 +90,11 @@ class Engine:
         """
         spec, book = self._open_market(wanted.symbol)
         last = self.tapes[wanted.symbol].last
-        quantity, book_ended = acceptance.quantity_of(spec, book, wanted)
+        quantity, book_ended = acceptance.quantity_of(spec, book, account, wanted)
         acceptance.check_rules(spec, wanted, quantity, last, book_ended=book_ended)
         acceptance.check_account(self.state, account, wanted)
         acceptance.check_market(book, wanted, last)
-        asset, amount = acceptance.funds_needed(spec, book, wanted, quantity, last)
+        asset, amount = acceptance.funds_needed(spec, book, account, wanted, quantity, last)
         self.state.accounts.require_free(account, asset, amount)
         order = self._floor.accept(account, wanted, quantity, now_ms)
         trades: list[TradeDone] = []
@@ -101,10 +115,10 @@ class Engine:
         needed = ZERO
         legs = order_lists.contingent_first(wanted)
         for leg in legs:
-            quantity, _ = acceptance.quantity_of(spec, book, leg)
+            quantity, _ = acceptance.quantity_of(spec, book, account, leg)
             acceptance.check_rules(spec, leg, quantity, last, book_ended=False)
             acceptance.check_account(self.state, account, leg)
-            _, amount = acceptance.funds_needed(spec, book, leg, quantity, last)
+            _, amount = acceptance.funds_needed(spec, book, account, leg, quantity, last)
             needed = max(needed, amount)
         order_lists.check_ids(self.state, account, wanted)
         order_lists.check_prices(wanted, last)
@@ -113,7 +127,7 @@ class Engine:
         self.state.accounts.require_free(account, paid_asset_of(spec, legs[0].side), needed)
         made = self._floor.open_list(account, wanted, now_ms)
         for leg in legs:
-            quantity, _ = acceptance.quantity_of(spec, book, leg)
+            quantity, _ = acceptance.quantity_of(spec, book, account, leg)
             order = self._floor.accept(account, leg, quantity, now_ms, made.list_id)
             if not order.is_waiting:
                 self._floor.rest(order)
@@ -138,6 +152,18 @@ class Engine:
             raise RefusedError(Reason.UNKNOWN_LIST)
         self.cancel(legs[0], now_ms, cancel_id)
 
+    def set_timer(self, account: str, due_ms: int, now_ms: int) -> None:
+        """Cancel all orders of the account at `due_ms` (the machine's clock); zero: never."""
+        self._floor.emit(CancelTimerSet(ts_ms=now_ms, account=account, due_ms=due_ms))
+
+    def run_timers(self, machine_ms: int, now_ms: int) -> None:
+        """Cancel the orders of every account whose timer has run out, and set it off."""
+        timers = self.state.cancel_timers.items()
+        for account in [name for name, due_ms in timers if 0 < due_ms <= machine_ms]:
+            for order in list(self.state.open_orders(account)):
+                self._floor.set_status(order, OrderStatus.CANCELED, now_ms, by_timer=True)
+            self.set_timer(account, 0, now_ms)
+
     def _open_market(self, symbol: str) -> tuple[SymbolSpec, OrderBook]:
         spec = self.spec(symbol)
         if symbol in self.halted:
@@ -148,13 +174,19 @@ class Engine:
 
     def _work(self, order: Order, now_ms: int, *, book_ended: bool = False) -> list[TradeDone]:
         """Let an order take what it can, and rest or end with what is left."""
-        book = self.books[order.symbol]
-        fills: list[Fill] = []
+        book, guard = self.books[order.symbol], _guard(order)
+        steps: list[Fill | Clash] = []
         if order.tif is not TimeInForce.FOK or self._fillable(book, order):
             limit = None if order.is_at_market else order.price
-            fills = matching.sweep(book, order.side, self._payable(book, order), limit)
-        trades = [self._floor.take(order, fill, now_ms) for fill in fills]
-        self._finish(order, book_ended, now_ms)
+            steps = matching.take(book, order.side, self._payable(book, order), limit, guard)
+        trades: list[TradeDone] = []
+        for step in steps:
+            if isinstance(step, Fill):
+                trades.append(self._floor.take(order, step, now_ms))
+            else:
+                self._floor.prevent(order, step, now_ms)
+        if order.status.is_open:
+            self._finish(order, book_ended, now_ms)
         return trades
 
     def _payable(self, book: OrderBook, order: Order) -> Decimal:
@@ -163,11 +195,12 @@ class Engine:
             return order.remaining
         spec = self.state.specs[order.symbol]
         budget = self.state.accounts.of(order.account, spec.quote).free
-        return min(order.remaining, matching.affordable(book, order.side, budget, spec.lot)[0])
+        most, _ = matching.affordable(book, order.side, budget, spec.lot, _guard(order))
+        return min(order.remaining, most)
 
     @staticmethod
     def _fillable(book: OrderBook, order: Order) -> bool:
-        fills = matching.preview(book, order.side, order.quantity, order.price)
+        fills = matching.preview(book, order.side, order.quantity, order.price, _guard(order))
         return sum((fill.quantity for fill in fills), ZERO) == order.quantity
 
     def _finish(self, order: Order, book_ended: bool, now_ms: int) -> None:
@@ -272,3 +305,7 @@ class Engine:
         trade_id = self._floor.print(order.symbol, side, order.price, quantity, now_ms)
         self._floor.make(fill, trade_id, MARKET_OWNER, now_ms)
         self._after_command(now_ms)
+
+
+def _guard(order: Order) -> Guard:
+    return Guard(owner=order.account, mode=order.self_trade)

@@ -14,6 +14,7 @@ from activities.venues.simulator.orders import (
     ZERO,
     OrderStatus,
     OrderType,
+    SelfTradeMode,
     Side,
     TimeInForce,
 )
@@ -30,7 +31,7 @@ class AccountOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deposited:
-    """An account was paid something in from outside."""
+    """An account was paid something in from outside; a negative amount went out."""
 
     ts_ms: int
     account: str
@@ -63,6 +64,7 @@ class OrderAccepted:
     lock_price: Decimal = ZERO
     extreme: Decimal = ZERO
     list_id: int = NO_LIST
+    self_trade: SelfTradeMode = SelfTradeMode.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +140,30 @@ class TradeDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatchPrevented:
+    """Two orders of one account would have traded at `price`; what expired of each instead.
+
+    `quantity` is what they would have traded. The updates of those that ended follow.
+    """
+
+    ts_ms: int
+    match_id: int
+    account: str
+    symbol: str
+    taker_order_id: int
+    maker_order_id: int
+    price: Decimal
+    quantity: Decimal
+    taker_prevented: Decimal
+    maker_prevented: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderUpdated:
-    """An order's new status. `cancel_id` is the client's name of the cancel request, if any."""
+    """An order's new status. `cancel_id` is the client's name of the cancel request, if any.
+
+    `by_timer`: its account's timer ran out.
+    """
 
     ts_ms: int
     order_id: int
@@ -149,6 +173,19 @@ class OrderUpdated:
     status: OrderStatus
     executed: Decimal
     cancel_id: str = ""
+    by_timer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTimerSet:
+    """All orders of an account are cancelled at `due_ms`, unless it is set anew; zero: it is off.
+
+    The clock is that of the machine, which no setting of the venue's clock moves.
+    """
+
+    ts_ms: int
+    account: str
+    due_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +204,10 @@ Event = (
     | TrailingMoved
     | OrderTriggered
     | TradeDone
+    | MatchPrevented
     | OrderUpdated
     | OrderListOpened
     | OrderListEnded
+    | CancelTimerSet
     | TradeIdsReserved
 )

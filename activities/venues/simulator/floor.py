@@ -16,6 +16,7 @@ from activities.venues.simulator.conditions import Conditions
 from activities.venues.simulator.events import (
     Deposited,
     Event,
+    MatchPrevented,
     OrderAccepted,
     OrderListEnded,
     OrderListOpened,
@@ -25,7 +26,7 @@ from activities.venues.simulator.events import (
     TradeIdsReserved,
     TrailingMoved,
 )
-from activities.venues.simulator.matching import Fill
+from activities.venues.simulator.matching import Clash, Fill
 from activities.venues.simulator.orders import (
     MARKET_OWNER,
     NO_LIST,
@@ -97,6 +98,7 @@ class Floor:
                 lock_price=acceptance.lock_price(wanted, last),
                 extreme=triggers.first_extreme(wanted, last),
                 list_id=list_id,
+                self_trade=wanted.self_trade,
             )
         )
         return self.state.orders[order_id]
@@ -130,7 +132,13 @@ class Floor:
         self.books[order.symbol].add(resting)
 
     def set_status(
-        self, order: Order, status: OrderStatus, now_ms: int, cancel_id: str = ""
+        self,
+        order: Order,
+        status: OrderStatus,
+        now_ms: int,
+        cancel_id: str = "",
+        *,
+        by_timer: bool = False,
     ) -> None:
         """Record a status; an order that ended leaves its book, and may end its list."""
         self.emit(
@@ -143,6 +151,7 @@ class Floor:
                 status=status,
                 executed=order.executed,
                 cancel_id=cancel_id,
+                by_timer=by_timer,
             )
         )
         if status.is_open:
@@ -213,6 +222,32 @@ class Floor:
         done = not order.remaining
         status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
         self.set_status(order, status, now_ms)
+
+    def prevent(self, order: Order, clash: Clash, now_ms: int) -> None:
+        """End what `order` wants ended where it meets another of its account, instead of a trade.
+
+        A maker of a list takes its partner with it.
+        """
+        mode, maker = order.self_trade, self.state.orders[clash.maker_order_id]
+        self.emit(
+            MatchPrevented(
+                ts_ms=now_ms,
+                match_id=self.state.last_match_id[order.symbol] + 1,
+                account=order.account,
+                symbol=order.symbol,
+                taker_order_id=order.order_id,
+                maker_order_id=maker.order_id,
+                price=clash.price,
+                quantity=min(order.remaining, clash.remaining),
+                taker_prevented=order.remaining if mode.ends_taker else ZERO,
+                maker_prevented=clash.remaining if mode.ends_maker else ZERO,
+            )
+        )
+        if mode.ends_maker:
+            self._expire_partner(maker, now_ms)
+            self.set_status(maker, OrderStatus.EXPIRED_IN_MATCH, now_ms)
+        if mode.ends_taker:
+            self.set_status(order, OrderStatus.EXPIRED_IN_MATCH, now_ms)
 
     def print(
         self, symbol: str, taker_side: Side, price: Decimal, quantity: Decimal, now_ms: int

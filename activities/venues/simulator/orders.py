@@ -9,6 +9,7 @@ from enum import StrEnum
 
 ZERO = Decimal(0)
 NO_LIST = -1  # the list id of an order that stands alone
+NO_MATCH = -1  # of an order that never met another of its account
 MARKET_OWNER = "market"  # the owner of the liquidity and flow that belong to no account
 
 
@@ -80,11 +81,31 @@ class OrderStatus(StrEnum):
     FILLED = "FILLED"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"  # it, or what it met, was the account's own order
 
     @property
     def is_open(self) -> bool:
         """Whether the order can still trade."""
         return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+class SelfTradeMode(StrEnum):
+    """What an order wants to happen instead of a trade with another of its account."""
+
+    NONE = "NONE"  # the trade happens
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+    @property
+    def ends_taker(self) -> bool:
+        """Whether the order that comes ends."""
+        return self in (SelfTradeMode.EXPIRE_TAKER, SelfTradeMode.EXPIRE_BOTH)
+
+    @property
+    def ends_maker(self) -> bool:
+        """Whether the order that rests ends."""
+        return self in (SelfTradeMode.EXPIRE_MAKER, SelfTradeMode.EXPIRE_BOTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +130,7 @@ class NewOrder:
     stop_price: Decimal = ZERO
     trailing_delta: int = 0
     iceberg_quantity: Decimal = ZERO
+    self_trade: SelfTradeMode = SelfTradeMode.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +175,12 @@ class Order:
     extreme: Decimal = ZERO
     """The best price since a trailing order follows the market; zero before."""
     following_ms: int | None = None
+    self_trade: SelfTradeMode = SelfTradeMode.NONE
+    prevented: Decimal = ZERO
+    """What expired of it because it met another of its account; `match_id` numbers that."""
+    match_id: int = NO_MATCH
+    by_timer: bool = False
+    """It was cancelled because nobody renewed its account's timer."""
     working_ms: int | None = None
     """Since when it works against the book; None while it waits for its trigger."""
 

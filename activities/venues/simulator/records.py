@@ -10,8 +10,10 @@ from typing import Any
 
 from activities.venues.simulator.events import (
     AccountOpened,
+    CancelTimerSet,
     Deposited,
     Event,
+    MatchPrevented,
     OrderAccepted,
     OrderListEnded,
     OrderListOpened,
@@ -30,11 +32,13 @@ _KINDS: Mapping[str, type[Event]] = {
     "deposit": Deposited,
     "order": OrderAccepted,
     "trade": TradeDone,
+    "prevented_match": MatchPrevented,
     "order_update": OrderUpdated,
     "trailing": TrailingMoved,
     "triggered": OrderTriggered,
     "order_list": OrderListOpened,
     "order_list_end": OrderListEnded,
+    "cancel_timer": CancelTimerSet,
     "trade_ids": TradeIdsReserved,
 }
 _KIND_OF = {event_type: kind for kind, event_type in _KINDS.items()}

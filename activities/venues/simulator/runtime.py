@@ -88,6 +88,16 @@ class PaperExchange:
         self.market.advance(self.engine, elapsed_s, self.now_ms())
         self.commit()
 
+    def set_timer(self, account: str, after_s: int) -> None:
+        """Cancel all orders of the account after so many seconds; zero: never."""
+        due_ms = self._clock() + after_s * 1_000 if after_s else 0
+        self.engine.set_timer(account, due_ms, self.now_ms())
+
+    def run_timers(self) -> None:
+        """Carry out what the accounts' timers ask for by now."""
+        self.engine.run_timers(self._clock(), self.now_ms())
+        self.commit()
+
     async def run_market(self) -> None:
         """Move the market until cancelled; any error here ends the exchange, never silently."""
         loop = asyncio.get_running_loop()
@@ -97,6 +107,7 @@ class PaperExchange:
             now = loop.time()
             if self.config.live_market:
                 self.step(now - before)
+            self.run_timers()
             before = now
 
     def close(self) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from activities.venues.simulator.accounts import Accounts
 from activities.venues.simulator.events import (
     AccountOpened,
+    CancelTimerSet,
     Deposited,
     Event,
+    MatchPrevented,
     OrderAccepted,
     OrderListEnded,
     OrderListOpened,
@@ -21,7 +23,7 @@ from activities.venues.simulator.events import (
     TradeIdsReserved,
     TrailingMoved,
 )
-from activities.venues.simulator.orders import Order, OrderList, OrderStatus
+from activities.venues.simulator.orders import NO_MATCH, Order, OrderList, OrderStatus
 from activities.venues.simulator.specs import SymbolSpec
 
 
@@ -44,6 +46,9 @@ class ExchangeState:
         self._waiting: dict[str, dict[int, Order]] = defaultdict(dict)
         self._open_lists: dict[tuple[str, str], int] = {}
         self._latest_list: dict[tuple[str, str], int] = {}
+        self.cancel_timers: dict[str, int] = {}
+        self.last_match_id: dict[str, int] = defaultdict(lambda: NO_MATCH)
+        self._prevented: dict[int, list[MatchPrevented]] = defaultdict(list)
         self._bills: dict[str, list[tuple[int, TradeDone]]] = defaultdict(list)
         self._last_bill = 0
 
@@ -66,8 +71,12 @@ class ExchangeState:
                 self._end_list(event)
             case TradeDone():
                 self._trade(event)
+            case MatchPrevented():
+                self._prevent(event)
             case OrderUpdated():
                 self._update(event)
+            case CancelTimerSet():
+                self.cancel_timers[event.account] = event.due_ms
             case TradeIdsReserved():
                 self.trade_ids_reserved[event.symbol] = event.up_to
 
@@ -89,6 +98,7 @@ class ExchangeState:
             trailing_delta=event.trailing_delta,
             iceberg_quantity=event.iceberg_quantity,
             list_id=event.list_id,
+            self_trade=event.self_trade,
             lock_price=event.lock_price,
             extreme=event.extreme,
             following_ms=event.ts_ms if event.extreme else None,
@@ -147,10 +157,22 @@ class ExchangeState:
         self._last_bill += 1
         self._bills[event.account].append((self._last_bill, event))
 
+    def _prevent(self, event: MatchPrevented) -> None:
+        self.last_match_id[event.symbol] = event.match_id
+        for order_id, quantity in (
+            (event.taker_order_id, event.taker_prevented),
+            (event.maker_order_id, event.maker_prevented),
+        ):
+            self._prevented[order_id].append(event)
+            if quantity:
+                order = self.orders[order_id]
+                order.prevented, order.match_id = quantity, event.match_id
+
     def _update(self, event: OrderUpdated) -> None:
         order = self.orders[event.order_id]
         order.status = event.status
         order.updated_ms = event.ts_ms
+        order.by_timer = event.by_timer
         if not event.status.is_open:
             partner = self.partner_of(order)
             self.accounts.release_rest_of(self.specs[order.symbol], order, partner)
@@ -211,6 +233,10 @@ class ExchangeState:
     def trades_of_order(self, order_id: int) -> list[TradeDone]:
         """The trades of one order, oldest first. Not to be changed by the caller."""
         return self._trades_by_order[order_id]
+
+    def prevented_of(self, order_id: int) -> list[MatchPrevented]:
+        """The matches of one order with others of its account that were prevented."""
+        return self._prevented[order_id]
 
     def bills_of(self, account: str) -> list[tuple[int, TradeDone]]:
         """The account's trades in all symbols, oldest first. Not to be changed by the caller.

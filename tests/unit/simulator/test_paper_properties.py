@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from activities.venues.simulator.engine import Engine
 from activities.venues.simulator.events import Event, TradeDone
-from activities.venues.simulator.orders import NewOrder, OrderType, Side, TimeInForce
+from activities.venues.simulator.orders import (
+    NewOrder,
+    OrderType,
+    SelfTradeMode,
+    Side,
+    TimeInForce,
+)
 from activities.venues.simulator.records import decode, encode
 from activities.venues.simulator.refusals import RefusedError
 from activities.venues.simulator.specs import fees_of, symbols_of
@@ -26,6 +32,7 @@ orders = st.builds(
     st.sampled_from(list(TimeInForce)),
     st.integers(9_900, 10_100).map(lambda ticks: ticks * D("0.01")),
     st.integers(1, 200_000).map(lambda lots: lots * D("0.00001")),
+    st.sampled_from(list(SelfTradeMode)),
 )
 cancels = st.tuples(st.just("cancel"), st.integers(1, 20))
 quotes = st.tuples(
@@ -55,7 +62,7 @@ def carry_out(engine: Engine, number: int, command: tuple) -> None:
         if order is not None and order.status.is_open:
             engine.cancel(order, number)
         return
-    _, account, side, kind, tif, price, quantity = command
+    _, account, side, kind, tif, price, quantity, self_trade = command
     limited = kind is not OrderType.MARKET
     wanted = NewOrder(
         client_order_id=f"c{number}",
@@ -65,6 +72,7 @@ def carry_out(engine: Engine, number: int, command: tuple) -> None:
         tif=tif if kind is OrderType.LIMIT else TimeInForce.GTC,
         price=price if limited else D(0),
         quantity=quantity,
+        self_trade=self_trade,
     )
     try:
         engine.place(account, wanted, number)
@@ -159,3 +167,15 @@ def test_replaying_the_journaled_events_gives_the_same_state(script: list[tuple]
     assert replayed.orders == engine.state.orders
     assert replayed.accounts == engine.state.accounts
     assert list(replayed.open_orders()) == list(engine.state.open_orders())
+
+
+@settings(max_examples=150, deadline=None)
+@given(commands)
+def test_orders_of_one_account_trade_only_where_the_taker_wants_it(script: list[tuple]) -> None:
+    engine, events = run(script)
+    trades = [each for each in events if isinstance(each, TradeDone)]
+    takers = {(each.symbol, each.trade_id): each for each in trades if not each.maker}
+    for trade in trades:
+        if trade.maker and trade.counterparty == trade.account:
+            taker = engine.state.orders[takers[trade.symbol, trade.trade_id].order_id]
+            assert taker.self_trade is SelfTradeMode.NONE

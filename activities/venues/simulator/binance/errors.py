@@ -111,6 +111,10 @@ def unsupported_combination() -> ApiError:
     return ApiError(-1014, "Unsupported order combination.")
 
 
+def self_trade_mode_not_allowed() -> ApiError:
+    return ApiError(-1013, "This symbol does not allow the specified self-trade prevention mode.")
+
+
 def not_in_list() -> ApiError:
     return ApiError(-1158, "Order type not supported in OCO.")
 

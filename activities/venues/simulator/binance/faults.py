@@ -62,6 +62,7 @@ class BinanceFaults:
     errors = _ERRORS
     unknown_outcomes = _UNKNOWN
     amount_fields = ("executedQty", "origQty", "price", "qty", "free", "bidPrice", "serverTime")
+    name_by_hand = "web_"
     essential_fields = ("orderId", "status", "executedQty", "id", "serverTime", "balances")
 
     def __init__(self, exchange: PaperExchange) -> None:

@@ -89,4 +89,4 @@ def _report(spec: SymbolSpec, order: Order, answer_type: ResponseType) -> Json:
         case ResponseType.RESULT:
             return order_shapes.order_result(spec, order)
         case ResponseType.FULL:
-            return order_shapes.order_full(spec, order, [])
+            return order_shapes.order_full(spec, order, [], [])

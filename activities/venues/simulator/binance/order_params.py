@@ -7,6 +7,7 @@ any other is refused. The parameters of a list's orders are those of a single on
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -18,6 +19,7 @@ from activities.venues.simulator.orders import (
     NewOrder,
     NewOrderList,
     OrderType,
+    SelfTradeMode,
     Side,
     TimeInForce,
 )
@@ -26,6 +28,7 @@ from activities.venues.simulator.specs import SymbolSpec
 
 ABOVE, BELOW = "above", "below"
 _WITHOUT_TIF = frozenset({OrderType.MARKET, OrderType.LIMIT_MAKER})
+_ELSEWHERE_ALLOWED = ("DECREMENT", "TRANSFER")  # modes that no symbol here allows
 _STOPS = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
 # Where an order of a list must stand, by its side and kind: the code, and Binance's words.
 _PLACES: Mapping[tuple[Side, str], tuple[int, str]] = {
@@ -71,7 +74,8 @@ def new_order(spec: SymbolSpec, params: Params) -> NewOrder:
     if quantity is None and cost is None:
         raise errors.missing("quantity")
     reader = _Terms(spec, side, params, "")
-    return reader.order(kind, client_id, quantity, cost)
+    order = reader.order(kind, client_id, quantity, cost)
+    return replace(order, self_trade=_self_trade(params))
 
 
 def new_list(spec: SymbolSpec, params: Params) -> NewOrderList:
@@ -85,7 +89,8 @@ def new_list(spec: SymbolSpec, params: Params) -> NewOrderList:
     legs: dict[str, NewOrder] = {}
     for leg, kind in kinds.items():
         client_id = params.matching(leg + "ClientOrderId", CLIENT_ID_RANGE) or random_id()
-        legs[leg] = _Terms(spec, side, params, leg).order(kind, client_id, quantity, None)
+        terms = _Terms(spec, side, params, leg).order(kind, client_id, quantity, None)
+        legs[leg] = replace(terms, self_trade=_self_trade(params))
     return NewOrderList(client_order_id=list_id, above=legs[ABOVE], below=legs[BELOW])
 
 
@@ -153,6 +158,13 @@ class _Terms:
                 raise errors.iceberg_needs_gtc(name, self._name("timeInForce"))
             raise errors.unsupported_combination()
         return shown
+
+
+def _self_trade(params: Params) -> SelfTradeMode:
+    name = "selfTradePreventionMode"
+    if params.text(name) in _ELSEWHERE_ALLOWED:
+        raise errors.self_trade_mode_not_allowed()
+    return params.choice(name, SelfTradeMode, errors.bad_value(name)) or SelfTradeMode.NONE
 
 
 def _side(params: Params) -> Side:

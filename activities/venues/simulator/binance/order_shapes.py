@@ -7,8 +7,8 @@ trailing delta, what an iceberg shows) come under the same ones. Decides nothing
 from collections.abc import Iterable, Mapping
 
 from activities.venues.simulator.binance.shapes import Json, number, venue_symbol
-from activities.venues.simulator.events import TradeDone
-from activities.venues.simulator.orders import Order, OrderList, Side, TimeInForce
+from activities.venues.simulator.events import MatchPrevented, TradeDone
+from activities.venues.simulator.orders import NO_MATCH, Order, OrderList, Side, TimeInForce
 from activities.venues.simulator.specs import SymbolSpec
 
 NEVER = -1  # the time of what has not happened
@@ -32,12 +32,17 @@ def order_result(spec: SymbolSpec, order: Order) -> Json:
         **_figures(order),
         **_conditional(order),
         "workingTime": _time(order.working_ms),
-        "selfTradePreventionMode": "NONE",
+        **_self_trade(order),
     }
 
 
-def order_full(spec: SymbolSpec, order: Order, trades: Iterable[TradeDone]) -> Json:
-    """newOrderRespType FULL."""
+def order_full(
+    spec: SymbolSpec,
+    order: Order,
+    trades: Iterable[TradeDone],
+    prevented: Iterable[MatchPrevented],
+) -> Json:
+    """newOrderRespType FULL; `prevented` are the matches with others of the account."""
     fills = [
         {
             "price": number(trade.price),
@@ -48,7 +53,22 @@ def order_full(spec: SymbolSpec, order: Order, trades: Iterable[TradeDone]) -> J
         }
         for trade in trades
     ]
-    return {**order_result(spec, order), "fills": fills}
+    answer = {**order_result(spec, order), "fills": fills}
+    matches = [_prevented_match(match) for match in prevented]
+    return answer | ({"preventedMatches": matches} if matches else {})
+
+
+def _prevented_match(match: MatchPrevented) -> Json:
+    found: Json = {
+        "preventedMatchId": match.match_id,
+        "makerOrderId": match.maker_order_id,
+        "price": number(match.price),
+    }
+    if match.taker_prevented:
+        found["takerPreventedQuantity"] = number(match.taker_prevented)
+    if match.maker_prevented:
+        found["makerPreventedQuantity"] = number(match.maker_prevented)
+    return found
 
 
 def order_state(spec: SymbolSpec, order: Order) -> Json:
@@ -66,7 +86,7 @@ def order_state(spec: SymbolSpec, order: Order) -> Json:
         "updateTime": order.updated_ms,
         "isWorking": order.working_ms is not None,
         "workingTime": _time(order.working_ms),
-        "selfTradePreventionMode": "NONE",
+        **_self_trade(order),
     }
 
 
@@ -156,6 +176,14 @@ def _conditional(order: Order) -> Json:
         found["trailingTime"] = _time(order.following_ms)
     if order.iceberg_quantity:
         found["icebergQty"] = number(order.iceberg_quantity)
+    return found
+
+
+def _self_trade(order: Order) -> Json:
+    found: Json = {"selfTradePreventionMode": order.self_trade.value}
+    if order.match_id != NO_MATCH:
+        found["preventedMatchId"] = order.match_id
+        found["preventedQuantity"] = number(order.prevented)
     return found
 
 

@@ -24,6 +24,8 @@ from activities.venues.simulator.stream_seam import StreamEvent
 
 _OfOrder = OrderAccepted | OrderTriggered | TradeDone | OrderUpdated
 _OfList = OrderListOpened | OrderListEnded
+_IN_MATCH = "TRADE_PREVENTION"
+_KINDS = {_IN_MATCH: OrderStatus.EXPIRED.value}  # the seam's words, where they are not Binance's
 _LIST = "LIST"  # how the seam calls the status of a list, which has no execution type
 
 
@@ -43,6 +45,8 @@ def report_of(state: ExchangeState, event: Event) -> Json | None:
             return _trade(state, event)
         case OrderUpdated(status=OrderStatus.CANCELED | OrderStatus.EXPIRED):
             return _end(state, event)
+        case OrderUpdated(status=OrderStatus.EXPIRED_IN_MATCH):
+            return _end_in_match(state, event)
         case OrderListOpened():
             return _list_status(state, event, "EXEC_STARTED", "EXECUTING")
         case OrderListEnded():
@@ -56,7 +60,7 @@ def delivery(event: Event, report: Json) -> StreamEvent:
     assert isinstance(event, _OfOrder | _OfList), "only orders and their lists are reported"
     return StreamEvent(
         account=event.account,
-        kind=report.get("x", _LIST),
+        kind=_KINDS.get(report.get("x", _LIST), report.get("x", _LIST)),
         symbol=event.symbol,
         client_order_id=event.client_order_id,
     )
@@ -105,6 +109,22 @@ def _end(state: ExchangeState, event: OrderUpdated) -> Json:
     return report
 
 
+def _end_in_match(state: ExchangeState, event: OrderUpdated) -> Json:
+    order, match = state.orders[event.order_id], state.prevented_of(event.order_id)[-1]
+    is_taker = match.taker_order_id == order.order_id
+    quote = order.quote_executed
+    return _report(state, event, _IN_MATCH, event.status, event.executed, quote) | {
+        "v": match.match_id,
+        "A": number(order.prevented),
+        "B": number(order.prevented),
+        "U": match.maker_order_id if is_taker else match.taker_order_id,
+        "Cs": venue_symbol(state.specs[order.symbol]),
+        "pl": number(match.quantity),
+        "pL": number(match.price),
+        "pY": number(match.quantity * match.price),
+    }
+
+
 def _report(
     state: ExchangeState,
     event: _OfOrder,
@@ -147,7 +167,7 @@ def _report(
         "Z": number(quote_executed),
         "Y": number(ZERO),
         "Q": number(order.quote_quantity),
-        "V": "NONE",
+        "V": order.self_trade.value,
         **_times(order, event),
     }
 

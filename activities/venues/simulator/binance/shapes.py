@@ -9,7 +9,7 @@ from typing import Any
 
 from activities.venues.simulator.accounts import Balance
 from activities.venues.simulator.book import OrderBook
-from activities.venues.simulator.orders import ZERO, OrderType, Side
+from activities.venues.simulator.orders import ZERO, OrderType, SelfTradeMode, Side
 from activities.venues.simulator.specs import FeeRates, SymbolSpec
 from activities.venues.simulator.tape import PublicTrade, Tape
 
@@ -55,8 +55,8 @@ def symbol_info(spec: SymbolSpec, *, halted: bool = False) -> Json:
         "filters": _filters(spec),
         "permissions": ["SPOT"],
         "permissionSets": [["SPOT"]],
-        "defaultSelfTradePreventionMode": "NONE",
-        "allowedSelfTradePreventionModes": ["NONE"],
+        "defaultSelfTradePreventionMode": SelfTradeMode.NONE.value,
+        "allowedSelfTradePreventionModes": [mode.value for mode in SelfTradeMode],
     }
 
 

@@ -39,7 +39,8 @@ class Trading:
             case ResponseType.RESULT:
                 return order_shapes.order_result(spec, order)
             case ResponseType.FULL:
-                return order_shapes.order_full(spec, order, trades)
+                prevented = self._engine.state.prevented_of(order.order_id)
+                return order_shapes.order_full(spec, order, trades, prevented)
 
     def query(self, account: str, params: Params) -> Json:
         """GET /order, by orderId or origClientOrderId."""

@@ -4,6 +4,7 @@ Rule: each action is one function from options to what it tells back; what is re
 nothing. `MarketActions.restore` takes back what would last.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from activities.venues.simulator.refusals import RefusedError
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.specs import AMOUNT_STEP, SymbolSpec
 
+_ASSET = re.compile("[A-Z0-9]{1,20}")
 _FARTHEST_CLOCK_MS = 100 * 365 * 24 * 3600 * 1_000
 
 Told = dict[str, Any]
@@ -26,8 +28,10 @@ Action = Callable[[Options], Told]
 class MarketActions:
     """All actions on one exchange but those on its streams."""
 
-    def __init__(self, exchange: PaperExchange) -> None:
+    def __init__(self, exchange: PaperExchange, name_by_hand: str) -> None:
+        """`name_by_hand`: how the names begin that the venue gives to orders made by hand."""
         self._exchange, self._engine = exchange, exchange.engine
+        self._name_by_hand = name_by_hand
         self._usual_rules = dict(exchange.engine.state.specs)
         self.table: Mapping[str, Action] = {
             "fill": self.fill,
@@ -42,6 +46,7 @@ class MarketActions:
             "clock": self.clock,
             "place": self.place,
             "cancel": self.cancel,
+            "deposit": self.deposit,
         }
 
     def restore(self) -> None:
@@ -158,12 +163,16 @@ class MarketActions:
         return {}
 
     def place(self, options: Options) -> Told:
-        """An order by hand; with a price a limit order, else a market order."""
+        """An order by hand; with a price a limit order, else a market order.
+
+        Without a client order id it bears what the venue names an order of its own pages.
+        """
         account, spec = self._account(options), self._symbol(options)
         price = options.amount("price")
         tif = options.one_of("tif", list(TimeInForce), TimeInForce.GTC.value)
         wanted = NewOrder(
-            client_order_id=options.text("client_order_id") or f"web_{secrets.token_hex(11)}",
+            client_order_id=options.text("client_order_id")
+            or self._name_by_hand + secrets.token_hex(11),
             symbol=spec.name,
             side=_side(options),
             type=OrderType.MARKET if price is None else OrderType.LIMIT,
@@ -185,6 +194,19 @@ class MarketActions:
         options.finish()
         self._carried_out(options, lambda now_ms: self._engine.cancel(order, now_ms))
         return _told(order)
+
+    def deposit(self, options: Options) -> Told:
+        """Money comes from outside, or goes there if the amount is negative: nobody trades."""
+        account, asset = self._account(options), options.required("asset")
+        amount = options.required_change("amount")
+        options.finish()
+        if not _ASSET.fullmatch(asset) or amount % AMOUNT_STEP:
+            raise options.error(f"needs an asset as BTC, and a multiple of {AMOUNT_STEP} of it")
+        self._carried_out(
+            options, lambda now_ms: self._engine.deposit(account, asset, amount, now_ms)
+        )
+        held = self._engine.state.accounts.of(account, asset)
+        return {"free": str(held.free), "locked": str(held.locked)}
 
     def _carried_out(self, options: Options, command: Callable[[int], None]) -> None:
         try:

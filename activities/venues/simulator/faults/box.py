@@ -33,11 +33,11 @@ class FaultBox:
 
     def __init__(self, exchange: PaperExchange) -> None:
         self._exchange = exchange
-        self._market = MarketActions(exchange)
         self.rules = RuleBook()
         self.holds = HoldBoard()
         self.stream = StreamLine(self.rules)
         self._dialect = fault_dialect(exchange)
+        self._market = MarketActions(exchange, self._dialect.name_by_hand)
         self._setting = Setting(exchange=exchange, dialect=self._dialect, holds=self.holds)
 
     # --- what a test tells ----------------------------------------------------------------------

@@ -84,6 +84,10 @@ class FaultDialect(Protocol):
     def essential_fields(self) -> Sequence[str]:
         """Fields without which an answer tells nothing."""
 
+    @property
+    def name_by_hand(self) -> str:
+        """How the client order ids begin that the venue itself gives to orders made by hand."""
+
     def read(self, request: RequestContext) -> Reading:
         """What a request is about."""
 

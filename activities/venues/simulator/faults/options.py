@@ -88,11 +88,8 @@ class Options:
         value = self._value(name)
         if value is None:
             return None
-        try:
-            found = Decimal(value) if isinstance(value, str | int) else Decimal("NaN")
-        except InvalidOperation:
-            found = Decimal("NaN")
-        if isinstance(value, bool) or not found.is_finite() or found <= 0:
+        found = _number(value)
+        if not found.is_finite() or found <= 0:
             raise self.error(f"{name} must be a positive amount, as text")
         return found
 
@@ -101,6 +98,13 @@ class Options:
         found = self.amount(name)
         if found is None:
             raise self.error(f"needs {name}")
+        return found
+
+    def required_change(self, name: str) -> Decimal:
+        """An amount of either sign that must be there."""
+        found = _number(self._value(name))
+        if not found.is_finite() or not found:
+            raise self.error(f"{name} must be an amount other than zero, as text")
         return found
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -143,3 +147,13 @@ class Options:
         if unread:
             known = ", ".join(sorted(self._read))
             raise self.error(f"has no option {unread[0]!r} (it has {known})")
+
+
+def _number(value: Any) -> Decimal:
+    """A text or a whole number as it stands; anything else is no number."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return Decimal("NaN")
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        return Decimal("NaN")

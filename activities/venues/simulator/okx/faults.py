@@ -9,7 +9,7 @@ from typing import Any
 
 from activities.venues.simulator.accounts import Balance
 from activities.venues.simulator.faults.dialect import Purpose, Reading, Trouble, VenueError
-from activities.venues.simulator.okx import answers, errors, shapes
+from activities.venues.simulator.okx import answers, errors, order_shapes, shapes
 from activities.venues.simulator.runtime import PaperExchange
 from activities.venues.simulator.seams import Answer, RequestContext
 
@@ -66,6 +66,7 @@ class OkxFaults:
     errors = _ERRORS
     unknown_outcomes = _UNKNOWN
     amount_fields = ("accFillSz", "sz", "px", "fillSz", "fillPx", "availBal", "cashBal", "eq", "ts")
+    name_by_hand = order_shapes.UNNAMED
     essential_fields = ("ordId", "state", "accFillSz", "tradeId", "ts", "details")
 
     def __init__(self, exchange: PaperExchange) -> None:

@@ -17,6 +17,7 @@ from activities.venues.simulator.orders import (
     Order,
     OrderStatus,
     OrderType,
+    SelfTradeMode,
     Side,
     TimeInForce,
 )
@@ -31,11 +32,18 @@ _STATES: Mapping[OrderStatus, str] = {
     OrderStatus.FILLED: "filled",
     OrderStatus.CANCELED: "canceled",
     OrderStatus.EXPIRED: "canceled",
+    OrderStatus.EXPIRED_IN_MATCH: "canceled",
+}
+_STP_MODES: Mapping[SelfTradeMode, str] = {
+    SelfTradeMode.EXPIRE_MAKER: "cancel_maker",
+    SelfTradeMode.EXPIRE_TAKER: "cancel_taker",
+    SelfTradeMode.EXPIRE_BOTH: "cancel_both",
 }
 _BY_USER, _FILL_OR_KILL, _IMMEDIATE, _POST_ONLY, _BY_SYSTEM = "1", "13", "14", "31", "0"
+_SELF_TRADE, _BY_TIMER = "32", "20"
 _UNUSED = (
     *("algoClOrdId", "algoId", "attachAlgoClOrdId", "cancelSourceReason", "ccy", "lever"),
-    *("pxType", "pxUsd", "pxVol", "quickMgnType", "source", "stpId", "stpMode", "tag"),
+    *("pxType", "pxUsd", "pxVol", "quickMgnType", "source", "stpId", "tag"),
     *("slOrdPx", "slTriggerPx", "slTriggerPxType", "tpOrdPx", "tpTriggerPx", "tpTriggerPxType"),
 )
 
@@ -55,6 +63,11 @@ def acknowledgement(order: Order, now_ms: int, tag: str = "") -> Json:
         "sCode": "0",
         "sMsg": "",
     }
+
+
+def timer(due_ms: int, now_ms: int) -> Json:
+    """The one row of cancel-all-after; `due_ms` zero where it is off."""
+    return {"triggerTime": str(due_ms), "tag": "", "ts": str(now_ms)}
 
 
 def order_type(order: Order) -> str:
@@ -103,6 +116,7 @@ def order(
         "attachAlgoOrds": [],
         "linkedAlgoOrd": {"algoId": ""},
         "tradeQuoteCcy": spec.quote,
+        "stpMode": _STP_MODES.get(found.self_trade, ""),
         **dict.fromkeys(_UNUSED, ""),
     }
 
@@ -115,7 +129,9 @@ def _size_unit(found: Order, *, by_cost: bool) -> str:
 
 def _cancel_source(found: Order, status: OrderStatus) -> str:
     if status is OrderStatus.CANCELED:
-        return _BY_USER
+        return _BY_TIMER if found.by_timer else _BY_USER
+    if status is OrderStatus.EXPIRED_IN_MATCH:
+        return _SELF_TRADE
     if status is not OrderStatus.EXPIRED:
         return ""
     if found.type is OrderType.LIMIT_MAKER:

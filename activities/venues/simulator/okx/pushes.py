@@ -15,7 +15,7 @@ from activities.venues.simulator.state import ExchangeState
 from activities.venues.simulator.stream_seam import StreamEvent
 
 OrderEvent = OrderAccepted | TradeDone | OrderUpdated
-_ENDED = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+_ENDED = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.EXPIRED_IN_MATCH)
 _NO_FILL = {
     "fillSz": "0",
     "fillFee": "0",
@@ -49,6 +49,8 @@ def delivery(event: OrderEvent) -> StreamEvent:
             kind = "NEW"
         case TradeDone():
             kind = "TRADE"
+        case OrderUpdated(status=OrderStatus.EXPIRED_IN_MATCH):
+            kind = OrderStatus.EXPIRED.value
         case OrderUpdated():
             kind = event.status.value
     return StreamEvent(

@@ -37,6 +37,8 @@ OrderCall = Callable[[str, Params], Json]
 class _Endpoint:
     """Exactly one of the three calls is set; `order` is called once for each order of the body.
 
+    `in_body`: the parameters of a signed call are there.
+
     `may_expire`: the `expTime` of such a request counts.
     """
 
@@ -44,6 +46,7 @@ class _Endpoint:
     signed: SignedCall | None = None
     order: OrderCall | None = None
     in_bulk: bool = False
+    in_body: bool = False
     may_expire: bool = False
 
 
@@ -159,6 +162,9 @@ def _endpoints(
         ("POST", answers.PLACE_MANY): _Endpoint(order=create, may_expire=True, in_bulk=True),
         ("POST", answers.CANCEL): _Endpoint(order=cancel),
         ("POST", answers.CANCEL_MANY): _Endpoint(order=cancel, in_bulk=True),
+        ("POST", "/trade/cancel-all-after"): _Endpoint(
+            signed=trading.cancel_all_after, in_body=True
+        ),
         ("GET", "/trade/order"): _Endpoint(signed=trading.query),
         ("GET", "/trade/orders-pending"): _Endpoint(signed=trading.pending),
         ("GET", "/trade/orders-history"): _Endpoint(signed=trading.history),
@@ -171,7 +177,7 @@ def _endpoints(
 def _rows(wire: web.Request, body: bytes, endpoint: _Endpoint) -> list[dict[str, Any]]:
     """The orders of the body, or the parameters of the query as the only row."""
     query = wire.raw_path.partition("?")[2]
-    if endpoint.order is None:
+    if endpoint.order is None and not endpoint.in_body:
         return [params.of_query(query)]
     if body and wire.content_type != _JSON:
         raise errors.bad_content_type()

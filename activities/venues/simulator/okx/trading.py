@@ -20,6 +20,7 @@ from activities.venues.simulator.orders import (
     NewOrder,
     Order,
     OrderType,
+    SelfTradeMode,
     Side,
     TimeInForce,
 )
@@ -31,6 +32,8 @@ CLIENT_ID_TAKEN_MS = 5_000
 """How long after the end of an order its client order id is still refused."""
 CANCELED_KEPT_MS = 2 * 60 * 60 * 1_000
 """How long an order that was canceled without any fill is remembered."""
+TIMER_S = range(10, 121)
+"""The seconds to which a timer may be set."""
 _TAG = "[a-zA-Z0-9]{1,16}"
 
 
@@ -52,6 +55,12 @@ class _SizeUnit(StrEnum):
     QUOTE = "quote_ccy"
 
 
+class _SelfTrade(StrEnum):
+    CANCEL_MAKER = "cancel_maker"
+    CANCEL_TAKER = "cancel_taker"
+    CANCEL_BOTH = "cancel_both"
+
+
 class _OpenState(StrEnum):
     LIVE = "live"
     PARTIALLY_FILLED = "partially_filled"
@@ -68,6 +77,13 @@ _KINDS = {
     _OrderType.FOK: (OrderType.LIMIT, TimeInForce.FOK),
     _OrderType.POST_ONLY: (OrderType.LIMIT_MAKER, TimeInForce.GTC),
     _OrderType.MARKET: (OrderType.MARKET, TimeInForce.GTC),
+}
+
+
+_SELF_TRADE = {
+    _SelfTrade.CANCEL_MAKER: SelfTradeMode.EXPIRE_MAKER,
+    _SelfTrade.CANCEL_TAKER: SelfTradeMode.EXPIRE_TAKER,
+    _SelfTrade.CANCEL_BOTH: SelfTradeMode.EXPIRE_BOTH,
 }
 
 
@@ -101,6 +117,17 @@ class Trading:
             raise errors.not_cancelable()
         self._engine.cancel(order, now_ms)
         return order_shapes.acknowledgement(order, now_ms)
+
+    def cancel_all_after(self, account: str, params: Params) -> list[Json]:
+        """POST /trade/cancel-all-after: a timer that the next such request sets anew."""
+        params.required("timeOut")
+        after_s = params.integer("timeOut") or 0
+        params.finish()
+        if after_s and not TIMER_S.start <= after_s < TIMER_S.stop:
+            raise errors.bad_parameter("timeOut")
+        self._exchange.set_timer(account, after_s)
+        now_ms = self._exchange.now_ms()
+        return [order_shapes.timer(now_ms + after_s * 1_000 if after_s else 0, now_ms)]
 
     def query(self, account: str, params: Params) -> list[Json]:
         """GET /trade/order, by ordId or clOrdId."""
@@ -217,7 +244,16 @@ def _new_order(spec: SymbolSpec, params: Params) -> NewOrder:
         quantity=quantity,
         quote_quantity=cost,
         ends_if_taking=True,
+        self_trade=_self_trade(params, tif),
     )
+
+
+def _self_trade(params: Params, tif: TimeInForce) -> SelfTradeMode:
+    """Without `stpMode` own orders may trade with each other, as the account is set up here."""
+    wish = params.choice("stpMode", _SelfTrade)
+    if wish is _SelfTrade.CANCEL_BOTH and tif is TimeInForce.FOK:
+        raise errors.bad_parameter("stpMode")
+    return SelfTradeMode.NONE if wish is None else _SELF_TRADE[wish]
 
 
 def _size(

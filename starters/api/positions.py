@@ -1,0 +1,220 @@
+"""The routes of the books: positions, history, fills, balances, and comparing with a venue."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from starters import books
+from starters.api.bodies import read_decision, refuse
+from starters.api.decision_bodies import DECISION_CODES, TRANSFER_BODY
+from starters.api.documentation import PAGE_CODES, QUERY_CODES, error_answers
+from starters.api.models import BALANCES_PATH, FILLS_PATH, POSITIONS_PATH
+from starters.api.parameters import (
+    DEFAULT_LIMIT,
+    AccountFilter,
+    Configured,
+    Connected,
+    Cursor,
+    ExchangeFilter,
+    GivenExchange,
+    GivenStrategy,
+    GivenSymbol,
+    Limit,
+    OrderFilter,
+    StrategyFilter,
+    SymbolFilter,
+    answered,
+    checked_cursor,
+    only,
+)
+from starters.books import (
+    Balances,
+    Fill,
+    FillPage,
+    GroupBy,
+    HistoryPage,
+    Method,
+    Position,
+    PositionPage,
+)
+from starters.decisions import TransferRequest
+from starters.places import known_account
+from starters.sync import sync_positions
+from workers.settings import DEFAULT_ACCOUNT
+from workflows.domain.denials import DenialCode
+from workflows.fields import Identifier, Moment
+from workflows.sync_messages import SyncReport
+
+router = APIRouter(tags=["books"])
+
+Grouped = Annotated[GroupBy | None, Query(description="sum over strategies and exchanges")]
+By = Annotated[Method, Query(description="which lots a closing fill closes; same total")]
+DAY = timedelta(days=1)
+
+
+@router.get(
+    POSITIONS_PATH,
+    responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.FIELD_NOT_ALLOWED),
+    dependencies=[Depends(only("strategy_id", "exchange", "symbol", "group_by", "method"))],
+)
+async def list_positions(
+    connections: Connected,
+    strategy_id: StrategyFilter = None,
+    exchange: ExchangeFilter = None,
+    symbol: SymbolFilter = None,
+    group_by: Grouped = None,
+    method: By = Method.AVERAGE,
+) -> PositionPage:
+    """Positions with average price, realised and unrealised PnL; with `group_by` their sums."""
+    return answered(
+        await books.list_positions(
+            connections,
+            strategy_id=strategy_id,
+            exchange=exchange,
+            symbol=symbol,
+            group_by=group_by,
+            method=method,
+        )
+    )
+
+
+@router.get(
+    f"{POSITIONS_PATH}/history",
+    responses=error_answers(*PAGE_CODES, DenialCode.MISSING_FIELD),
+    dependencies=[Depends(only("strategy_id", "exchange", "symbol", "since", "until", "limit"))],
+)
+async def read_history(
+    connections: Connected,
+    strategy_id: Annotated[Identifier, Query(description="whose")],
+    exchange: ExchangeFilter = None,
+    symbol: SymbolFilter = None,
+    since: Annotated[Moment | None, Query(description="default a day before `until`")] = None,
+    until: Annotated[Moment | None, Query(description="default now")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> HistoryPage:
+    """Positions as they were over time, for plots: one a minute, and the last of each UTC day."""
+    end = until or datetime.now(UTC)
+    return await books.history(
+        connections,
+        strategy_id,
+        since=since or end - DAY,
+        until=end,
+        exchange=exchange,
+        symbol=symbol,
+        limit=limit,
+    )
+
+
+@router.get(
+    POSITIONS_PATH + "/{strategy_id}/{exchange}/{symbol:path}",
+    responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.NOT_FOUND),
+    dependencies=[Depends(only("account", "method"))],
+)
+async def read_position(
+    strategy_id: GivenStrategy,
+    exchange: GivenExchange,
+    symbol: GivenSymbol,
+    connections: Connected,
+    account: AccountFilter = DEFAULT_ACCOUNT,
+    method: By = Method.AVERAGE,
+) -> Position:
+    """One position. The symbol may be written `BTC-USDT`, `BTC%2FUSDT` or `BTC/USDT`."""
+    return answered(
+        await books.one_position(
+            connections, strategy_id, exchange, symbol, account=account, method=method
+        )
+    )
+
+
+@router.post(
+    POSITIONS_PATH + "/sync/{exchange}",
+    responses=error_answers(*QUERY_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.UNAVAILABLE),
+    dependencies=[Depends(only())],
+)
+async def sync(exchange: GivenExchange, connections: Connected, settings: Configured) -> SyncReport:
+    """Compare every account of the exchange with the ledger now, and say what differed.
+
+    Trades that the exchange names and we had missed are booked. Nothing else is changed: what
+    stays `open` is a break, which is alarmed after a minute.
+    """
+    if denied := known_account(settings, exchange, DEFAULT_ACCOUNT):
+        raise refuse(denied)
+    return answered(await sync_positions(connections, exchange, requested_by="http"))
+
+
+@router.get(
+    FILLS_PATH,
+    response_model=FillPage,
+    responses={
+        200: {"content": {"text/csv": {}}},
+        **error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM),
+    },
+    dependencies=[
+        Depends(only("strategy_id", "exchange", "symbol", "order_id", "limit", "cursor", "format"))
+    ],
+)
+async def list_fills(
+    connections: Connected,
+    strategy_id: StrategyFilter = None,
+    exchange: ExchangeFilter = None,
+    symbol: SymbolFilter = None,
+    order_id: OrderFilter = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    shape: Annotated[
+        books.Shape, Query(alias="format", description="csv: the page as text/csv")
+    ] = books.Shape.JSON,
+) -> FillPage | Response:
+    """Booked trades, newest first. Of CSV the next cursor is in the header `X-Next-Cursor`."""
+    with checked_cursor():
+        page = await books.list_fills(
+            connections,
+            strategy_id=strategy_id,
+            exchange=exchange,
+            symbol=symbol,
+            order_id=order_id,
+            limit=limit,
+            cursor=cursor,
+        )
+    if shape is books.Shape.JSON:
+        return page
+    headers = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else {}
+    text = books.as_csv(Fill, page.fills)
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get(
+    BALANCES_PATH + "/{exchange}",
+    responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM),
+    dependencies=[Depends(only("account"))],
+)
+async def read_balances(
+    exchange: GivenExchange,
+    connections: Connected,
+    settings: Configured,
+    account: AccountFilter = DEFAULT_ACCOUNT,
+) -> Balances:
+    """What the account holds by our books, what the venue said and when, and the difference."""
+    if denied := known_account(settings, exchange, account):
+        raise refuse(denied)
+    return await books.balances(connections, exchange, account)
+
+
+@router.post(
+    BALANCES_PATH + "/{exchange}/transfers",
+    openapi_extra=TRANSFER_BODY,
+    responses=error_answers(
+        *DECISION_CODES, *QUERY_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.UNKNOWN_ASSET
+    ),
+    dependencies=[Depends(only())],
+)
+async def book_transfer(
+    exchange: GivenExchange, request: Request, connections: Connected
+) -> Balances:
+    """Book a deposit or withdrawal that no trade explains; the balances as they are then.
+
+    Repeating it books it again: look at the balances first when no answer came.
+    """
+    asked = await read_decision(request, TransferRequest)
+    return answered(await books.transfer(connections, exchange, asked))

@@ -1,0 +1,73 @@
+"""The routes of the kill switch: read every scope's, and set one.
+
+Setting goes straight to the ledger and the exchanges, so it works while Temporal is away; what is
+told of an order is the exchange's word.
+"""
+
+from decimal import Decimal
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from starters.api.bodies import read_json, refuse
+from starters.api.documentation import QUERY_CODES, SWITCH_BODY, SWITCH_CODES, error_answers
+from starters.api.models import TRADING_STATE_PATH
+from starters.api.parameters import Configured, Connected, only
+from starters.trading_state import (
+    StatePage,
+    SwitchAnswer,
+    change,
+    read_states,
+    validate_switch,
+)
+from workflows.domain.denials import DenialCode, Denied
+
+WITHIN_S = Decimal(20)
+"""Longer than it takes to prove that an order never arrived."""
+
+router = APIRouter(prefix=TRADING_STATE_PATH, tags=["control"])
+
+
+@router.get(
+    "",
+    responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
+    dependencies=[Depends(only())],
+)
+async def read_trading_state(connections: Connected) -> StatePage:
+    """Every kill switch that was ever set. What binds an order is the strictest of its scopes."""
+    return await read_states(connections)
+
+
+@router.put(
+    "",
+    openapi_extra=SWITCH_BODY,
+    responses={
+        HTTPStatus.ACCEPTED: {
+            "model": SwitchAnswer,
+            "description": "It is set; something is unproven or left. Ask again to sweep again.",
+        },
+        **error_answers(*SWITCH_CODES, *QUERY_CODES),
+    },
+    dependencies=[Depends(only())],
+)
+async def set_trading_state(
+    request: Request, response: Response, connections: Connected, settings: Configured
+) -> SwitchAnswer:
+    """Set the kill switch of one scope. `halted` also takes what rests off the exchanges.
+
+    The state holds before anything is cancelled: no order of the scope is sent from then on. The
+    answer comes after at most 20 s (with `flatten` a minute): 200 when the exchanges have
+    confirmed all of it, else 202. Orders that were stopped are paused; they go on only after
+    `active` and their own `resume`.
+    """
+    asked = validate_switch(await read_json(request))
+    if isinstance(asked, Denied):
+        raise refuse(asked)
+    if "requested_by" not in asked.model_fields_set:
+        asked = asked.model_copy(update={"requested_by": "http"})
+    answer = await change(connections, settings, asked, within_s=WITHIN_S)
+    if isinstance(answer, Denied):
+        raise refuse(answer)
+    if not answer.confirmed:
+        response.status_code = HTTPStatus.ACCEPTED
+    return answer
