@@ -237,6 +237,8 @@ def _lifted(row: Row[Any]) -> Denied:
 
 async def _owner_of(connection: AsyncConnection, request: RecordVerdict) -> str | None:
     """Another child of the same place that is known to be the order which the verdict names."""
+    if request.venue_order_id is None:
+        return None
     mine = aliased(ChildOrder)
     query = (
         select(ChildOrder.client_order_id)

@@ -22,6 +22,7 @@ DECISIONS: tuple[type[BaseModel], ...] = (
     AlarmAcknowledgement,
     ChildVerdict,
     LimitRequest,
+    OverrideApproval,
     OverrideDecision,
     OverrideRequest,
     RearmRequest,

@@ -21,6 +21,7 @@ from tests.e2e.crash_world import (
     AimedOrder,
     Case,
     Processes,
+    again_when_starved,
     all_healthy,
     armed,
     can_begin,
@@ -89,6 +90,7 @@ async def test_k4_what_was_not_claimed_is_proven_absent_at_once_and_sent_under_t
 
 
 @pytest.mark.parametrize("case", cases("K5"), ids=str)
+@again_when_starved
 async def test_k5_what_was_claimed_is_sent_again_only_after_proof_time(world: World, case):
     await all_healthy(world)
     order, processes = AimedOrder(world, case), Processes(world)
@@ -106,6 +108,7 @@ async def test_k5_what_was_claimed_is_sent_again_only_after_proof_time(world: Wo
 
 
 @pytest.mark.parametrize("case", cases("K5, twice"), ids=str)
+@again_when_starved
 async def test_k5_a_worker_killed_while_it_resolves_is_followed_by_another(world: World, case):
     order, processes = AimedOrder(world, case), Processes(world)
     keys = [f"{name}[{order.child}]" for name in ("submit.before_send", "resolve.before_look_up")]
@@ -119,6 +122,7 @@ async def test_k5_a_worker_killed_while_it_resolves_is_followed_by_another(world
 
 
 @pytest.mark.parametrize("case", cases("K6"), ids=str)
+@again_when_starved
 async def test_k6_a_request_that_is_under_way_for_too_long_is_never_accepted(world: World, case):
     order = AimedOrder(world, case)
     held = await _killed_while_the_exchange_holds(world, order, "hold_before")
@@ -131,6 +135,7 @@ async def test_k6_a_request_that_is_under_way_for_too_long_is_never_accepted(wor
 
 
 @pytest.mark.parametrize("case", cases("K7"), ids=str)
+@again_when_starved
 async def test_k7_an_order_whose_answer_was_never_read_is_adopted_and_not_sent_again(
     world: World, case
 ):
@@ -143,6 +148,7 @@ async def test_k7_an_order_whose_answer_was_never_read_is_adopted_and_not_sent_a
 
 
 @pytest.mark.parametrize("case", cases("K8"), ids=str)
+@again_when_starved
 async def test_k8_an_answer_that_was_read_and_not_stored_is_found_and_adopted(world: World, case):
     order, processes = AimedOrder(world, case), Processes(world)
     key = f"submit.after_response[{order.child}]"
@@ -155,6 +161,7 @@ async def test_k8_an_answer_that_was_read_and_not_stored_is_found_and_adopted(wo
 
 
 @pytest.mark.parametrize("case", cases("K10"), ids=str)
+@again_when_starved
 async def test_k10_a_reported_outcome_is_not_asked_for_again(world: World, case):
     order, processes = AimedOrder(world, case), Processes(world)
     key = f"workflow.after_submit[{order.order_id}]"

@@ -204,13 +204,21 @@ async def _has_filled(order: Placed, quantity: str) -> bool:
     return (await order.now()).filled_quantity >= Decimal(quantity)
 
 
+async def _has_acted(order: Placed, before: int) -> bool:
+    return len((await order.now()).actions) > before
+
+
 @asynccontextmanager
 async def _steering(world: World, order: Placed):
     """Asks the API to steer one order; the order as answered."""
     async with http(world) as api:
 
         async def ask(method: str, path: str, body: dict[str, Any]) -> OrderSnapshot:
+            before = len((await order.now()).actions)
             answer = await api.request(method, f"/api/v1/orders/{order.order_id}{path}", json=body)
+            if answer.status_code == httpx.codes.ACCEPTED:  # it takes longer than the answer waits
+                await until(lambda: _has_acted(order, before), 30)
+                return await order.now()
             assert answer.status_code == httpx.codes.OK, answer.text
             return OrderSnapshot.model_validate(
                 {name: value for name, value in answer.json().items() if name != "links"}

@@ -174,3 +174,10 @@ async def test_a_switch_that_was_lifted_meanwhile_is_told_to_who_asks_since_befo
     assert denied.code is DenialCode.TRADING_HALTED
     later = await ledger.value("SELECT clock_timestamp()")
     assert await store.read_switch(replace(of, since=later)) is None
+
+
+async def test_a_verdict_of_absence_is_not_of_another_child_without_a_venue_order(
+    ledger: World,
+) -> None:
+    intent, _ = await ledger.sent(), await ledger.sent("order-2")
+    assert await store_of(ledger).record_verdict(verdict(intent, Verdict.ABSENT)) is None

@@ -187,6 +187,7 @@ async def test_an_amendment_that_comes_with_the_halt_holds_when_it_goes_on(
             taken_off(handle, world, name),
         )
         await until_paused(handle)
+        world.switch, world.reserve_denials = None, []
         result = await resumed(handle)
     assert (amended.price, result.price) == (Decimal(48_000), Decimal(48_000))
     assert (result.status, world.submits[-1].intent.price) == (OrderStatus.FILLED, Decimal(48_000))
