@@ -24,7 +24,7 @@ pytest_plugins = ("tests.e2e.engine_stack",)
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SLICES = 12
-INTERVAL_S, WORKER_INTERVAL_S = 1, 2
+INTERVAL_S, WORKER_INTERVAL_S = 1, 3
 """A worker takes longest to come back: it has the most to import."""
 SLICE = Decimal("0.01")
 JUST_BEFORE = timedelta(milliseconds=50)
