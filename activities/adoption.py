@@ -82,7 +82,7 @@ class Adoption:
 
     async def _adopt_if_lost(self, execution: LostExecution) -> bool:
         """True when it was begun again. Raises RPCError."""
-        status = await self._status(execution.execution_id)
+        status = await status_of(self._client, execution.execution_id)
         if status in _RUNS:
             return False
         # completed counts as lost: a refusal of another plan may be the newest run of this id
@@ -99,16 +99,6 @@ class Adoption:
             await self._begin_again(execution, how)
         return is_open
 
-    async def _status(self, execution_id: str) -> WorkflowExecutionStatus | None:
-        """Of the newest run under this id; None when Temporal knows none."""
-        try:
-            handle = self._client.get_workflow_handle(execution_id)
-            return (await handle.describe(rpc_timeout=_ASK_WITHIN)).status
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return None
-
     async def _begin_again(self, execution: LostExecution, how: str) -> None:
         plan = execution.plan.encode()
         payload = Payload(metadata={"encoding": b"json/plain"}, data=plan)
@@ -124,3 +114,14 @@ class Adoption:
             static_summary=f"settles what a workflow left that was {how}",
             rpc_timeout=_ASK_WITHIN,
         )
+
+
+async def status_of(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
+    """Of the newest run under this id; None when Temporal knows none. Raises RPCError."""
+    try:
+        handle = client.get_workflow_handle(workflow_id)
+        return (await handle.describe(rpc_timeout=_ASK_WITHIN)).status
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None

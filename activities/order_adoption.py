@@ -13,9 +13,9 @@ from decimal import Decimal
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
-from activities.adoption import LEDGER_AWAY, TASK_TIMEOUT
+from activities.adoption import LEDGER_AWAY, TASK_TIMEOUT, status_of
 from activities.ledger.chores import Chores
 from activities.ledger.lost_store import LostStore
 from workflows import names
@@ -72,21 +72,11 @@ class OrderAdoption:
         for order_id in found:
             if order_id in running or names.settle_id(order_id) in running:
                 continue
-            status = await self._status(order_id)
+            status = await status_of(self._client, order_id)
             if status not in _RUNS:
                 await self._settle(order_id, status)
                 adopted.append(order_id)
         return adopted
-
-    async def _status(self, order_id: str) -> WorkflowExecutionStatus | None:
-        """Of the newest run under this id; None when Temporal knows none."""
-        try:
-            handle = self._client.get_workflow_handle(order_id)
-            return (await handle.describe(rpc_timeout=_ASK_WITHIN)).status
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return None
 
     async def _settle(self, order_id: str, status: WorkflowExecutionStatus | None) -> None:
         how = "deleted" if status is None else status.name.lower()
