@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger import store_states
 from activities.ledger.child_rows import stored_child
-from activities.ledger.results import StoredChild, TradingState
+from activities.ledger.results import StoredChild
 from activities.ledger.statements import alarm
 from activities.ledger.store_states import Setting
 from activities.ledger.view_models import TradingStateView
@@ -60,11 +60,6 @@ class StateStore:
         """Set the switch of a scope, audited. After HALTED no claim of the scope succeeds."""
         async with self._engine.begin() as connection:
             await store_states.set_state(connection, str(scope), wanted)
-
-    async def tighten(self, scope: Scope, wanted: Setting) -> TradingState:
-        """As `set`, but what is as tight already stays as it is. The state that holds now."""
-        async with self._engine.begin() as connection:
-            return await store_states.set_state(connection, str(scope), wanted, only_tighter=True)
 
     async def states(self) -> list[TradingStateView]:
         """Every switch that was ever set, by scope."""

@@ -81,11 +81,13 @@ async def test_every_switch_that_was_set_is_shown_with_who_set_it(ledger: World)
 async def test_a_rule_of_the_engine_never_loosens_a_halt(ledger: World) -> None:
     store = StateStore(ledger.engine)
     await store.set(scope(), HALT)
-    assert await store.tighten(scope(), REDUCE) is TradingState.HALTED
+    why = {"reason": "a rule", "only_tighter": True}
+    await ledger.store.set_trading_state("global", TradingState.REDUCING, **why)
     (shown,) = await store.states()
     assert (shown.state, shown.updated_by) == ("halted", "cli:ann")
     assert len(await ledger.rows(AUDIT)) == 1  # nothing was decided
-    assert await store.tighten(scope("venue:binance"), REDUCE) is TradingState.REDUCING
+    await ledger.store.set_trading_state("venue:binance", TradingState.REDUCING, **why)
+    assert [each.state for each in await store.states()] == ["halted", "reducing"]
 
 
 @pytest.mark.parametrize(
