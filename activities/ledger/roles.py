@@ -16,12 +16,12 @@ from sqlalchemy import Connection, Table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from activities.ledger import book_models, control_models, models, watch_models
+from activities.ledger import access_models, book_models, control_models, models, watch_models
 
 log = structlog.get_logger(__name__)
 
 APP, READER = "delta_app", "delta_ro"
-TABLES_ARE_OF = (book_models, control_models, models, watch_models)
+TABLES_ARE_OF = (access_models, book_models, control_models, models, watch_models)
 """The modules whose import makes the tables known."""
 APPEND_ONLY = frozenset(
     {
@@ -46,6 +46,8 @@ FIXED = {
     "position_snapshots": _WHOSE | {"traded_at", "trade_id", "mark", "why", "taken_at"},
     "price_watches": _WHOSE | {"order_id", "armed_at"},
     "alarms": {"code", "object", "since"},
+    "api_keys": {"secret_hash", "name", "scopes", "accounts", "created_at", "created_by"},
+    "api_sessions": {"key_id", "created_at", "expires_at"},
     "breaks": _WHOSE | {"observer", "kind", "object", "first_seen_at"},
     "risk_overrides": {"scope", "code", "reason", "requested_by", "requested_at"},
 }
