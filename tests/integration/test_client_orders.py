@@ -17,11 +17,12 @@ from starters.client import (
     OutcomeUnknown,
     Unavailable,
 )
+from tests.integration.client_waits import until_resting
 from tests.workflows.conftest import engine_on
 from tests.workflows.fakes import FakeWorld, rests
 from workers.settings import load_settings
 from workflows.domain.denials import DenialCode, Denied
-from workflows.domain.lifecycle import ChildStatus, OrderStatus
+from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderRequest, validate_order
 
 pytest_plugins = ["tests.integration.client_server_fixtures"]
@@ -50,13 +51,6 @@ def an_order(**changes: object) -> OrderRequest:
 
 def a_limit(**changes: object) -> OrderRequest:
     return an_order(order_type="limit", price="49000", **changes)
-
-
-async def until_resting(orders: DeltaClient, request: OrderRequest) -> None:
-    async with asyncio.timeout(20):
-        async for seen in orders.watch(request.order_id or "", poll_interval_s=0.05):
-            if seen.children and seen.children[0].status is ChildStatus.WORKING:
-                return
 
 
 async def test_an_order_is_accepted_followed_and_ends_filled(
@@ -174,7 +168,7 @@ async def test_a_cancel_without_a_worker_is_kept_and_obeyed_later(
     world, request = FakeWorld(default=rests), a_limit()
     async with engine_on(server.client, world):
         await orders.submit(request)
-        await until_resting(orders, request)
+        await until_resting(orders, request.order_id or "")
     monkeypatch.setattr(calls_module, "CANCEL_WAIT", calls_module.READ_WAIT / 4)
     answer = await orders.cancel(request.order_id or "", "while away")
     assert answer.status is OrderStatus.CANCELLING

@@ -20,6 +20,7 @@ from starters.client import (
     Refused,
     Unavailable,
 )
+from tests.integration.client_waits import until_resting
 from tests.unit.order_bodies import KINDS
 from tests.workflows.conftest import engine_on
 from tests.workflows.fakes import FakeWorld, rests
@@ -137,6 +138,7 @@ async def test_without_a_worker_nobody_knows_and_asking_again_is_safe(
     world = FakeWorld(default=rests)
     async with engine_on(server.client, world):
         order_id = await started(orders, an_order())
+        await until_resting(orders, order_id)
     monkeypatch.setattr(order_calls, "STEER_WAIT_S", 0.5)
     with pytest.raises(OutcomeUnknown):
         await orders.pause(order_id)
