@@ -17,6 +17,7 @@ from workflows.domain.orders import Side
 from workflows.execution_messages import ArbitrageSnapshot, LegOrderView
 from workflows.fields import plain
 from workflows.leg_order import LegRecord, executed_of, view_of_leg
+from workflows.markdown import as_text, table
 
 
 def ending_of(
@@ -141,7 +142,7 @@ def _compensation_cost(
 
 def details_of(now: ArbitrageSnapshot) -> str:
     """The arbitrage in Markdown, for the current details in Temporal's UI."""
-    lines = [f"**{now.status}**" + (f" ({now.error})" if now.error else "")]
+    lines = [f"**{now.status}**" + (f" ({as_text(now.error)})" if now.error else "")]
     if now.amount is not None and now.symbol is not None:
         base, quote = assets_of(now.symbol)
         lines.append(
@@ -160,9 +161,9 @@ def details_of(now: ArbitrageSnapshot) -> str:
 
 
 def _table_of(legs: tuple[LegOrderView, ...]) -> str:
-    rows = ["| leg | at | filled | price | status |", "|---|---|---|---|---|"]
+    rows = []
     for leg in legs:
         price = "-" if leg.avg_price is None else plain(leg.avg_price)
         filled = f"{plain(leg.filled_amount)} of {plain(leg.amount)}"
-        rows.append(f"| {leg.leg} | {leg.exchange} | {filled} | {price} | {leg.status} |")
-    return "\n".join(rows)
+        rows.append((leg.leg, leg.exchange, filled, price, leg.status))
+    return table(("leg", "at", "filled", "price", "status"), rows)

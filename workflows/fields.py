@@ -142,17 +142,11 @@ def _moment(value: Any) -> datetime:
 
 
 _AS_TEXT = PlainSerializer(plain, return_type=str, when_used="json")
-_SCHEMA = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "number"},
-            {"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"},
-        ]
-    }
-)
+_STRING = {"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"}
+_SCHEMA = WithJsonSchema({"anyOf": [{"type": "number"}, _STRING]})
 
 ExactDecimal = Annotated[Decimal, BeforeValidator(exact_decimal), _AS_TEXT, _SCHEMA]
-Amount = Annotated[Decimal, _AS_TEXT, _SCHEMA]
+Amount = Annotated[Decimal, _AS_TEXT, WithJsonSchema(_STRING)]
 """A decimal that we write: exact, without the limits that hold for a caller's input."""
 PositiveDecimal = Annotated[
     Decimal, BeforeValidator(exact_decimal), AfterValidator(_positive), _AS_TEXT, _SCHEMA

@@ -109,6 +109,16 @@ def sync_id(venue: str) -> str:
     return f"sync-positions:{venue}"
 
 
+def symbols_id(venue: str, part: str) -> str:
+    """Workflow id of reading a part of a venue's symbols."""
+    return f"read-symbols:{venue}:{part}"
+
+
+def window_id(order_id: str) -> str:
+    """Workflow id of reading what the market traded while an order worked."""
+    return f"read-window:{order_id}"
+
+
 def sync_schedule_id(venue: str) -> str:
     """Id of the schedule that compares a venue."""
     return f"sync-positions:{venue}"

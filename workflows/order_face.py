@@ -22,12 +22,12 @@ from workflows.domain.lifecycle import OrderStatus, move_parent
 from workflows.domain.orders import OrderType
 from workflows.domain.reports import ChildReport
 from workflows.messages import OrderRequest, OrderSnapshot, cancel_reason
+from workflows.order_details import details_of
 from workflows.order_state import (
     ParentState,
     Progress,
     Totals,
     continued_state,
-    details_of,
     snapshot_of,
     totals_of,
 )

@@ -332,34 +332,3 @@ def snapshot_of(
             "actions": state.actions,
         }
     )
-
-
-def details_of(now: OrderSnapshot) -> str:
-    """The order in Markdown, for the current details in Temporal's UI."""
-    lines = [f"**{now.status}**" + (f" ({now.reason})" if now.reason else "")]
-    if now.quantity is not None:
-        average = f" at {now.average_price:.8f}" if now.average_price is not None else ""
-        lines.append(
-            f"{now.side} {now.symbol} on {now.exchange}: "
-            f"{now.filled_quantity:f} of {now.quantity:f} filled{average}"
-        )
-    if now.twap is not None:
-        lines.append(f"slice {now.twap.slices_done} of {now.twap.slices_planned}")
-    if now.iceberg is not None:
-        lines.append(f"tip {now.iceberg.tips_shown}, hidden {now.iceberg.hidden_quantity:f}")
-    if now.stop is not None:
-        lines.append(_stop_line(now.stop))
-    if now.code is not None:
-        lines.append(f"`{now.code}`")
-    lines += [
-        f"- {action.at}: {action.kind} by {action.requested_by} {action.detail}".rstrip()
-        for action in now.actions
-    ]
-    return "\n\n".join(lines)
-
-
-def _stop_line(stop: StopProgress) -> str:
-    where = "" if stop.trigger_price is None else f" at {stop.trigger_price:f}"
-    flags = f" ({', '.join(stop.flags)})" if stop.flags else ""
-    guard = "" if stop.is_protected else ", position unprotected"
-    return f"trigger {stop.phase}{where}, {stop.placement}{guard}{flags}"

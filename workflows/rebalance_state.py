@@ -21,6 +21,7 @@ from workflows.execution_messages import (
 )
 from workflows.fields import plain
 from workflows.leg_order import LegRecord, view_of_leg
+from workflows.markdown import as_text, table
 from workflows.messages import OrderRequest
 
 _PERCENT = Decimal(100)
@@ -254,19 +255,19 @@ def _fees(records: tuple[LegRecord, ...]) -> dict[str, Decimal]:
 
 def details_of(now: RebalanceSnapshot) -> str:
     """The rebalancing in Markdown, for the current details in Temporal's UI."""
-    lines = [f"**{now.status}**" + (f" ({now.error})" if now.error else "")]
+    lines = [f"**{now.status}**" + (f" ({as_text(now.error)})" if now.error else "")]
     if now.weights_before:
-        rows = ["| asset | target | before | after |", "|---|---|---|---|"]
-        for asset, before in now.weights_before.items():
-            target, after = now.targets.get(asset), now.weights_after.get(asset)
-            rows.append(f"| {asset} | {_share(target)} | {_share(before)} | {_share(after)} |")
-        lines.append("\n".join(rows))
+        weights = [
+            (asset, *map(_share, (now.targets.get(asset), before, now.weights_after.get(asset))))
+            for asset, before in now.weights_before.items()
+        ]
+        lines.append(table(("asset", "target", "before", "after"), weights))
     if now.orders:
-        rows = ["| order | filled | status |", "|---|---|---|"]
-        for order in now.orders:
-            amounts = f"{plain(order.filled_amount)} of {plain(order.amount)}"
-            rows.append(f"| {order.leg} | {amounts} | {order.status} |")
-        lines.append("\n".join(rows))
+        orders = [
+            (order.leg, f"{plain(order.filled_amount)} of {plain(order.amount)}", order.status)
+            for order in now.orders
+        ]
+        lines.append(table(("order", "filled", "status"), orders))
     if now.code is not None:
         lines.append(f"`{now.code}`")
     return "\n\n".join(lines)

@@ -39,13 +39,15 @@ async def comes_true(
     """
     if not workflow.patched("answer-timers-run-on"):
         try:
-            await workflow.wait_condition(formerly, timeout=within)
+            await workflow.wait_condition(
+                formerly, timeout=within, timeout_summary="how long an answer waits"
+            )
         except TimeoutError:
             return False
         return True
     if condition():
         return True
-    timer = asyncio.create_task(workflow.sleep(within))
+    timer = asyncio.create_task(workflow.sleep(within, summary="how long an answer waits"))
     await workflow.wait_condition(lambda: condition() or timer.done())
     return condition()
 

@@ -35,6 +35,16 @@ class TrailingBounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PercentPrice:
+    """How far from its average price a venue takes limit prices: factors of that price."""
+
+    buy_least: Decimal
+    buy_most: Decimal
+    sell_least: Decimal
+    sell_most: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """One symbol at one venue. Quantities in base units, notionals in quote units."""
 
@@ -56,6 +66,8 @@ class Instrument:
     trailing_above: TrailingBounds | None = None
     """Of triggers above the market: stops of buys, take-profits of sells."""
     trailing_below: TrailingBounds | None = None
+    percent_price: PercentPrice | None = None
+    """None where the venue names no such bounds."""
 
     @property
     def has_valid_rules(self) -> bool:
