@@ -4,8 +4,9 @@ Each round looks at both venues, lets `choose()` decide, and carries that out wi
 round begins only when nothing of the execution can execute any more, so a late fill can never
 double a hedge. Beyond the bound the residual rests at the bound, a human is told, and the next
 round comes after `hold_retry`; after `hold_for` the plan's `hold_end` decides. What keeps rounds
-from bringing anything (a halt, a venue that is away, a book that gives nothing) is held as long
-and no longer, and a cancel ends it too.
+from bringing anything (a venue that is away, a book that gives nothing) is held as long
+and no longer, and a cancel ends it too. A halt of trading ends it at once: nothing may be sent, and
+whether to go on is a human's to say.
 """
 
 from abc import ABC
@@ -81,6 +82,7 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
     _empty_rounds = 0
     _flattened = 0
     _is_told = False
+    _is_halted = False
     _refused: tuple[Action, ...] = ()
 
     @property
@@ -156,9 +158,11 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
             self._start_clock()
             await self._pause(seconds(self.plan.hold_retry), "before looking again")
         elif look.choice.action is Action.HOLD_AND_ESCALATE:
-            return await self._hold(look)
+            return await self._hold(look) or await self._is_held_by_halt(look)
         elif await self._hedge(look):
             return False
+        elif await self._is_held_by_halt(look):
+            return True
         if not self._is_trouble_over():
             return False
         if look is not None:
@@ -198,6 +202,9 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         if verdict.denied is not None:
             self._start_clock()
             await self.alarm(AlarmCode.COMPENSATION_DENIED, str(verdict.denied))
+            self._is_halted = verdict.denied.code is DenialCode.TRADING_HALTED
+            if self._is_halted and self.terms.suspends:
+                return None
             is_short = verdict.denied.code is DenialCode.RECONCILING
             wait = _NOT_READY_RETRY if is_short else seconds(self.plan.hold_retry)
             await self._pause(wait, str(verdict.denied))
@@ -249,6 +256,13 @@ class Compensating(Execution[ArbitragePlan, ArbitrageState, ArbitrageSnapshot], 
         """True when rounds have been in vain for as long as they may."""
         since, least = self.state.held_since, max(seconds(self.plan.hold_for), _TROUBLE_AT_LEAST)
         return since is not None and (workflow.now() - since >= least or self._must_end_hold())
+
+    async def _is_held_by_halt(self, look: Look) -> bool:
+        """True when trading was halted under the residual: it stays until a human decides."""
+        if not (self._is_halted and self.terms.suspends):
+            return False
+        await self.alarm(AlarmCode.RESIDUAL_HELD, f"residual={look.residual:f} trading is halted")
+        return True
 
     def _is_below_any_lot(self, residual: Decimal) -> bool:
         """True for what counted as too small to be traded when this began."""

@@ -167,12 +167,25 @@ async def test_a_compensation_that_the_ledger_denies_is_told_to_a_human_and_aske
     client: Client, desk: Desk
 ) -> None:
     world = collapsing(okx="50400")
-    halted = Denied(code=DenialCode.TRADING_HALTED, detail="by hand")
-    world.denials["complete-1"] = [halted]
+    world.denials["complete-1"] = [Denied(code=DenialCode.RISK_STALE_REF, detail="for now")]
     result = await (await Run(desk, world, client).start()).end()
     assert "alarm COMPENSATION_DENIED" in world.did()
     assert hedges(world) == ["complete-2 sell 0.1 at okx"]
     assert result.status is ExecutionStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("okx", "order"), [("50400", "complete-1"), ("40000", "hold-1")])
+async def test_a_halt_of_trading_leaves_the_residual_to_a_human_at_once(
+    client: Client, desk: Desk, okx: str, order: str
+) -> None:
+    world = collapsing(okx=okx, binance=okx)
+    world.denials[order] = [Denied(code=DenialCode.TRADING_HALTED, detail="by hand")]
+    plan = {"hold_retry": "3600", "hold_for": "86400", "max_loss_bps": "40"}
+    result = await (await Run(desk, world, client, plan).start()).end()
+    assert result.status is ExecutionStatus.RESIDUAL_HELD
+    assert result.residual_quantity == AMOUNT
+    assert hedges(world) == []
+    assert "alarm RESIDUAL_HELD" in world.did()
 
 
 async def test_a_residual_below_every_minimum_is_carried_and_reported(

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 REFUSED_FOR_NOW = rejects(RejectionFamily.PRICE, "-5022")
 SEQUENTIAL = {"mode": "sequential"}
 WAITS = {"leg_time_in_force": "GTC", "timeout": "30", "one_sided_timeout": "5"}
-HALTED = Denied(code=DenialCode.TRADING_HALTED, detail="by hand")
+REFUSED = Denied(code=DenialCode.SYMBOL_NOT_TRADING, detail="for now")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -181,7 +181,7 @@ async def test_a_residual_that_may_not_be_traded_is_held_and_told_after_the_time
     client: Client, desk: Desk
 ) -> None:
     world = collapsing("50400")
-    world.denials = {f"complete-{number}": [HALTED] for number in range(1, 99)}
+    world.denials = {f"complete-{number}": [REFUSED] for number in range(1, 99)}
     plan = {"hold_retry": "10", "hold_for": "90"}
     result = await (await Run(desk, world, client, plan).start()).end()
     assert result.status is ExecutionStatus.RESIDUAL_HELD
@@ -192,7 +192,7 @@ async def test_a_residual_that_may_not_be_traded_is_held_and_told_after_the_time
 
 async def test_a_cancel_ends_the_asking_for_what_is_denied(client: Client, desk: Desk) -> None:
     world = collapsing("50400")
-    world.denials = {f"complete-{number}": [HALTED] for number in range(1, 999)}
+    world.denials = {f"complete-{number}": [REFUSED] for number in range(1, 999)}
     plan = {"hold_retry": "3600", "hold_for": "86400"}
     run = await Run(desk, world, client, plan).start()
     await run.until_did("alarm COMPENSATION_DENIED")
