@@ -23,9 +23,13 @@ COPY workers ./workers
 COPY starters ./starters
 
 USER delta
+# Whoever publishes the port says who reaches it: only this machine (-p 127.0.0.1:8003:8003), or a
+# proxy with TLS, whose address then stands in API_TRUSTED_PROXIES. Until then only a proxy inside
+# the container would be believed. Or give it API_TLS_CERT_PATH and API_TLS_KEY_PATH.
 ENV DELTA_HOME=/var/lib/delta \
     ALLOW_REMOTE=true \
     API_HOST=0.0.0.0 \
+    API_TRUSTED_PROXIES=127.0.0.1 \
     WORKER_COUNT=1 \
     LOG_FORMAT=json
 VOLUME /var/lib/delta

@@ -18,7 +18,9 @@ up: $(READY) ## start the whole local stack; Ctrl-C stops it
 	@$(BIN)/python -m workers up
 
 test: $(READY) ## run all tests
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@status=0; $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder || status=$$?; \
+	  test ! -d .delta/screenshots || echo "pictures of the dashboard: .delta/screenshots"; \
+	  exit $$status
 
 check: $(READY) ## format, lint, types, import rules, house rules, container set-up
 	@$(BIN)/ruff format --check .
@@ -34,7 +36,9 @@ bench: $(READY) ## measure the speed; ONLY=name takes one measure
 chaos: $(READY) ## kill and disturb at random, judge by the exchanges' logs: RUNS=20 SEED=1
 	@case "$(CRASHES)" in *[!0-9]*) echo "error: CRASHES is a number" >&2; exit 2;; esac
 	@for round in $$(seq 1 $(or $(CRASHES),0)); do \
-	  CRASH_ALL=1 $(BIN)/pytest -q tests/e2e/test_*crash_points*.py >&2 || exit 1; done
+	  CRASH_ALL=1 $(BIN)/pytest -q tests/e2e/test_*crash_points*.py tests/stateful \
+	    tests/e2e/test_infrastructure_faults.py tests/contract/test_temporal_cli_contract.py \
+	    >&2 || exit 1; done
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs "$(RUNS)") $(if $(SEED),--seed "$(SEED)") \
 	  $(if $(ORDERS),--orders "$(ORDERS)") $(if $(ARBITRAGES),--arbitrages "$(ARBITRAGES)")
 

@@ -23,7 +23,5 @@ def unknown_venue(accounts: Collection[tuple[str, str]], venue: str) -> Denied |
     venues = sorted({name for name, _ in accounts})
     if venue in venues:
         return None
-    known = ",".join(venues)
-    return Denied(
-        code=DenialCode.UNKNOWN_ENUM, field="exchange", detail=f"exchange must be of {known}"
-    )
+    detail = f"exchange must be one of {', '.join(venues)}"
+    return Denied(code=DenialCode.UNKNOWN_ENUM, field="exchange", detail=detail)

@@ -42,6 +42,7 @@ async def list_alarms(
     connections: Connections,
     *,
     acknowledged: bool = False,
+    accounts: frozenset[str] | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> AlarmPage:
@@ -51,26 +52,46 @@ async def list_alarms(
     before = None if cursor is None else int(cursor)
     async with connections.ledger() as ledger:
         found = await ledger.alarms(
-            include_acknowledged=acknowledged, before_id=before, limit=limit + 1
+            include_acknowledged=acknowledged,
+            before_id=before,
+            accounts=accounts,
+            limit=limit + 1,
         )
     following = str(found[limit - 1].id) if len(found) > limit else None
     return AlarmPage(alarms=[shown(each) for each in found[:limit]], next_cursor=following)
 
 
 async def acknowledge(
-    connections: Connections, alarm_id: int, asked: AlarmAcknowledgement
+    connections: Connections,
+    alarm_id: int,
+    asked: AlarmAcknowledgement,
+    *,
+    accounts: frozenset[str] | None = None,
 ) -> Alarm | Denied:
     """The alarm, taken up; denied where there is none or another has it. Raises Unavailable."""
+    if accounts is not None and await _find(connections, alarm_id, accounts) is None:
+        return _absent(alarm_id)
     denied = await decide(
         connections, lambda desk: desk.acknowledge(alarm_id, by=asked.requested_by, note=asked.note)
     )
     if denied is not None:
         return denied
+    found = await _find(connections, alarm_id, accounts)
+    return _absent(alarm_id) if found is None else shown(found)
+
+
+async def _find(
+    connections: Connections, alarm_id: int, accounts: frozenset[str] | None
+) -> AlarmView | None:
     async with connections.ledger() as ledger:
-        found = await ledger.alarms(include_acknowledged=True, before_id=alarm_id + 1, limit=1)
-    if not found or found[0].id != alarm_id:
-        return Denied(code=DenialCode.NOT_FOUND, field="alarm_id", detail=f"no alarm {alarm_id}")
-    return shown(found[0])
+        found = await ledger.alarms(
+            include_acknowledged=True, before_id=alarm_id + 1, accounts=accounts, limit=1
+        )
+    return found[0] if found and found[0].id == alarm_id else None
+
+
+def _absent(alarm_id: int) -> Denied:
+    return Denied(code=DenialCode.NOT_FOUND, field="alarm_id", detail=f"no alarm {alarm_id}")
 
 
 def shown(alarm: AlarmView) -> Alarm:

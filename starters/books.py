@@ -21,8 +21,10 @@ from starters.decisions import TransferRequest, decide
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.exact import exact
 from workflows.domain.orders import Side
-from workflows.fields import Amount, plain
+from workflows.fields import Amount, plain, utc_text
 
+Accounts = frozenset[str] | None
+"""Accounts that the caller sees; None: all."""
 _FORMULA_BEGINS_WITH = ("=", "+", "-", "@", "\t")
 
 
@@ -188,16 +190,19 @@ async def list_positions(
     symbol: str | None = None,
     group_by: GroupBy | None = None,
     method: Method = Method.AVERAGE,
+    accounts: Accounts = None,
 ) -> PositionPage | Denied:
     """Positions, or their sums; sums are at average cost only. Raises Unavailable."""
     async with connections.reading(PositionViews) as views:
         if group_by is None:
-            found = await views.positions(strategy_id=strategy_id, exchange=exchange, symbol=symbol)
+            found = await views.positions(
+                strategy_id=strategy_id, exchange=exchange, symbol=symbol, account=accounts
+            )
             return PositionPage(positions=[await _shown(views, each, method) for each in found])
         if method is Method.FIFO:
             detail = "method=fifo does not go with group_by"
             return Denied(code=DenialCode.FIELD_NOT_ALLOWED, field="method", detail=detail)
-        sums = await views.by_symbol(strategy_id=strategy_id, exchange=exchange)
+        sums = await views.by_symbol(strategy_id=strategy_id, exchange=exchange, account=accounts)
     chosen = [each for each in sums if symbol in (None, each.symbol)]
     return PositionPage(positions=[SymbolPosition.model_validate(each) for each in chosen])
 
@@ -243,12 +248,19 @@ async def history(
     until: datetime,
     exchange: str | None = None,
     symbol: str | None = None,
+    accounts: Accounts = None,
     limit: int = 500,
 ) -> HistoryPage:
     """Snapshots in [since, until). Raises Unavailable."""
     async with connections.reading(PositionViews) as views:
         found = await views.snapshots(
-            strategy_id, since=since, until=until, exchange=exchange, symbol=symbol, limit=limit
+            strategy_id,
+            since=since,
+            until=until,
+            exchange=exchange,
+            symbol=symbol,
+            account=accounts,
+            limit=limit,
         )
     following = found[-1].taken_at if len(found) == limit else None
     shown = [Snapshot.model_validate(each) for each in found]
@@ -265,6 +277,7 @@ async def list_fills(
     exchange: str | None = None,
     symbol: str | None = None,
     order_id: str | None = None,
+    accounts: Accounts = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> FillPage:
@@ -274,6 +287,7 @@ async def list_fills(
             strategy_id=strategy_id,
             exchange=exchange,
             symbol=symbol,
+            account=accounts,
             order_id=order_id,
             limit=limit,
             cursor=cursor,
@@ -336,6 +350,8 @@ def _csv_cell(value: object) -> str:
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, datetime):
-        return value.isoformat()
+        return utc_text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULA_BEGINS_WITH) else text

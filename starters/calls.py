@@ -155,6 +155,16 @@ class Calls(Generic[SnapshotT]):
             return await self._cancel_by_signal(handle, request)
         return answer
 
+    async def request_cancel(self, id: str, reason: str) -> None:
+        """Ask for a cancel and wait for nothing: it is durable when this returns.
+
+        Raises NotFound for what has ended or never was, Unavailable.
+        """
+        with self._errors(id):
+            await self._handle(id).signal(
+                names.CANCEL, CancelRequest(reason=reason), rpc_timeout=READ_WAIT
+            )
+
     async def _cancel_by_signal(
         self, handle: WorkflowHandle[object, SnapshotT], request: CancelRequest
     ) -> SnapshotT:

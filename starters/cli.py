@@ -1,10 +1,9 @@
 """The command line: `python -m starters`.
 
 Rule: a user sees one line about what is wrong, never a trace. Exit codes: 0 done, 1 the order did
-not complete (or something does not answer), 2 wrong usage or input.
+not complete (or something does not answer), 2 wrong usage or input, 130 stopped by Ctrl-C.
 """
 
-import asyncio
 import sys
 from decimal import Decimal
 from typing import Annotated
@@ -13,22 +12,26 @@ import typer
 
 from starters.cli_alarms import alarms_app
 from starters.cli_arbitrage import arbitrage_app
+from starters.cli_errors import BAD_USAGE, FAILED, explain, say
+from starters.cli_keys import keys_app
 from starters.cli_operations import operations_app
 from starters.cli_orders import order_app, orders_app
 from starters.cli_positions import positions_app
 from starters.cli_rebalance import rebalance_app
+from starters.cli_records import audit_app, balances_app, fills_app, symbols_app
 from starters.cli_risk import risk_app
 from starters.cli_trading_state import trading_state_app
-
-FAILED, BAD_USAGE = 1, 2
-_COMMANDS = {"order": "orders", "arbitrage": "arbitrage", "rebalancing": "rebalance"}
+from workers.arguments import REFUSAL, hold_secret
+from workers.loading import loading
+from workers.shells import Shell, complete_word, is_completing
+from workers.version import version
 
 app = typer.Typer(
     name="python -m starters",
-    help="Ask for orders and executions. Settings come from the environment or .env.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(order_app, name="order")
 orders_app.add_typer(operations_app)
@@ -36,9 +39,14 @@ app.add_typer(orders_app, name="orders")
 app.add_typer(arbitrage_app, name="arbitrage")
 app.add_typer(rebalance_app, name="rebalance")
 app.add_typer(positions_app, name="positions")
+app.add_typer(fills_app, name="fills")
+app.add_typer(balances_app, name="balances")
+app.add_typer(symbols_app, name="symbols")
 app.add_typer(risk_app, name="risk")
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(trading_state_app, name="trading-state")
+app.add_typer(keys_app, name="keys")
+app.add_typer(audit_app, name="audit")
 
 
 @app.command()
@@ -47,8 +55,9 @@ def api() -> None:
 
     Example: API_PORT=8003 python -m starters api
     """
-    from starters.api.server import serve
-    from workers.settings import load_settings
+    with loading():
+        from starters.api.server import serve
+        from workers.settings import load_settings
 
     serve(load_settings())
 
@@ -64,6 +73,9 @@ def schema(
     fingerprint: Annotated[
         bool, typer.Option("--fingerprint", help="Twelve digits that change with any of them.")
     ] = False,
+    page: Annotated[
+        str | None, typer.Option(help="Make the tables of the contract's page anew.")
+    ] = None,
 ) -> None:
     """Print the JSON Schemas of the public messages.
 
@@ -73,13 +85,15 @@ def schema(
     """
     from pathlib import Path
 
-    from starters import schemas
+    from starters import contract_page, schemas
 
     if name is not None and name not in schemas.MESSAGES:
         raise typer.BadParameter(f"one of {', '.join(schemas.MESSAGES)}", param_hint="NAME")
     if write is not None:
         schemas.write(Path(write))
         sys.stdout.write(f"{schemas.fingerprint()}\n")
+    elif page is not None:
+        contract_page.write(Path(page))
     elif fingerprint:
         sys.stdout.write(f"{schemas.fingerprint()}\n")
     else:
@@ -110,56 +124,56 @@ def demo(
     raise typer.Exit(run_demo(load_settings(), options))
 
 
+@app.command("completion")
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="Whose.", metavar="bash|zsh|fish")],
+) -> None:
+    """Print the script that lets a shell complete commands, options, and ids of orders.
+
+    Example: source <(python -m starters completion bash)
+
+    Example: python -m starters completion fish > ~/.config/fish/conf.d/delta.fish
+    """
+    from workers.shells import script
+
+    sys.stdout.write(script(shell))
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"delta-executor {version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Ask for orders and executions. Settings come from the environment or .env.
+
+    Example: python -m starters order market --symbol BTC/USDT --side buy --quantity 0.1 --watch
+
+    Example: python -m starters orders list --status working
+
+    Exit codes: 0 done, 1 it did not complete, 2 wrong usage or input, 130 stopped by Ctrl-C.
+    """
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
+    if is_completing():
+        return complete_word(app)
+    if hold_secret(arguments):
+        return say(REFUSAL, BAD_USAGE)
     try:
         app(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
-    except KeyboardInterrupt:
-        return FAILED
+    except BrokenPipeError:
+        return FAILED  # whoever read the output wants no more of it
     except Exception as error:  # noqa: BLE001 - the last stop: one line for the user, not a trace
-        return _explain(error)
+        return explain(error)
     return 0
-
-
-def _explain(error: Exception) -> int:
-    """Say what is wrong in one line; returns the exit code."""
-    from starters.cli_decisions import DecisionDenied, exit_code_of
-    from starters.cli_input import InvalidInputError
-    from starters.errors import (
-        DeltaError,
-        Ended,
-        NotFound,
-        OutcomeUnknown,
-        PartOfExecution,
-        Unavailable,
-    )
-    from workers.settings import SettingsError
-
-    text = " ".join(str(error).split())
-    if isinstance(error, InvalidInputError | SettingsError):
-        return _say(text, BAD_USAGE)
-    if isinstance(error, Unavailable):
-        return _say(f"UNAVAILABLE: {text} (is the stack up? make up)", FAILED)
-    if isinstance(error, NotFound):
-        return _say(f"NOT_FOUND: {text}", FAILED)
-    if isinstance(error, DecisionDenied):
-        return exit_code_of(error)
-    if isinstance(error, PartOfExecution):
-        return _say(f"PART_OF_EXECUTION: {text}", FAILED)
-    if isinstance(error, OutcomeUnknown):
-        command = f"python -m starters {_COMMANDS[error.noun]} show {error.id}"
-        return _say(f"OUTCOME_UNKNOWN: {text}: {command}", FAILED)
-    if isinstance(error, Ended):
-        return _say(f"ALREADY_TERMINAL: {text}", FAILED)
-    if isinstance(error, DeltaError):
-        return _say(f"FAILED: {text}", FAILED)
-    if isinstance(error, asyncio.CancelledError | OSError):
-        return _say(f"{type(error).__name__}: {text}", FAILED)
-    return _say(f"INTERNAL: {type(error).__name__}: {text}", FAILED)
-
-
-def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"{text}\n")
-    return code

@@ -6,8 +6,9 @@ wrong.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from activities.ledger.views import InvalidCursorError
 from starters import cli_show, lookup
@@ -18,31 +19,34 @@ from starters.cli_input import (
     OrderFilter,
     exit_code_of_denial,
 )
+from starters.cli_watch import Watched, following, interruptible
 from starters.connections import Connections
 from starters.errors import AlreadyTerminal
 from workers.settings import Settings
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
-from workflows.messages import OrderRequest, OrderSnapshot
+from workflows.messages import CancelRequest, OrderRequest, OrderSnapshot
+
+AnswerT = TypeVar("AnswerT")
+USER_REQUEST = CancelRequest().reason
 
 
 def place(settings: Settings, request: OrderRequest, *, watch: bool, as_json: bool) -> int:
     """Start the order; with `watch` follow it to its end. Returns the exit code."""
     order_id = request.order_id or ""
+    watched = _watched(settings, order_id, as_json=as_json)
 
     async def run() -> int:
         async with connected(settings) as connections:
             client = await connections.orders()
             snapshot = await client.submit(request)
+            watched.is_started = True
             if snapshot.status is OrderStatus.DENIED or not watch:
-                cli_show.order(snapshot, settings, as_json=as_json)
+                cli_show.started(snapshot, settings, as_json=as_json)
                 return _accepted_code(snapshot)
             return await _follow(connections, order_id, as_json=as_json)
 
-    try:
-        return asyncio.run(run())
-    except KeyboardInterrupt:
-        return _left_running(order_id)
+    return interruptible(run, watched)
 
 
 def show_order(settings: Settings, order_id: str, *, as_json: bool) -> int:
@@ -68,10 +72,9 @@ def show_progress(settings: Settings, order_id: str, *, watch: bool, as_json: bo
         cli_show.progress(snapshot, as_json=as_json)
         return DONE
 
-    try:
-        return asyncio.run(run())
-    except KeyboardInterrupt:
-        return _left_running(order_id)
+    watched = _watched(settings, order_id, as_json=as_json)
+    watched.is_started = True
+    return interruptible(run, watched)
 
 
 def cancel_order(settings: Settings, order_id: str, reason: str, *, as_json: bool) -> int:
@@ -90,7 +93,7 @@ def cancel_order(settings: Settings, order_id: str, reason: str, *, as_json: boo
         is_cancelled = snapshot.status in (OrderStatus.CANCELLED, OrderStatus.CANCELLING)
         return DONE if is_cancelled or not snapshot.status.is_terminal else FAILED
 
-    return asyncio.run(run())
+    return at_once(run)
 
 
 def list_page(settings: Settings, wanted: OrderFilter, *, as_json: bool) -> int:
@@ -121,9 +124,18 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         await connections.close()
 
 
+def at_once(run: Callable[[], Coroutine[None, None, AnswerT]]) -> AnswerT:
+    """Ask for one thing. Who stops it by Ctrl-C is told that it may have been heard."""
+    try:
+        return asyncio.run(run())
+    except KeyboardInterrupt:
+        cli_show.complain("interrupted; what was asked for may still happen")
+        raise
+
+
 async def _follow(connections: Connections, order_id: str, *, as_json: bool) -> int:
     """Show the order after each change, up to its end."""
-    with cli_show.following(as_json=as_json) as show:
+    with following(as_json=as_json) as show:
         async for snapshot in lookup.watch_order(connections, order_id):
             show(snapshot)
     if not as_json:
@@ -150,9 +162,8 @@ def _final_code(snapshot: OrderSnapshot) -> int:
     return exit_code_of_denial(snapshot.code) if is_denied else FAILED
 
 
-def _left_running(order_id: str) -> int:
-    cli_show.complain(
-        f"\nstopped watching; order {order_id} goes on. "
-        f"Cancel it with: python -m starters orders cancel {order_id}"
-    )
-    return FAILED
+def _watched(settings: Settings, order_id: str, *, as_json: bool) -> Watched:
+    def cancel() -> int:
+        return cancel_order(settings, order_id, USER_REQUEST, as_json=as_json)
+
+    return Watched(noun="order", id=order_id, command="orders", cancel=cancel)

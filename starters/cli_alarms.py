@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from starters import cli_completion as complete
 from starters.cli_options import AsJson, GivenCursor, GivenLimit, RequestedBy
 
 alarms_app = typer.Typer(help="What a human must know.", no_args_is_help=True)
@@ -41,7 +42,12 @@ def list_alarms(
 
 @alarms_app.command()
 def ack(
-    alarm_id: Annotated[str, typer.Argument(help="The alarm's number.", metavar="ALARM_ID")],
+    alarm_id: Annotated[
+        str,
+        typer.Argument(
+            help="The alarm's number.", metavar="ALARM_ID", autocompletion=complete.alarm_ids
+        ),
+    ],
     note: Annotated[str | None, typer.Option(help="Kept with the alarm.")] = None,
     requested_by: RequestedBy = None,
     as_json: AsJson = False,

@@ -3,12 +3,10 @@
 Nothing heavy is imported before a command runs, so that `--help` is quick.
 """
 
-from typing import Annotated
-
 import typer
 
 from starters import cli_plan_options as plan
-from starters.cli_options import AsJson, Priority
+from starters.cli_options import AsJson, GivenCursor, GivenLimit, OnlyStrategy, Priority
 
 arbitrage_app = typer.Typer(help="Buy at one exchange and sell at another.", no_args_is_help=True)
 _NOT_FIELDS = ("source", "watch", "as_json")
@@ -71,7 +69,7 @@ def run(
 
 
 @arbitrage_app.command()
-def show(id: plan.GivenId, watch: plan.Watch = False, as_json: AsJson = False) -> None:
+def show(id: plan.ArbitrageId, watch: plan.Watch = False, as_json: AsJson = False) -> None:
     """Show one arbitrage, both legs side by side; with --watch follow it to its end.
 
     Example: python -m starters arbitrage show arb-1 --watch
@@ -87,7 +85,7 @@ def show(id: plan.GivenId, watch: plan.Watch = False, as_json: AsJson = False) -
 
 @arbitrage_app.command()
 def cancel(
-    id: plan.GivenId,
+    id: plan.ArbitrageId,
     reason: plan.Reason = "user_request",
     watch: plan.Watch = False,
     as_json: AsJson = False,
@@ -108,10 +106,10 @@ def cancel(
 
 @arbitrage_app.command("list")
 def list_arbitrages(
-    strategy_id: Annotated[str | None, typer.Option(help="Only this strategy's.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
-    limit: Annotated[str, typer.Option(help="Arbitrages on the page, 1 to 500.")] = "50",
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    strategy_id: OnlyStrategy = None,
+    status: plan.OnlyStatus = None,
+    limit: GivenLimit = "50",
+    cursor: GivenCursor = None,
     as_json: AsJson = False,
 ) -> None:
     """Show arbitrages, newest first.
@@ -119,9 +117,9 @@ def list_arbitrages(
     Example: python -m starters arbitrage list --status residual_held
     """
     fields = {name: value for name, value in locals().items() if name != "as_json"}
-    from starters.cli_executions import list_arbitrages as list_them
+    from starters.cli_executions import ARBITRAGE, list_page
     from starters.cli_input import ExecutionFilter, read_filter
     from workers.settings import load_settings
 
     wanted = read_filter(ExecutionFilter, fields)
-    raise typer.Exit(list_them(load_settings(), wanted, as_json=as_json))
+    raise typer.Exit(list_page(load_settings(), ARBITRAGE, wanted, as_json=as_json))

@@ -3,13 +3,12 @@
 Exit codes: 0 done, 1 it cannot be decided so now, or something does not answer, 2 wrong input.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from activities.ledger.views import InvalidCursorError
 from starters import cli_show
-from starters.cli_actions import connected, invalid_cursor
+from starters.cli_actions import at_once, connected, invalid_cursor
 from starters.cli_input import InvalidInputError, exit_code_of_denial, given, user
 from starters.connections import Connections
 from starters.decisions import DecisionT, validate_decision
@@ -48,7 +47,7 @@ def ask(question: Callable[[Connections], Awaitable[AnswerT | Denied]]) -> Answe
             except Refused as error:
                 return error.denied
 
-    answer = asyncio.run(run())
+    answer = at_once(run)
     if isinstance(answer, Denied):
         raise DecisionDenied(answer)
     return answer

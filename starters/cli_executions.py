@@ -5,16 +5,17 @@ answer, 2 the input is wrong.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic
 
 from activities.ledger.views import InvalidCursorError
 from starters import cli_show, cli_show_executions, executions
 from starters.calls import POLL_INTERVAL_S, WATCH_PATIENCE_S
-from starters.cli_actions import connected, invalid_cursor
+from starters.cli_actions import USER_REQUEST, at_once, connected, invalid_cursor
 from starters.cli_input import DONE, FAILED, ExecutionFilter, exit_code_of_denial
 from starters.cli_show_executions import ARBITRAGE_LOOK, REBALANCE_LOOK, Look
+from starters.cli_watch import Watched, interruptible
 from starters.client import DeltaClient
 from starters.errors import ExecutionEnded
 from starters.kinds import ARBITRAGES, REBALANCES, ExecutionsOf, ExecutionT
@@ -47,17 +48,19 @@ def start(
     as_json: bool,
 ) -> int:
     """Start it; with `watch` follow it to its end. Returns the exit code."""
+    watched = _watched(settings, desk, execution_id, as_json=as_json)
 
     async def run() -> int:
         async with connected(settings) as connections:
             client = await connections.orders()
             snapshot = await ask(client)
+            watched.is_started = True
             if snapshot.status is ExecutionStatus.DENIED or not watch:
-                cli_show_executions.execution(desk.look, snapshot, as_json=as_json)
+                cli_show_executions.started(desk.look, snapshot, as_json=as_json)
                 return _code(snapshot)
             return _code(await _follow(client, desk, execution_id, as_json=as_json))
 
-    return _interruptible(run, desk, execution_id)
+    return interruptible(run, watched)
 
 
 def show(
@@ -74,7 +77,9 @@ def show(
         cli_show_executions.execution(desk.look, snapshot, as_json=as_json)
         return _code(snapshot) if watch else DONE
 
-    return _interruptible(run, desk, execution_id)
+    watched = _watched(settings, desk, execution_id, as_json=as_json)
+    watched.is_started = True
+    return interruptible(run, watched)
 
 
 def cancel(
@@ -105,19 +110,23 @@ def cancel(
         cli_show_executions.execution(desk.look, snapshot, as_json=as_json)
         return _cancelled_code(snapshot)
 
-    return _interruptible(run, desk, execution_id)
+    return at_once(run)
 
 
-def list_arbitrages(settings: Settings, wanted: ExecutionFilter, *, as_json: bool) -> int:
-    """Show one page of arbitrages, newest first. Returns the exit code."""
+def list_page(
+    settings: Settings, desk: Desk[ExecutionT], wanted: ExecutionFilter, *, as_json: bool
+) -> int:
+    """Show one page of a kind, newest first. Returns the exit code."""
 
     async def run() -> int:
         async with connected(settings) as connections:
             try:
-                found, following = await executions.list_arbitrages(connections, **dict(wanted))
+                found, following = await executions.list_executions(
+                    connections, desk.kind, **dict(wanted)
+                )
             except InvalidCursorError:
                 raise invalid_cursor() from None
-        cli_show_executions.page(found, following, as_json=as_json)
+        cli_show_executions.page(desk.look, found, following, as_json=as_json)
         return DONE
 
     return asyncio.run(run())
@@ -137,22 +146,18 @@ async def _follow(
         async for snapshot in changes:
             show_change(snapshot)
     if not as_json:
-        cli_show_executions.execution(desk.look, snapshot, as_json=False)
+        cli_show_executions.started(desk.look, snapshot, as_json=False)
     return snapshot
 
 
-def _interruptible(
-    run: Callable[[], Coroutine[None, None, int]], desk: Desk[ExecutionT], execution_id: str
-) -> int:
-    """Ctrl-C stops the watching, not what is watched."""
-    try:
-        return asyncio.run(run())
-    except KeyboardInterrupt:
-        cli_show.complain(
-            f"\nstopped watching; {desk.kind.noun} {execution_id} goes on. "
-            f"Cancel it with: python -m starters {desk.command} cancel {execution_id}"
-        )
-        return FAILED
+def _watched(
+    settings: Settings, desk: Desk[ExecutionT], execution_id: str, *, as_json: bool
+) -> Watched:
+    def cancel_it() -> int:
+        return cancel(settings, desk, execution_id, USER_REQUEST, watch=False, as_json=as_json)
+
+    noun = desk.kind.noun
+    return Watched(noun=noun, id=execution_id, command=desk.command, cancel=cancel_it)
 
 
 def _code(snapshot: ArbitrageSnapshot | RebalanceSnapshot) -> int:

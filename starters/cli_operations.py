@@ -1,4 +1,4 @@
-"""The commands of those who run orders: statistics, failed orders, verdicts on unknown children.
+"""The commands of those who run orders: figures, failed orders, cancelling many, verdicts.
 
 Nothing heavy is imported before a command runs, so that `--help` is quick.
 """
@@ -82,6 +82,79 @@ def failed(
     columns = ("order_id", "strategy_id", "filled_quantity", "quantity", "reason", "may_be_live")
     cli_tables.rows(page.orders, (*columns, "action", "alarm_id"), none="no failed orders")
     cli_tables.more(page.next_cursor)
+
+
+@operations_app.command("cancel-all")
+def cancel_all(
+    strategy_id: OnlyStrategy = None,
+    exchange: OnlyExchange = None,
+    symbol: OnlySymbol = None,
+    everything: Annotated[bool, typer.Option("--all", help="All, whosesoever.")] = False,
+    executions: Annotated[
+        bool, typer.Option("--executions", help="Arbitrages and rebalancings too.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why; kept with each order.")] = "user_request",
+    as_json: AsJson = False,
+) -> None:
+    """Cancel many orders: say which, or --all; waits about 5 s at most for their ends.
+
+    Exit code 0 when all that was asked for is over, 1 when some still cancel or were not asked.
+
+    Example: python -m starters orders cancel-all --strategy-id strategy_001 --symbol BTC/USDT
+
+    Example: python -m starters orders cancel-all --all --reason "end of day"
+    """
+    from starters import cancel_all as cancelling
+    from starters import cli_orders_show as show
+    from starters.cli_decisions import ask
+    from starters.cli_input import DONE, FAILED, OrderFilter, read_filter, read_reason
+
+    names = {"strategy_id": strategy_id, "exchange": exchange, "symbol": symbol}
+    if everything == any(names.values()):
+        raise typer.BadParameter("give --all, or some of --strategy-id, --exchange and --symbol")
+    only, why = read_filter(OrderFilter, names), read_reason(reason)
+    wanted = cancelling.Filter(
+        strategy_id=only.strategy_id,
+        exchange=only.exchange,
+        symbol=only.symbol,
+        everything=everything,
+        executions=executions,
+    )
+    report = ask(lambda connections: cancelling.cancel_all(connections, wanted, why))
+    show.cancelled(report, as_json=as_json)
+    raise typer.Exit(DONE if report.is_done else FAILED)
+
+
+@operations_app.command()
+def queue(as_json: AsJson = False) -> None:
+    """Show the task queues: what waits, since when, who serves it.
+
+    Example: python -m starters orders queue
+    """
+    from starters import cli_orders_show as show
+    from starters.cli_decisions import ask
+    from starters.queues import queue_status
+    from workers.settings import load_settings
+
+    found = ask(lambda connections: queue_status(connections, load_settings()))
+    show.queues(found, as_json=as_json)
+
+
+@operations_app.command()
+def analyse(order_id: GivenId, as_json: AsJson = False) -> None:
+    """Show what an order cost: shortfall, slippage against benchmarks, fees, times.
+
+    A positive figure is a cost. What cannot be measured is left out, and why is said.
+
+    Example: python -m starters orders analyse my-order-1
+    """
+    from starters import cli_orders_show as show
+    from starters.analytics import order_analytics
+    from starters.cli_decisions import ask
+    from starters.cli_input import read_id
+
+    given = read_id(order_id)
+    show.analysis(ask(lambda connections: order_analytics(connections, given)), as_json=as_json)
 
 
 @operations_app.command()

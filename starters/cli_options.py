@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from starters import cli_completion as complete
 from workflows.domain.orders import OrderType
 from workflows.order_rules import ALLOWED, REQUIRED
 
@@ -37,9 +38,20 @@ AsJson = Annotated[
     ),
 ]
 OnlyStrategy = Annotated[str | None, typer.Option("--strategy-id", help="Only this strategy's.")]
-OnlyExchange = Annotated[str | None, typer.Option("--exchange", help="Only at this exchange.")]
-OnlySymbol = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
-GivenExchange = Annotated[str, typer.Argument(help="A configured exchange.", metavar="EXCHANGE")]
+OnlyExchange = Annotated[
+    str | None,
+    typer.Option("--exchange", help="Only at this exchange.", autocompletion=complete.exchanges),
+]
+OnlySymbol = Annotated[
+    str | None,
+    typer.Option("--symbol", help="Only this symbol.", autocompletion=complete.symbols),
+]
+GivenExchange = Annotated[
+    str,
+    typer.Argument(
+        help="A configured exchange.", metavar="EXCHANGE", autocompletion=complete.exchanges
+    ),
+]
 GivenAccount = Annotated[str, typer.Option("--account", help="Account at the exchange.")]
 GivenLimit = Annotated[str, typer.Option("--limit", help="Entries on the page, 1 to 500.")]
 GivenCursor = Annotated[str | None, typer.Option("--cursor", help="Where the page before ended.")]
@@ -49,7 +61,16 @@ RequestedBy = Annotated[
 GivenReason = Annotated[
     str, typer.Option("--reason", help="Why; kept in the audit trail. Required.")
 ]
-GivenId = Annotated[str, typer.Argument(help="The order's id.", metavar="ORDER_ID")]
+GivenId = Annotated[
+    str,
+    typer.Argument(help="The order's id.", metavar="ORDER_ID", autocompletion=complete.order_ids),
+]
+RunningId = Annotated[
+    str,
+    typer.Argument(
+        help="The order's id.", metavar="ORDER_ID", autocompletion=complete.running_order_ids
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +198,10 @@ def _parameter(name: str, kind: OrderType) -> inspect.Parameter:
     if name in REQUIRED.get(kind, ()):
         text = f"{text} Required."
     names = option.names or (f"--{name.replace('_', '-')}",)
-    described = typer.Option(*names, help=text, rich_help_panel=option.panel)
+    proposer = None if option.is_flag else complete.field_values(name)
+    described = typer.Option(
+        *names, help=text, rich_help_panel=option.panel, autocompletion=proposer
+    )
     typed = bool | None if option.is_flag else str | None
     return _keyword(name, Annotated[typed, described], option.default)
 

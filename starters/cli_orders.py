@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from starters import cli_completion as complete
 from starters import cli_options as options
 from workflows.domain.orders import OrderType
 
@@ -96,12 +97,15 @@ def _preview(kind: OrderType, fields: options.Fields, *, as_json: bool) -> None:
 
 @orders_app.command("list")
 def list_orders(
-    strategy_id: Annotated[str | None, typer.Option(help="Only this strategy's.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
-    exchange: Annotated[str | None, typer.Option(help="Only at this exchange.")] = None,
-    limit: Annotated[str, typer.Option(help="Orders on the page, 1 to 500.")] = "50",
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    strategy_id: options.OnlyStrategy = None,
+    symbol: options.OnlySymbol = None,
+    status: Annotated[
+        str | None,
+        typer.Option(help="Only in this state.", autocompletion=complete.order_states),
+    ] = None,
+    exchange: options.OnlyExchange = None,
+    limit: options.GivenLimit = "50",
+    cursor: options.GivenCursor = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show orders, newest first.
@@ -157,7 +161,7 @@ def progress(
 
 @orders_app.command()
 def cancel(
-    order_id: options.GivenId,
+    order_id: options.RunningId,
     reason: Annotated[str, typer.Option(help="Why; kept with the order.")] = "user_request",
     as_json: options.AsJson = False,
 ) -> None:
@@ -179,7 +183,7 @@ _Why = Annotated[str | None, typer.Option(help="Why; kept with the order.")]
 
 @orders_app.command()
 def pause(
-    order_id: options.GivenId,
+    order_id: options.RunningId,
     reason: _Why = None,
     requested_by: _Who = None,
     as_json: options.AsJson = False,
@@ -193,7 +197,7 @@ def pause(
 
 @orders_app.command()
 def resume(
-    order_id: options.GivenId,
+    order_id: options.RunningId,
     reason: _Why = None,
     requested_by: _Who = None,
     as_json: options.AsJson = False,
@@ -207,7 +211,7 @@ def resume(
 
 @orders_app.command()
 def amend(
-    order_id: options.GivenId,
+    order_id: options.RunningId,
     price: Annotated[str | None, typer.Option(help="New limit price, quote units.")] = None,
     quantity: Annotated[
         str | None, typer.Option(help="New total, base units; what is filled counts in it.")

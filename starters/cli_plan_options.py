@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from starters import cli_completion as complete
 from starters.cli_options import RUN, WORK
 
 _GATES = "Refuse unless"
@@ -30,15 +31,35 @@ Timeout = Annotated[
     typer.Option(help="Seconds that its orders may take; default 30.", rich_help_panel=WORK),
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Follow it to its end.", rich_help_panel=RUN)]
-GivenId = Annotated[str, typer.Argument(help="The execution's id.", metavar="ID")]
+ArbitrageId = Annotated[
+    str,
+    typer.Argument(help="The execution's id.", metavar="ID", autocompletion=complete.arbitrage_ids),
+]
+RebalanceId = Annotated[
+    str,
+    typer.Argument(help="The execution's id.", metavar="ID", autocompletion=complete.rebalance_ids),
+]
+OnlyStatus = Annotated[
+    str | None,
+    typer.Option("--status", help="Only in this state.", autocompletion=complete.execution_states),
+]
 Reason = Annotated[str, typer.Option(help="Why; kept with the execution.")]
 
 # --- arbitrage ------------------------------------------------------------------------------------
 
 Opportunity = Annotated[str | None, typer.Option("--opportunity-id", help="Your own reference.")]
-Symbol = Annotated[str | None, typer.Option(help="Unified symbol, such as BTC/USDT. Required.")]
-BuyExchange = Annotated[str | None, typer.Option(help="Where to buy. Required.")]
-SellExchange = Annotated[str | None, typer.Option(help="Where to sell. Required.")]
+Symbol = Annotated[
+    str | None,
+    typer.Option(
+        help="Unified symbol, such as BTC/USDT. Required.", autocompletion=complete.symbols
+    ),
+]
+BuyExchange = Annotated[
+    str | None, typer.Option(help="Where to buy. Required.", autocompletion=complete.exchanges)
+]
+SellExchange = Annotated[
+    str | None, typer.Option(help="Where to sell. Required.", autocompletion=complete.exchanges)
+]
 BuyPrice = Annotated[str | None, typer.Option(help="Price of the buy, in quote units. Required.")]
 SellPrice = Annotated[str | None, typer.Option(help="Price of the sell. Required.")]
 Amount = Annotated[
@@ -120,7 +141,10 @@ Targets = Annotated[
     typer.Option("--target", help="ASSET=WEIGHT, as BTC=0.5; repeat it; none is 0. Required."),
 ]
 Exchanges = Annotated[
-    list[str] | None, typer.Option("--exchange", help="A venue; repeat it; default all.")
+    list[str] | None,
+    typer.Option(
+        "--exchange", help="A venue; repeat it; default all.", autocompletion=complete.exchanges
+    ),
 ]
 Assets = Annotated[
     list[str] | None, typer.Option("--asset", help="Only this asset, cash aside; repeat it.")

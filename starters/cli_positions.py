@@ -1,4 +1,4 @@
-"""The commands of the books: positions, their history, fills, balances, comparing with a venue.
+"""The commands of the books: positions, their history, comparing them with a venue.
 
 Nothing heavy is imported before a command runs, so that `--help` is quick.
 """
@@ -10,7 +10,6 @@ import typer
 from starters.cli_options import (
     AsJson,
     GivenAccount,
-    GivenCursor,
     GivenExchange,
     GivenLimit,
     GivenReason,
@@ -19,13 +18,13 @@ from starters.cli_options import (
     OnlySymbol,
     RequestedBy,
 )
+from starters.cli_records import list_fills, show_balances, show_held
 
 if TYPE_CHECKING:
-    from starters.books import Balances
     from workflows.sync_messages import SyncReport
 
 positions_app = typer.Typer(
-    help="Positions, PnL, fills and balances; compare them with an exchange.",
+    help="Positions and PnL; compare them with an exchange.",
     no_args_is_help=True,
 )
 
@@ -148,65 +147,9 @@ def history(
     cli_tables.rows(page.snapshots, (*columns, "total"), none="no snapshots")
 
 
-@positions_app.command()
-def fills(
-    strategy_id: OnlyStrategy = None,
-    exchange: OnlyExchange = None,
-    symbol: OnlySymbol = None,
-    limit: GivenLimit = "50",
-    cursor: GivenCursor = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show booked trades, newest first.
-
-    Example: python -m starters positions fills --strategy-id strategy_001 --csv
-    """
-    import sys
-
-    from starters import books, cli_show, cli_tables
-    from starters.cli_decisions import ask
-    from starters.cli_input import OrderFilter, read_filter
-
-    names = {"strategy_id": strategy_id, "exchange": exchange, "symbol": symbol}
-    only = read_filter(OrderFilter, {**names, "limit": limit, "cursor": cursor})
-    page = ask(
-        lambda connections: books.list_fills(
-            connections,
-            strategy_id=only.strategy_id,
-            exchange=only.exchange,
-            symbol=only.symbol,
-            limit=only.limit,
-            cursor=only.cursor,
-        )
-    )
-    if as_json:
-        cli_show.put_json(page)
-        return
-    if as_csv:
-        sys.stdout.write(books.as_csv(books.Fill, page.fills))
-        return
-    columns = ("traded_at", "exchange", "symbol", "side", "quantity", "price", "fee", "fee_asset")
-    cli_tables.rows(page.fills, (*columns, "strategy_id", "order_id"), none="no fills")
-    cli_tables.more(page.next_cursor)
-
-
-@positions_app.command()
-def balances(
-    exchange: GivenExchange, account: GivenAccount = "main", as_json: AsJson = False
-) -> None:
-    """Show what an account holds by our books and by the exchange.
-
-    Example: python -m starters positions balances binance
-    """
-    from starters import books
-    from starters.cli_decisions import ask
-    from starters.cli_input import read_account
-    from workers.settings import load_settings
-
-    where, place = read_account(load_settings(), exchange, account)
-    found = ask(lambda connections: books.balances(connections, where, place))
-    _show_balances(found, as_json=as_json)
+positions_app.command("fills", hidden=True)(list_fills)
+positions_app.command("balances", hidden=True)(show_balances)
+"""By their older names."""
 
 
 @positions_app.command()
@@ -233,7 +176,7 @@ def transfer(
     fields = {"asset": asset, "amount": amount, "reason": reason, "account": place}
     asked = read(TransferRequest, {**fields, "requested_by": requested_by})
     found = ask(lambda connections: books.transfer(connections, where, asked))
-    _show_balances(found, as_json=as_json)
+    show_held(found, as_json=as_json)
 
 
 @positions_app.command()
@@ -259,14 +202,32 @@ def sync(exchange: GivenExchange, as_json: AsJson = False) -> None:
     raise typer.Exit(DONE if report.agrees else FAILED)
 
 
-def _show_balances(found: "Balances", *, as_json: bool) -> None:
-    from starters import cli_show, cli_tables
+@positions_app.command()
+def breaks(exchange: OnlyExchange = None, as_json: AsJson = False) -> None:
+    """Show what our books and the exchanges differ in now; exit code 1 while something is open.
 
+    Example: python -m starters positions breaks --exchange binance
+    """
+    from starters import cli_show, cli_tables
+    from starters.breaks import list_breaks
+    from starters.cli_decisions import ask
+    from starters.cli_input import FAILED, OrderFilter, read_filter
+
+    only = read_filter(OrderFilter, {"exchange": exchange})
+    found = ask(lambda connections: list_breaks(connections, exchange=only.exchange))
     if as_json:
         cli_show.put_json(found)
-        return
-    columns = ("asset", "ours", "venue_total", "venue_free", "difference", "read_at")
-    cli_tables.rows(found.balances, columns, none="nothing is held")
+    else:
+        columns = ("exchange", "account", "kind", "object", "ours", "theirs", "value", "age_s")
+        cli_tables.rows(found.breaks, (*columns, "detail"), none="no differences")
+        if found.foreign_orders:
+            names = ("exchange", "account", "symbol", "venue_order_id", "side", "quantity")
+            more = ("price", "executed_quantity", "status", "last_seen_at")
+            cli_tables.rows(found.foreign_orders, (*names, *more), none="")
+        if found.more:
+            cli_show.complain("there are more than are shown")
+    if found.breaks:
+        raise typer.Exit(FAILED)
 
 
 def _show_sync(report: "SyncReport") -> None:

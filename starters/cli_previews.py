@@ -1,10 +1,11 @@
 """How the command line shows the preview of an order: the verdict, the costs, the schedule."""
 
-from rich.table import Table
 from rich.text import Text
 
+from starters import cli_tables
+from starters.cli_console import complain, out, put_json
 from starters.cli_numbers import number
-from starters.cli_show import complain, denial, out, put_json
+from starters.cli_show import denial
 from starters.cli_strategies import worked_by
 from workflows.domain.orders import Placement
 from workflows.preview_messages import OrderPreview, PlannedChild
@@ -39,19 +40,15 @@ def _facts(told: OrderPreview) -> None:
         "expected slippage": f"{number(slippage)} bps" if slippage is not None else "",
         "notional": f"{number(told.notional)} {quote}",
     }
-    table = Table.grid(padding=(0, 2))
-    for name, value in rows.items():
-        if value:
-            table.add_row(name, Text(value))
-    out().print(table)
+    out().print(cli_tables.grid(rows))
 
 
 def _schedule(told: OrderPreview) -> None:
-    table = Table("child", "at", "type", "quantity", "price")
-    for each in told.schedule:
-        numbers = (number(each.quantity), number(each.price))
-        table.add_row(str(each.index), _time(each, told), each.child_type, *numbers)
-    out().print(table)
+    rows = [
+        (each.index, _time(each, told), each.child_type, each.quantity, each.price)
+        for each in told.schedule
+    ]
+    cli_tables.put(("child", "at", "type", "quantity", "price"), rows)
     shown, total = len(told.schedule), told.schedule_total
     if total > shown:
         out().print(Text(f"the first {shown} of {total}"))

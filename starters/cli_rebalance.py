@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from starters import cli_plan_options as plan
-from starters.cli_options import AsJson, Priority
+from starters.cli_options import AsJson, GivenCursor, GivenLimit, OnlyStrategy, Priority
 
 if TYPE_CHECKING:
     from workers.settings import Settings
@@ -117,7 +117,7 @@ def _read(options: dict[str, Any]) -> "tuple[Settings, RebalancePlan]":
 
 
 @rebalance_app.command()
-def show(id: plan.GivenId, watch: plan.Watch = False, as_json: AsJson = False) -> None:
+def show(id: plan.RebalanceId, watch: plan.Watch = False, as_json: AsJson = False) -> None:
     """Show one rebalancing: its plan, its orders, what was left out; with --watch to its end.
 
     Example: python -m starters rebalance show reb-1
@@ -133,7 +133,7 @@ def show(id: plan.GivenId, watch: plan.Watch = False, as_json: AsJson = False) -
 
 @rebalance_app.command()
 def cancel(
-    id: plan.GivenId,
+    id: plan.RebalanceId,
     reason: plan.Reason = "user_request",
     watch: plan.Watch = False,
     as_json: AsJson = False,
@@ -150,3 +150,24 @@ def cancel(
     given, why = read_execution_id(id), read_reason(reason)
     code = cancel_it(load_settings(), REBALANCE, given, why, watch=watch, as_json=as_json)
     raise typer.Exit(code)
+
+
+@rebalance_app.command("list")
+def list_rebalances(
+    strategy_id: OnlyStrategy = None,
+    status: plan.OnlyStatus = None,
+    limit: GivenLimit = "50",
+    cursor: GivenCursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show rebalancings, newest first.
+
+    Example: python -m starters rebalance list --status completed
+    """
+    fields = {name: value for name, value in locals().items() if name != "as_json"}
+    from starters.cli_executions import REBALANCE, list_page
+    from starters.cli_input import ExecutionFilter, read_filter
+    from workers.settings import load_settings
+
+    wanted = read_filter(ExecutionFilter, fields)
+    raise typer.Exit(list_page(load_settings(), REBALANCE, wanted, as_json=as_json))

@@ -1,21 +1,20 @@
-"""How the command line shows orders: JSON for programs, tables and a live bar for people.
+"""How the command line shows orders: JSON for programs, tables for people.
 
-Rule: data goes to stdout and complaints to stderr, and text of others (reasons, ids) is shown as
-text, never read as markup.
+Rule: data goes to stdout and complaints to stderr. How an order is followed stands in
+`starters.cli_watch`.
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from pydantic import BaseModel
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
 from rich.text import Text
 
-from starters import cli_strategies
+from starters import cli_strategies, cli_tables
+from starters.cli_console import complain as complain  # what every command writes with
+from starters.cli_console import out as out
+from starters.cli_console import put as put
+from starters.cli_console import put_json as put_json
+from starters.cli_console import put_line
 from starters.cli_numbers import number
 from workers.settings import Settings
 from workflows.domain.lifecycle import OrderStatus
@@ -23,7 +22,6 @@ from workflows.messages import OrderSnapshot
 from workflows.names import owner_of
 from workflows.order_views import ChildView
 
-WIDTH_OF_A_PIPE = 200
 _COLOURS = {
     OrderStatus.FILLED: "green",
     OrderStatus.DENIED: "red",
@@ -33,30 +31,23 @@ _COLOURS = {
     OrderStatus.CANCELLED: "yellow",
 }
 
-Show = Callable[[OrderSnapshot], None]
-
-
-def out() -> Console:
-    """Stdout as it is now; a pipe has no width, so nothing is cut there."""
-    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
-    return Console(highlight=False, width=width)
-
-
-def complain(message: str) -> None:
-    """One line for a person, on stderr."""
-    sys.stderr.write(f"{message}\n")
-
 
 def order(snapshot: OrderSnapshot, settings: Settings, *, as_json: bool) -> None:
-    """One order with its children; a denial as `CODE: message`."""
+    """One order with its children."""
     if as_json:
         put_json(snapshot)
-    elif snapshot.status is OrderStatus.DENIED:
-        complain(_denial(snapshot))
     else:
         _facts(snapshot, settings)
         if snapshot.children:
             _children(snapshot.children)
+
+
+def started(snapshot: OrderSnapshot, settings: Settings, *, as_json: bool) -> None:
+    """The answer to the start of an order; a denial as `CODE: message`."""
+    if snapshot.status is OrderStatus.DENIED and not as_json:
+        complain(_denial(snapshot))
+    else:
+        order(snapshot, settings, as_json=as_json)
 
 
 def progress(snapshot: OrderSnapshot, *, as_json: bool) -> None:
@@ -64,7 +55,7 @@ def progress(snapshot: OrderSnapshot, *, as_json: bool) -> None:
     if as_json:
         put_json(snapshot)
     else:
-        out().print(Text(f"{snapshot.status}  {_line(snapshot)}"))
+        out().print(Text(f"{snapshot.status}  {line(snapshot)}"))
 
 
 def outcome(snapshot: OrderSnapshot) -> None:
@@ -73,7 +64,7 @@ def outcome(snapshot: OrderSnapshot) -> None:
         complain(_denial(snapshot))
         return
     text = Text(f"{snapshot.status}", style=_COLOURS.get(snapshot.status, ""))
-    text.append(f"  {_line(snapshot)}", style="default")
+    text.append(f"  {line(snapshot)}", style="default")
     out().print(text)
     for asset, amount in snapshot.fees.items():
         out().print(Text(f"fee {number(amount)} {asset}"))
@@ -83,75 +74,24 @@ def page(found: Sequence[OrderSnapshot], following: str | None, *, as_json: bool
     """A page of orders; JSON as over HTTP, without the links."""
     if as_json:
         orders = [each.model_dump(mode="json") for each in found]
-        sys.stdout.write(json.dumps({"orders": orders, "next_cursor": following}) + "\n")
+        put_line(json.dumps({"orders": orders, "next_cursor": following}))
         return
-    names = ("status", "type", "side", "symbol", "filled", "of", "average", "created")
-    table = Table(Column("order", no_wrap=True, overflow="fold"), *names)
-    for each in found:
-        kinds = (each.order_type, each.side, each.symbol)
-        numbers = (each.filled_quantity, each.quantity, each.average_price)
-        table.add_row(
-            Text(each.order_id),
+    headings = ("order", "status", "type", "side", "symbol", "filled", "of", "average", "created")
+    rows = [
+        (
+            each.order_id,
             Text(each.status, style=_COLOURS.get(each.status, "")),
-            *(Text(kind or "") for kind in kinds),
-            *(Text(number(each)) for each in numbers),
-            Text((each.created_at or "")[:19]),
+            *(each.order_type, each.side, each.symbol),
+            *(each.filled_quantity, each.quantity, each.average_price),
+            (each.created_at or "")[:19],
         )
-    out().print(table if found else Text("no orders"))
-    if following:
-        out().print(Text(f"more: --cursor {following}"))
+        for each in found
+    ]
+    cli_tables.put(headings, rows, none="no orders")
+    cli_tables.more(following)
 
 
-@contextmanager
-def following(*, as_json: bool) -> Iterator[Show]:
-    """A function that shows each state of one order: JSON lines, a live bar, or plain lines."""
-    if as_json:
-        yield put_json
-    elif not sys.stdout.isatty():
-        yield _lines()
-    else:
-        with _bar() as bar:
-            task = bar.add_task("", total=1, text="")
-            yield lambda snapshot: _advance(bar, task, snapshot)
-
-
-def _lines() -> Show:
-    """One plain line for each change that a reader would see; the end has its own."""
-    last = ""
-
-    def show(snapshot: OrderSnapshot) -> None:
-        nonlocal last
-        line = f"{snapshot.status}  {_line(snapshot)}"
-        if line != last and not snapshot.status.is_terminal:
-            out().print(Text(line))
-        last = line
-
-    return show
-
-
-def _bar() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=out())
-
-
-def _advance(bar: Progress, task: TaskID, snapshot: OrderSnapshot) -> None:
-    # the bar is a picture: its lengths are the one place where a float is good enough
-    total = float(snapshot.quantity or 1)
-    bar.update(
-        task,
-        description=f"{snapshot.order_type or 'order'} {snapshot.status}",
-        total=total,
-        completed=float(snapshot.filled_quantity),
-        text=_line(snapshot),
-    )
-
-
-def _line(snapshot: OrderSnapshot) -> str:
+def line(snapshot: OrderSnapshot) -> str:
     """Slices, tips or trigger; filled quantity, average price, reason."""
     parts = []
     if strategy := cli_strategies.line(snapshot):
@@ -168,42 +108,37 @@ def _line(snapshot: OrderSnapshot) -> str:
 
 
 def _facts(snapshot: OrderSnapshot, settings: Settings) -> None:
-    table = Table.grid(padding=(0, 2))
     what = f"{snapshot.side} {number(snapshot.quantity)} {snapshot.symbol} {snapshot.order_type}"
     at = f"at {number(snapshot.price)} " if snapshot.price is not None else ""
     rows = {
+        "status": Text(snapshot.status, style=_COLOURS.get(snapshot.status, "bold")),
         "order": snapshot.order_id,
         "what": f"{what} {at}on {snapshot.exchange}" if snapshot.symbol else "",
         "filled": number(snapshot.filled_quantity),
         "average": number(snapshot.average_price),
         "fees": ", ".join(f"{number(fee)} {asset}" for asset, fee in snapshot.fees.items()),
+        "code": snapshot.code or "",
         "reason": snapshot.reason,
         **cli_strategies.facts(snapshot),
         "created": snapshot.created_at or "",
         "history": f"{settings.temporal_ui}/namespaces/{settings.temporal_namespace}"
         f"/workflows/{owner_of(snapshot.order_id)}",
+        "steered": "\n".join(cli_strategies.action(each) for each in snapshot.actions),
     }
-    table.add_row("status", Text(snapshot.status, style=_COLOURS.get(snapshot.status, "bold")))
-    for name, value in rows.items():
-        if value:
-            table.add_row(name, Text(value))
-    for each in snapshot.actions:
-        table.add_row("steered", Text(cli_strategies.action(each)))
-    out().print(table)
+    out().print(cli_tables.grid(rows))
 
 
 def _children(children: Sequence[ChildView]) -> None:
-    table = Table("child", "status", "type", "quantity", "price", "filled", "average", "at venue")
-    for each in children:
-        numbers = (each.quantity, each.price, each.filled_quantity, each.average_price)
-        table.add_row(
-            str(each.index),
-            each.status,
-            each.child_type,
-            *(number(each) for each in numbers),
-            Text(each.venue_order_id or ""),
+    names = ("child", "status", "type", "quantity", "price", "filled", "average", "at venue")
+    rows = [
+        (
+            *(each.index, each.status, each.child_type),
+            *(each.quantity, each.price, each.filled_quantity, each.average_price),
+            each.venue_order_id,
         )
-    out().print(table)
+        for each in children
+    ]
+    cli_tables.put(names, rows)
 
 
 def _denial(snapshot: OrderSnapshot) -> str:
@@ -214,9 +149,3 @@ def _denial(snapshot: OrderSnapshot) -> str:
 def denial(code: str, field: str | None, why: str) -> str:
     """`CODE: field: facts`; the facts may name the field themselves."""
     return f"{code}: {why}" if not field or field in why else f"{code}: {field}: {why}"
-
-
-def put_json(snapshot: BaseModel) -> None:
-    """One line of JSON on stdout."""
-    sys.stdout.write(snapshot.model_dump_json() + "\n")
-    sys.stdout.flush()

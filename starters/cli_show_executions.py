@@ -5,7 +5,6 @@ text, never read as markup.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,15 @@ from typing import Generic
 
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from starters import cli_tables
+from starters.cli_console import complain, is_live, out, put_json, put_line
 from starters.cli_numbers import number
-from starters.cli_show import complain, denial, out, put_json
+from starters.cli_show import denial
+from starters.cli_tables import Cell, Rows
 from starters.kinds import ExecutionT
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
@@ -30,6 +33,7 @@ from workflows.execution_messages import (
     RebalanceSnapshot,
 )
 
+_LEG_BAR_WIDTH = 16
 _BUY, _SELL = Side.BUY.value, Side.SELL.value
 _COLOURS = {
     ExecutionStatus.COMPLETED: "green",
@@ -44,21 +48,31 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look(Generic[ExecutionT]):
-    """How one kind of execution looks: in one line, and as a picture."""
+    """How one kind of execution looks: in one line, as a picture, and in a list."""
 
+    singular: str
+    plural: str
+    headings: Sequence[str]
+    cells: Callable[[ExecutionT], Sequence[Cell]]
     line: Callable[[ExecutionT], str]
     picture: Callable[[ExecutionT], RenderableType]
 
 
 def execution(look: Look[ExecutionT], snapshot: ExecutionT, *, as_json: bool) -> None:
-    """One execution; a denial as `CODE: message`."""
+    """One execution."""
     if as_json:
         put_json(snapshot)
-    elif snapshot.status is ExecutionStatus.DENIED:
+    else:
+        out().print(look.picture(snapshot))
+
+
+def started(look: Look[ExecutionT], snapshot: ExecutionT, *, as_json: bool) -> None:
+    """The answer to the start of one; a denial as `CODE: message`."""
+    if snapshot.status is ExecutionStatus.DENIED and not as_json:
         why = snapshot.error or "the plan is denied"
         complain(denial(snapshot.code or snapshot.status, snapshot.field, why))
     else:
-        out().print(look.picture(snapshot))
+        execution(look, snapshot, as_json=as_json)
 
 
 @contextmanager
@@ -66,7 +80,7 @@ def following(look: Look[ExecutionT], *, as_json: bool) -> Iterator[Callable[[Ex
     """A function that shows each state: JSON lines, a live picture, or plain lines."""
     if as_json:
         yield put_json
-    elif not sys.stdout.isatty():
+    elif not is_live():
         yield _lines(look)
     else:
         with Live(console=out(), transient=True) as live:
@@ -87,25 +101,22 @@ def _lines(look: Look[ExecutionT]) -> Callable[[ExecutionT], None]:
     return show
 
 
-def page(found: Sequence[ArbitrageSnapshot], following: str | None, *, as_json: bool) -> None:
-    """A page of arbitrages; JSON as over HTTP, without the links."""
+def page(
+    look: Look[ExecutionT], found: Sequence[ExecutionT], following: str | None, *, as_json: bool
+) -> None:
+    """A page of executions; JSON as over HTTP, without the links."""
     if as_json:
-        arbitrages = [each.model_dump(mode="json") for each in found]
-        sys.stdout.write(json.dumps({"arbitrages": arbitrages, "next_cursor": following}) + "\n")
+        told = [each.model_dump(mode="json") for each in found]
+        put_line(json.dumps({look.plural: told, "next_cursor": following}))
         return
-    names = ("status", "symbol", "buy", "sell", "matched", "of", "profit", "started")
-    table = Table(Column("arbitrage", no_wrap=True, overflow="fold"), *names)
-    for each in found:
-        table.add_row(
-            Text(each.execution_id),
-            _status(each),
-            *(Text(text or "") for text in (each.symbol, each.buy_exchange, each.sell_exchange)),
-            *(number(of) for of in (each.matched_quantity, each.amount, each.actual_profit)),
-            Text((each.started_at or "")[:19]),
-        )
-    out().print(table if found else Text("no arbitrages"))
-    if following:
-        out().print(Text(f"more: --cursor {following}"))
+    rows = [_row(look, each) for each in found]
+    headings = (look.singular, "status", *look.headings, "started")
+    cli_tables.put(headings, rows, none=f"no {look.plural}")
+    cli_tables.more(following)
+
+
+def _row(look: Look[ExecutionT], one: ExecutionT) -> Sequence[Cell]:
+    return (one.execution_id, _status(one), *look.cells(one), (one.started_at or "")[:19])
 
 
 # --- arbitrage ------------------------------------------------------------------------------------
@@ -147,7 +158,7 @@ def arbitrage_picture(now: ArbitrageSnapshot) -> RenderableType:
         parts.append(_side_by_side(now))
     if more := [each for each in now.orders if each.leg not in (_BUY, _SELL)]:
         parts.append(_orders(more))
-    parts.append(_facts(_sums(now)))
+    parts.append(cli_tables.grid(_sums(now)))
     return Group(*parts)
 
 
@@ -169,7 +180,18 @@ def _side_by_side(now: ArbitrageSnapshot) -> Table:
         cells = [cell(leg) if leg else "" for leg in legs]
         if any(cells):
             table.add_row(name, *(Text(each) for each in cells))
+    if not now.status.is_terminal:
+        table.add_row("progress", *(_leg_bar(leg) for leg in legs))
     return table
+
+
+def _leg_bar(leg: LegOrderView | None) -> RenderableType:
+    """How much of the leg is filled: a picture, where a float is good enough."""
+    if leg is None:
+        return Text("not sent")
+    return ProgressBar(
+        total=float(leg.amount), completed=float(leg.filled_amount), width=_LEG_BAR_WIDTH
+    )
 
 
 def _sums(now: ArbitrageSnapshot) -> dict[str, str]:
@@ -191,6 +213,7 @@ def _sums(now: ArbitrageSnapshot) -> dict[str, str]:
             + (f" ({each.reason})" if each.reason else "")
             for each in now.compensation
         ),
+        "code": now.code or "",
         "error": now.error,
     }
 
@@ -220,17 +243,16 @@ def rebalance_picture(now: RebalanceSnapshot) -> RenderableType:
         parts.append(_trades(trades, now.cash or ""))
     if now.orders:
         parts.append(_orders(now.orders))
-    parts.append(_facts(_left_out(now)))
+    parts.append(cli_tables.grid(_left_out(now)))
     return Group(*parts)
 
 
-def _weights(now: RebalanceSnapshot) -> Table:
-    table = Table("asset", "weight", "target", "after")
+def _weights(now: RebalanceSnapshot) -> Rows:
     goals = _goals(now)
-    for asset in dict.fromkeys([*now.targets, *now.weights_before, *goals]):
-        weights = (now.weights_before, goals, now.weights_after)
-        table.add_row(Text(asset), *(_percent(each.get(asset)) for each in weights))
-    return table
+    assets = dict.fromkeys([*now.targets, *now.weights_before, *goals])
+    stages = (now.weights_before, goals, now.weights_after)
+    rows = [(asset, *(_percent(each.get(asset)) for each in stages)) for asset in assets]
+    return Rows(("asset", "weight %", "target %", "after %"), rows)
 
 
 def _goals(now: RebalanceSnapshot) -> dict[str, Decimal]:
@@ -243,19 +265,16 @@ def _goals(now: RebalanceSnapshot) -> dict[str, Decimal]:
     return goals
 
 
-def _percent(weight: Decimal | None) -> str:
-    return "" if weight is None else f"{weight * 100:.4f} %"
+def _percent(weight: Decimal | None) -> Decimal | None:
+    return None if weight is None else (weight * 100).quantize(Decimal("0.0001"))
 
 
-def _trades(trades: Sequence[PlannedTrade], cash: str) -> Table:
-    table = Table("planned", "exchange", "quantity", "price", Column(Text(f"value {cash}".strip())))
-    for each in trades:
-        table.add_row(
-            Text(f"{each.side} {each.asset}"),
-            Text(each.exchange),
-            *(number(of) for of in (each.quantity, each.price, each.value)),
-        )
-    return table
+def _trades(trades: Sequence[PlannedTrade], cash: str) -> Rows:
+    rows = [
+        (f"{each.side} {each.asset}", each.exchange, each.quantity, each.price, each.value)
+        for each in trades
+    ]
+    return Rows(("planned", "exchange", "quantity", "price", f"value {cash}".strip()), rows)
 
 
 def _left_out(now: RebalanceSnapshot) -> dict[str, str]:
@@ -273,6 +292,7 @@ def _left_out(now: RebalanceSnapshot) -> dict[str, str]:
         "needs transfer": "; ".join(
             f"{number(each.quantity)} {each.asset} to {each.side}" for each in now.needs_transfer
         ),
+        "code": now.code or "",
         "error": now.error,
     }
 
@@ -280,28 +300,20 @@ def _left_out(now: RebalanceSnapshot) -> dict[str, str]:
 # --- pieces ---------------------------------------------------------------------------------------
 
 
-def _orders(orders: Sequence[LegOrderView]) -> Table:
+def _orders(orders: Sequence[LegOrderView]) -> Rows:
     names = ["exchange", "side", "symbol", "status", "limit", "amount", "filled", "price", "fees"]
-    has_reasons = any(each.reason for each in orders)
-    table = Table("order", *names, *(["reason"] if has_reasons else []))
-    for each in orders:
-        table.add_row(
-            Text(each.leg),
-            *(Text(text) for text in (each.exchange, each.side, each.symbol)),
+    reasons = ["reason"] if any(each.reason for each in orders) else []
+    rows = [
+        (
+            *(each.leg, each.exchange, each.side, each.symbol),
             Text(each.status, style="green" if each.status is OrderStatus.FILLED else ""),
-            *(number(of) for of in (each.price, each.amount, each.filled_amount, each.avg_price)),
-            Text(_amounts(each.fee)),
-            *([Text(each.reason)] if has_reasons else []),
+            *(each.price, each.amount, each.filled_amount, each.avg_price),
+            _amounts(each.fee),
+            *(each.reason for _ in reasons),
         )
-    return table
-
-
-def _facts(rows: dict[str, str]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, value in rows.items():
-        if value:
-            table.add_row(name, Text(value))
-    return table
+        for each in orders
+    ]
+    return Rows(["order", *names, *reasons], rows)
 
 
 def _amounts(amounts: dict[str, Decimal]) -> str:
@@ -316,5 +328,29 @@ def _why(now: ArbitrageSnapshot | RebalanceSnapshot) -> list[str]:
     return [now.error] if now.error else []
 
 
-ARBITRAGE_LOOK = Look(line=arbitrage_line, picture=arbitrage_picture)
-REBALANCE_LOOK = Look(line=rebalance_line, picture=rebalance_picture)
+def _arbitrage_cells(each: ArbitrageSnapshot) -> Sequence[Cell]:
+    where = (each.symbol, each.buy_exchange, each.sell_exchange)
+    return (*where, each.matched_quantity, each.amount, each.actual_profit)
+
+
+def _rebalance_cells(each: RebalanceSnapshot) -> Sequence[Cell]:
+    targets = " ".join(f"{asset}={number(weight)}" for asset, weight in each.targets.items())
+    return (each.strategy_id, " ".join(each.exchanges), targets, len(each.orders))
+
+
+ARBITRAGE_LOOK = Look(
+    singular="arbitrage",
+    plural="arbitrages",
+    headings=("symbol", "buy", "sell", "matched", "of", "profit"),
+    cells=_arbitrage_cells,
+    line=arbitrage_line,
+    picture=arbitrage_picture,
+)
+REBALANCE_LOOK = Look(
+    singular="rebalancing",
+    plural="rebalances",
+    headings=("strategy", "exchanges", "targets", "orders"),
+    cells=_rebalance_cells,
+    line=rebalance_line,
+    picture=rebalance_picture,
+)

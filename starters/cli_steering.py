@@ -7,7 +7,7 @@ would deny it), 2 the input is wrong.
 import asyncio
 
 from starters import cli_previews, cli_show, lookup
-from starters.cli_actions import connected
+from starters.cli_actions import at_once, connected
 from starters.cli_input import DONE, FAILED, exit_code_of_denial
 from starters.errors import AlreadyTerminal, EffectPending, Refused
 from workers.settings import Settings
@@ -44,7 +44,7 @@ def steer(
         cli_show.order(snapshot, settings, as_json=as_json)
         return DONE
 
-    return asyncio.run(run())
+    return at_once(run)
 
 
 def preview(settings: Settings, request: OrderRequest, *, as_json: bool) -> int:

@@ -3,6 +3,8 @@
 Rule: text in, text out; what is printed where stands in `starters.cli_show`.
 """
 
+from datetime import datetime
+
 from starters.cli_numbers import number
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import Placement
@@ -20,6 +22,13 @@ def line(snapshot: OrderSnapshot) -> str:
     if snapshot.stop is not None:
         return _trigger(snapshot.stop, snapshot.status)
     return ""
+
+
+def ends_at(snapshot: OrderSnapshot) -> datetime | None:
+    """When a plan says that the order ends; None for orders without one, and once they ended."""
+    is_planned = snapshot.twap is not None and not snapshot.status.is_terminal
+    planned = snapshot.twap.ends_at if snapshot.twap is not None and is_planned else None
+    return datetime.fromisoformat(planned) if planned else None
 
 
 def _tips(iceberg: IcebergProgress) -> str:

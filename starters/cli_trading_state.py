@@ -11,8 +11,6 @@ import typer
 from starters.cli_options import AsJson
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from starters.trading_state import StatePage, SweptEntry, SwitchAnswer
 
 trading_state_app = typer.Typer(
@@ -145,42 +143,45 @@ def _change(
 
 
 def _show_states(page: "StatePage", *, as_json: bool) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    from starters.cli_show import out, put_json
+    from starters import cli_tables
+    from starters.cli_console import put_json
 
     if as_json:
         put_json(page)
         return
-    table = Table("scope", "state", "code", "reason", "by", "since")
-    for each in page.states:
-        since = each.updated_at.isoformat()[:19] if each.updated_at else ""
-        colour = "green" if each.state == "active" else "bold red"
-        table.add_row(
-            Text(each.scope),
-            Text(each.state, style=colour),
-            *map(Text, (each.code or "", each.reason, each.updated_by or "", since)),
+    rows = [
+        (
+            each.scope,
+            Text(each.state, style="green" if each.state == "active" else "bold red"),
+            *(each.code, each.reason, each.updated_by),
+            each.updated_at.isoformat()[:19] if each.updated_at else "",
         )
-    out().print(table)
+        for each in page.states
+    ]
+    cli_tables.put(("scope", "state", "code", "reason", "by", "since"), rows, none="active")
 
 
 def _show_answer(answer: "SwitchAnswer", *, as_json: bool) -> None:
-    from starters.cli_show import complain, out, put_json
+    from rich.text import Text
+
+    from starters.cli_console import complain, out, put_json
 
     if as_json:
         put_json(answer)
         return
-    out().print(f"{answer.scope} is {answer.state} since {answer.set_at.isoformat()[:23]}")
+    told = f"{answer.scope} is {answer.state} since {answer.set_at.isoformat()[:23]}"
+    out().print(Text(told))
     if answer.orders:
-        out().print(_swept("ended, by the exchange", answer.orders))
+        _show_swept("ended, by the exchange", answer.orders)
     if answer.exits:
-        out().print(_exits(answer))
+        _show_exits(answer)
     for each in answer.left:
         held = f"{each.quantity:f} of {each.symbol} at {each.exchange}/{each.account}"
         complain(f"left: {each.strategy_id} holds {held}")
     if answer.unproven:
-        out().print(_swept("UNPROVEN: may still be executed", answer.unproven))
+        _show_swept("UNPROVEN: may still be executed", answer.unproven)
     for what in answer.unreachable:
         complain(f"not asked: {what}")
     for order_id in answer.unprotected:
@@ -189,37 +190,30 @@ def _show_answer(answer: "SwitchAnswer", *, as_json: bool) -> None:
         complain("not all of it is confirmed; say it again to sweep again")
 
 
-def _swept(title: str, orders: "list[SweptEntry]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
+def _show_swept(title: str, orders: "list[SweptEntry]") -> None:
+    from starters import cli_tables
 
-    names = (
-        "exchange",
-        "account",
-        "symbol",
-        "order",
-        "at exchange",
-        "status",
-        "executed",
-        "detail",
-    )
-    table = Table(*names, title=title)
-    for each in orders:
-        executed = "" if each.executed_quantity is None else f"{each.executed_quantity:f}"
-        ours = each.order_id or each.client_order_id or ""
-        cells = (each.exchange, each.account, each.symbol, ours, each.exchange_order_id or "")
-        table.add_row(*map(Text, (*cells, each.status, executed, each.detail)))
-    return table
+    names = ("exchange", "account", "symbol", "order", "at exchange", "status", "executed")
+    rows = [
+        (
+            *(each.exchange, each.account, each.symbol),
+            *(each.order_id or each.client_order_id, each.exchange_order_id, each.status),
+            *(each.executed_quantity, each.detail),
+        )
+        for each in orders
+    ]
+    cli_tables.put((*names, "detail"), rows, title=title)
 
 
-def _exits(answer: "SwitchAnswer") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
+def _show_exits(answer: "SwitchAnswer") -> None:
+    from starters import cli_tables
 
     names = ("strategy", "exchange", "symbol", "side", "quantity", "order", "status", "filled")
-    table = Table(*names, "reason", title="closing orders")
-    for each in answer.exits:
-        cells = (each.strategy_id, each.exchange, each.symbol, each.side, f"{each.quantity:f}")
-        done = (each.order_id or "", each.status, f"{each.filled_quantity:f}", each.reason)
-        table.add_row(*map(Text, (*cells, *done)))
-    return table
+    rows = [
+        (
+            *(each.strategy_id, each.exchange, each.symbol, each.side, each.quantity),
+            *(each.order_id, each.status, each.filled_quantity, each.reason),
+        )
+        for each in answer.exits
+    ]
+    cli_tables.put((*names, "reason"), rows, title="closing orders")

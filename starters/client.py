@@ -99,6 +99,11 @@ class DeltaClient:
         except (RuntimeError, RPCError, TimeoutError) as error:
             raise Unavailable(f"Temporal at {settings.temporal_target} does not answer") from error
 
+    @property
+    def temporal(self) -> Client:
+        """The connection itself, for what is asked about the server and not about work."""
+        return self._client
+
     async def check(self) -> None:
         """Ask the server for our namespace; raises Unavailable."""
         request = DescribeNamespaceRequest(namespace=self._client.namespace)

@@ -10,6 +10,7 @@ It must not know who asks: HTTP and the command line use it alike.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TypeVar
 
 import asyncpg
@@ -19,7 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger.engine import open_engine
 from activities.ledger.views import LedgerViews
+from starters.callers import Callers
 from starters.client import DeltaClient, Unavailable
+from starters.trail import Trail
 from workers.desk import Desk, open_desk
 from workers.settings import Settings, SettingsError
 
@@ -29,6 +32,8 @@ LEDGER_WAIT_S = 4.0
 DESK_WAIT_S = 8.0
 """A decision waits for orders that are being checked against what it changes."""
 CLOSE_WAIT_S = 5.0
+WRITERS = 2
+"""Connections that write the audit trail and sessions; everything else here only reads."""
 _LEDGER_AWAY = (
     OSError,
     TimeoutError,
@@ -47,6 +52,17 @@ class Connections:
         self._settings = settings
         self._connecting: asyncio.Task[DeltaClient] | None = None
         self._engine: AsyncEngine | None = None
+        self._writer: AsyncEngine | None = None
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Who a presented key or session stands for."""
+        return Callers(self.reading)
+
+    @cached_property
+    def trail(self) -> Trail:
+        """The audit trail of those who ask."""
+        return Trail(self.writing)
 
     async def orders(self) -> DeltaClient:
         """The client; connects when there is none yet. Raises Unavailable."""
@@ -71,6 +87,17 @@ class Connections:
             raise Unavailable(f"the ledger does not answer: {_one_line(error)}") from error
 
     @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncEngine]:
+        """The ledger for one short write; raises Unavailable after LEDGER_WAIT_S."""
+        try:
+            async with asyncio.timeout(LEDGER_WAIT_S):
+                if self._writer is None:
+                    self._writer = open_engine(self._settings.dsn(), pool_size=WRITERS)
+                yield self._writer
+        except _LEDGER_AWAY as error:
+            raise Unavailable(f"the ledger does not answer: {_one_line(error)}") from error
+
+    @asynccontextmanager
     async def desk(self) -> AsyncIterator[Desk]:
         """Where an operator decides one thing; raises Unavailable after DESK_WAIT_S."""
         try:
@@ -89,9 +116,11 @@ class Connections:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
-        if self._engine is not None:
-            async with asyncio.timeout(CLOSE_WAIT_S):
-                await self._engine.dispose()
+        await self.trail.close()
+        for engine in (self._engine, self._writer):
+            if engine is not None:
+                async with asyncio.timeout(CLOSE_WAIT_S):
+                    await engine.dispose()
 
 
 def _has_failed(task: asyncio.Task[DeltaClient]) -> bool:

@@ -7,17 +7,31 @@ what is booked of it.
 
 from starters.connections import Connections
 from starters.errors import DeltaError, ExecutionEnded, NotFound, Unavailable, WorkflowBroke
-from starters.kinds import ARBITRAGES, ExecutionsOf, ExecutionT
+from starters.kinds import ExecutionsOf, ExecutionT
 from starters.stored_executions import told_by
 from workflows.domain.denials import DenialCode
-from workflows.domain.executions import ExecutionKind, ExecutionStatus
-from workflows.execution_messages import ArbitrageSnapshot
+from workflows.domain.executions import ExecutionStatus
+
+Accounts = frozenset[str] | None
 
 
 async def find_execution(
-    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str
+    connections: Connections,
+    kind: ExecutionsOf[ExecutionT],
+    execution_id: str,
+    *,
+    accounts: Accounts = None,
 ) -> ExecutionT:
     """The execution now. Raises ExecutionNotFound, Unavailable."""
+    found = await _find(connections, kind, execution_id)
+    if accounts is not None and found.account not in accounts:
+        raise kind.absent(execution_id)
+    return found
+
+
+async def _find(
+    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str
+) -> ExecutionT:
     try:
         stored = await _find_stored(connections, kind, execution_id)
     except Unavailable as away:
@@ -41,12 +55,19 @@ async def find_execution(
 
 
 async def cancel_execution(
-    connections: Connections, kind: ExecutionsOf[ExecutionT], execution_id: str, reason: str
+    connections: Connections,
+    kind: ExecutionsOf[ExecutionT],
+    execution_id: str,
+    reason: str,
+    *,
+    accounts: Accounts = None,
 ) -> ExecutionT:
     """Cancel it; its final state, or `cancelling`.
 
     Raises ExecutionEnded, ExecutionNotFound, Unavailable.
     """
+    if accounts is not None:
+        await find_execution(connections, kind, execution_id, accounts=accounts)
     try:
         return await (await connections.orders()).calls(kind).cancel(execution_id, reason)
     except (NotFound, ExecutionEnded, WorkflowBroke) as error:
@@ -69,27 +90,30 @@ async def _why_not(
     return Unavailable(f"{kind.noun} {execution_id} is being taken up again")
 
 
-async def list_arbitrages(
+async def list_executions(
     connections: Connections,
+    kind: ExecutionsOf[ExecutionT],
     *,
     strategy_id: str | None = None,
     status: ExecutionStatus | None = None,
+    accounts: Accounts = None,
     limit: int = 50,
     cursor: str | None = None,
-) -> tuple[list[ArbitrageSnapshot], str | None]:
-    """A page of arbitrages, newest first, as the ledger knows them; and the next page's cursor.
+) -> tuple[list[ExecutionT], str | None]:
+    """A page of a kind, newest first, as the ledger knows them; and the next page's cursor.
 
     Raises InvalidCursorError, Unavailable.
     """
     async with connections.ledger() as ledger:
         rows, following = await ledger.executions(
-            ExecutionKind.ARBITRAGE,
+            kind.kind,
             strategy_id=strategy_id,
             status=status,
+            accounts=accounts,
             limit=limit,
             cursor=cursor,
         )
-    return [told_by(ARBITRAGES, row) for row in rows], following
+    return [told_by(kind, row) for row in rows], following
 
 
 async def _find_stored(

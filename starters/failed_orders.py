@@ -52,6 +52,7 @@ async def failed_orders(
     connections: Connections,
     *,
     strategy_id: str | None = None,
+    accounts: frozenset[str] | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> FailedPage:
@@ -60,6 +61,7 @@ async def failed_orders(
         connections,
         strategy_id=strategy_id,
         status=OrderStatus.FAILED,
+        accounts=accounts,
         limit=limit,
         cursor=cursor,
     )

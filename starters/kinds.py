@@ -40,6 +40,9 @@ WORKFLOW_TYPES: dict[OrderType, str] = {
 PREVIEW_TYPE = "PreviewOrder"
 """The workflow that says what an order would do, whatever its type."""
 
+SYNC_TYPE = "SyncPositions"
+"""The workflow that compares a venue with the ledger."""
+
 EXECUTION_TYPES: dict[ExecutionKind, str] = {
     ExecutionKind.ARBITRAGE: "Arbitrage",
     ExecutionKind.REBALANCE: "Rebalance",

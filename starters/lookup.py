@@ -3,6 +3,9 @@
 The ledger is told of acceptance, first submission, pauses and the end. What lies between, such as
 waiting for a price, is the workflow's to tell: so whatever runs is asked, alone or on a page.
 
+`accounts` are those that the caller sees (None: all): an order of another one does not exist for
+them.
+
 One trap: when another body is started under the id of an order that has ended, Temporal's newest
 run under that id is the refusal. The order itself is then in the ledger.
 """
@@ -29,18 +32,25 @@ from workflows.domain.triggers import trigger_price_of
 from workflows.messages import OrderSnapshot
 from workflows.steering_messages import ActionKind, AmendRequest, ResolveRequest, SteerRequest
 
+Accounts = frozenset[str] | None
 ARMED = "armed"
 LISTED_WITHIN_S = 2.0
 ASKED_AT_A_TIME = 16
 """Running orders of one page that are asked at once, so that a page cannot flood the workers."""
 
 
-async def find_order(connections: Connections, order_id: str) -> OrderSnapshot:
+async def find_order(
+    connections: Connections, order_id: str, *, accounts: Accounts = None
+) -> OrderSnapshot:
     """The order: its end from the ledger, until then from its workflow, which knows the newest.
 
     The ledger also tells of a running order whose workflow cannot be asked, and of a leg, whose
     workflow is its execution's. Raises OrderNotFound, Unavailable.
     """
+    return _visible(await _find(connections, order_id), accounts)
+
+
+async def _find(connections: Connections, order_id: str) -> OrderSnapshot:
     async with connections.ledger() as ledger:
         stored = await ledger.order(order_id)
     is_told = stored is not None and (
@@ -63,7 +73,9 @@ async def find_order(connections: Connections, order_id: str) -> OrderSnapshot:
     return stored if is_refusal and stored is not None else await _watched(connections, told)
 
 
-async def find_progress(connections: Connections, order_id: str) -> OrderSnapshot:
+async def find_progress(
+    connections: Connections, order_id: str, *, accounts: Accounts = None
+) -> OrderSnapshot:
     """The order from its workflow, which knows the newest; the ledger where that has gone.
 
     Raises OrderNotFound, Unavailable.
@@ -71,8 +83,9 @@ async def find_progress(connections: Connections, order_id: str) -> OrderSnapsho
     try:
         snapshot = await (await connections.orders()).progress(order_id)
     except (Unavailable, OrderNotFound, OrderFailed):
-        return await find_stored(connections, order_id)
-    return await _watched(connections, await _order_itself(connections, snapshot))
+        return _visible(await find_stored(connections, order_id), accounts)
+    itself = _visible(await _order_itself(connections, snapshot), accounts)
+    return await _watched(connections, itself)
 
 
 async def watch_order(connections: Connections, order_id: str) -> AsyncIterator[OrderSnapshot]:
@@ -116,6 +129,7 @@ async def list_orders(
     symbol: str | None = None,
     status: OrderStatus | None = None,
     exchange: str | None = None,
+    accounts: Accounts = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> tuple[list[OrderSnapshot], str | None]:
@@ -132,12 +146,14 @@ async def list_orders(
             symbol=symbol,
             status=None if is_running else status,
             exchange=exchange,
+            accounts=accounts,
             is_open=is_running,
             limit=limit,
             cursor=cursor,
         )
     told = await _told_now(connections, found)
-    shown = [told.get(each.order_id, each) for each in found]
+    stored = [each.model_copy(update={"children": ()}) for each in found]
+    shown = [told.get(each.order_id, each) for each in stored]
     return [each for each in shown if status in (None, each.status)], following
 
 
@@ -169,13 +185,15 @@ async def _told_now(
     return told
 
 
-async def cancel_order(connections: Connections, order_id: str, reason: str) -> OrderSnapshot:
+async def cancel_order(
+    connections: Connections, order_id: str, reason: str, *, accounts: Accounts = None
+) -> OrderSnapshot:
     """Cancel the order; its final state, or `cancelling`.
 
     An order that Temporal has forgotten has ended. Raises AlreadyTerminal, OrderNotFound,
     OrderFailed, PartOfExecution, Unavailable.
     """
-    await _refuse_a_leg(connections, order_id)
+    await _refuse_a_leg(connections, order_id, accounts)
     try:
         return await (await connections.orders()).cancel(order_id, reason)
     except OrderNotFound as error:
@@ -189,12 +207,14 @@ async def steer_order(
     kind: ActionKind,
     order_id: str,
     request: SteerRequest | AmendRequest,
+    *,
+    accounts: Accounts = None,
 ) -> OrderSnapshot:
     """Pause, resume or amend the order; the order once that is in effect.
 
     Raises Refused, EffectPending, OutcomeUnknown, and what `cancel_order` raises.
     """
-    await _refuse_a_leg(connections, order_id)
+    await _refuse_a_leg(connections, order_id, accounts)
     try:
         return await (await connections.orders()).steer(kind, order_id, request)
     except OrderNotFound as error:
@@ -204,13 +224,18 @@ async def steer_order(
 
 
 async def resolve_child(
-    connections: Connections, order_id: str, request: ResolveRequest
+    connections: Connections,
+    order_id: str,
+    request: ResolveRequest,
+    *,
+    accounts: Accounts = None,
 ) -> OrderSnapshot:
     """An operator's verdict on an unknown child; the order as it is now.
 
     The child follows the verdict within half a minute. Raises Refused, AlreadyTerminal,
     OrderNotFound, OutcomeUnknown, Unavailable.
     """
+    await _refuse_a_stranger(connections, order_id, accounts)
     try:
         await (await connections.orders()).resolve(order_id, request)
     except OrderNotFound as error:
@@ -221,8 +246,22 @@ async def resolve_child(
     return await find_order(connections, order_id)
 
 
-async def _refuse_a_leg(connections: Connections, order_id: str) -> None:
+def _visible(snapshot: OrderSnapshot, accounts: Accounts) -> OrderSnapshot:
+    """The order; raises OrderNotFound for one of an account that the caller does not see."""
+    if accounts is not None and snapshot.account not in accounts:
+        raise OrderNotFound(snapshot.order_id)
+    return snapshot
+
+
+async def _refuse_a_stranger(connections: Connections, order_id: str, accounts: Accounts) -> None:
+    """Raises OrderNotFound before anything is done to an order that the caller does not see."""
+    if accounts is not None:
+        await find_order(connections, order_id, accounts=accounts)
+
+
+async def _refuse_a_leg(connections: Connections, order_id: str, accounts: Accounts) -> None:
     """Raises PartOfExecution for a leg, OrderNotFound for what looks like one and is none."""
+    await _refuse_a_stranger(connections, order_id, accounts)
     execution_id = names.owner_of(order_id)
     if execution_id != order_id:
         await find_stored(connections, order_id)

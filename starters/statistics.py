@@ -36,8 +36,9 @@ async def order_statistics(
     strategy_id: str | None = None,
     exchange: str | None = None,
     symbol: str | None = None,
+    accounts: frozenset[str] | None = None,
 ) -> OrderStatistics:
-    """All orders that fit, in one. Raises Unavailable."""
+    """All orders of the accounts that the caller sees that fit, in one. Raises Unavailable."""
     async with connections.reading(StatisticsViews) as views:
-        found = await views.orders(strategy_id, exchange, symbol)
+        found = await views.orders(strategy_id, exchange, symbol, accounts)
     return OrderStatistics.model_validate(found)

@@ -9,6 +9,7 @@ from temporalio.service import RPCError
 
 from starters.calls import READ_WAIT
 from starters.errors import Unavailable
+from starters.kinds import SYNC_TYPE
 from workflows import names
 from workflows.sync_messages import SyncReport, SyncRequest
 
@@ -23,7 +24,7 @@ async def sync_venue(client: Client, request: SyncRequest) -> SyncReport:
     try:
         async with asyncio.timeout(SYNC_WAIT.total_seconds()):
             handle: WorkflowHandle[object, SyncReport] = await client.start_workflow(
-                "SyncPositions",
+                SYNC_TYPE,
                 request,
                 id=names.sync_id(exchange),
                 task_queue=names.ORDERS_QUEUE,

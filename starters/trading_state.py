@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from activities.ledger.results import TradingState
 from activities.ledger.view_models import TradingStateView
+from activities.ledger.view_open import OpenViews, Wanted
 from starters.connections import Connections
 from starters.errors import Unavailable
 from starters.flatten import Flattened, flatten
@@ -167,6 +168,9 @@ async def change(
     scope = emergency.read_scope(settings, asked.scope)
     if isinstance(scope, Denied):
         return scope
+    if await _names_nothing(connections, settings, scope, asked.state):
+        detail = f"{scope.venue} does not list {scope.symbol}: nothing would be stopped"
+        return Denied(code=DenialCode.UNKNOWN_SYMBOL, field="scope", detail=detail)
     try:
         if asked.flatten:
             done = await flatten(
@@ -177,6 +181,21 @@ async def change(
     except (LedgerAwayError, SettingsError) as error:
         raise Unavailable(f"{error}; the trading state may not be set") from error
     return _answer(done)
+
+
+async def _names_nothing(
+    connections: Connections, settings: Settings, scope: Scope, state: TradingState
+) -> bool:
+    """A switch of a symbol that does not exist would be a false comfort to whoever mistyped it."""
+    if scope.symbol is None or state is TradingState.ACTIVE:
+        return False
+    wanted = Wanted(exchange=scope.venue, symbol=scope.symbol)
+    try:
+        async with connections.reading(OpenViews) as views:
+            is_traded = bool(await views.orders(wanted, limit=1))
+    except Unavailable:
+        return False
+    return not is_traded and await emergency.is_unlisted(settings, scope)
 
 
 async def _set(

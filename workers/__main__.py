@@ -8,26 +8,47 @@ needs only when it runs, so that `--help` is quick.
 import asyncio
 import logging
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from workers.arguments import REFUSAL, hold_secret
+from workers.loading import loading
+from workers.shells import complete_word, is_completing
+from workers.version import version
+
 FAILED, BAD_USAGE = 1, 2
-SECRET_ARGUMENT = re.compile(
-    r"--?(api[-_]?key|secret|pass(word|phrase)?|token|database[-_]?url)\b|://[^/\s]*:[^/\s]*@",
-    re.IGNORECASE,
-)
 
 app = typer.Typer(
     name="python -m workers",
-    help="The processes of Delta Executor. Settings come from the environment or .env.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"delta-executor {version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """The processes of Delta Executor. Settings come from the environment or .env.
+
+    Example: python -m workers up
+
+    Exit codes: 0 done, 1 failed, 2 wrong settings or usage.
+    """
 
 
 @app.command()
@@ -43,18 +64,30 @@ def up() -> None:
 
 
 @app.command()
-def run() -> None:
+def run(
+    venues: Annotated[
+        str | None,
+        typer.Option(help="Only what is to be done at these, as binance,okx; default at all."),
+    ] = None,
+) -> None:
     """Run one worker until SIGTERM.
 
     Example: TEMPORAL_ADDRESS=temporal:7233 python -m workers run
+
+    Example: python -m workers run --venues binance
     """
-    from workers import logs
-    from workers.bootstrap import run_worker
-    from workers.settings import load_settings
+    with loading():
+        from workers import logs
+        from workers.bootstrap import run_worker
+        from workers.settings import SettingsError, load_settings
 
     settings = load_settings()
+    served = None if venues is None else [each.strip() for each in venues.split(",")]
+    if unknown := sorted(set(served or ()) - set(settings.exchanges)):
+        known = ", ".join(settings.exchanges)
+        raise SettingsError("--venues", f"{unknown[0]} is not one of EXCHANGES: {known}")
     logs.configure(settings.log_format, settings.log_level)
-    asyncio.run(run_worker(settings))
+    asyncio.run(run_worker(settings, served))
 
 
 @app.command("drop-copy")
@@ -63,9 +96,10 @@ def drop_copy() -> None:
 
     Example: EXCHANGE_BINANCE_READ_API_KEY=... python -m workers drop-copy
     """
-    from workers import logs
-    from workers.drop_copy import run_drop_copy
-    from workers.settings import load_settings
+    with loading():
+        from workers import logs
+        from workers.drop_copy import run_drop_copy
+        from workers.settings import load_settings
 
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
@@ -185,8 +219,10 @@ def clean() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
-    if any(SECRET_ARGUMENT.search(argument) for argument in arguments):
-        _say("secrets are not taken as arguments: use a setting, or NAME_FILE to read a file")
+    if is_completing():
+        return complete_word(app)
+    if hold_secret(arguments):
+        _say(REFUSAL)
         return BAD_USAGE
     try:
         app(arguments)
@@ -215,8 +251,11 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = FAILED
     # A Temporal client can crash the interpreter while that shuts down, and spoil the exit code.
     os._exit(code)

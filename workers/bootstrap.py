@@ -8,7 +8,7 @@ change something and one for reads. Killing it at any moment is allowed.
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from activities.ledger_activities import LedgerActivities
 from activities.markets import Markets
 from activities.orders import VenueActivities
 from activities.prices import PricesActivities
+from activities.public_data import PublicDataActivities
 from activities.reads import ProofWindow, VenueDataActivities
 from activities.steering import SteeringActivities
 from activities.syncing import SyncActivities
@@ -47,6 +48,7 @@ from workers.search_attributes import ensure_registered
 from workers.settings import Settings
 from workers.stores import Stores, stores_on
 from workers.sync_schedules import start_schedules
+from workers.version import version
 from workers.workflow_code import WORKFLOWS, sandbox
 from workflows import names
 from workflows.account_feed import AccountFeed
@@ -101,8 +103,12 @@ async def open_gateways(settings: Settings) -> AsyncIterator[dict[tuple[str, str
         yield gateways
 
 
-async def run_worker(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; then finish what is running, within the grace."""
+async def run_worker(settings: Settings, venues: Collection[str] | None = None) -> None:
+    """Run until SIGTERM or SIGINT; then finish what is running, within the grace.
+
+    With `venues` it takes what is to be done at these exchanges only, and leaves the others to
+    other workers.
+    """
     arm_failpoints(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -125,7 +131,7 @@ async def run_worker(settings: Settings) -> None:
             await start_feeds(client, settings)
             await start_schedules(client, settings)
             async with AsyncExitStack() as running:
-                for worker in build_workers(client, settings, gateways, stores):
+                for worker in build_workers(client, settings, gateways, stores, venues):
                     await running.enter_async_context(worker)
                 log.info("worker_ready", accounts=[f"{v}/{a}" for v, a in gateways])
                 await run_until(stop, loops_of(client, settings, gateways, stores))
@@ -165,17 +171,23 @@ def sync_of(
 
 
 def build_workers(
-    client: Client, settings: Settings, gateways: Gateways, stores: Stores
+    client: Client,
+    settings: Settings,
+    gateways: Gateways,
+    stores: Stores,
+    venues: Collection[str] | None = None,
 ) -> list[Worker]:
-    """One worker per queue."""
+    """One worker per queue; `venues` as in `run_worker`."""
     markets, views = Markets(gateways), VenueViews(gateways)
     looks = ViewActivities(gateways, views, markets)
     window = proof_window_of(settings)
     reads = VenueDataActivities(gateways, stores.orders, stores.lost, window, markets)
+    build_id = version()  # else Temporal's library hashes everything that is loaded
     workers = [
         Worker(
             client,
             task_queue=names.ORDERS_QUEUE,
+            build_id=build_id,
             workflows=WORKFLOWS,
             activities=[
                 *_ledger_steps(client, settings, gateways, stores, markets, views),
@@ -193,12 +205,14 @@ def build_workers(
     feed = FeedActivities(gateways, stores.orders, client, settings.symbols, every)
     prices = PricesActivities(gateways, stores.watches, client)
     sync = sync_of(client, settings, gateways, stores)
-    for venue, account in gateways:
+    public = PublicDataActivities(gateways)
+    for venue, account in (place for place in gateways if venues is None or place[0] in venues):
         rate_limit = settings.venue(venue, account).rate_limit
         workers += [
             Worker(
                 client,
                 task_queue=names.venue_queue(venue, account),
+                build_id=build_id,
                 activities=[orders.submit, orders.cancel_child],
                 max_task_queue_activities_per_second=float(rate_limit) if rate_limit else None,
                 graceful_shutdown_timeout=GRACE,
@@ -206,6 +220,7 @@ def build_workers(
             Worker(
                 client,
                 task_queue=names.venue_data_queue(venue, account),
+                build_id=build_id,
                 activities=[
                     reads.read_market,
                     reads.resolve,
@@ -216,6 +231,8 @@ def build_workers(
                     prices.follow_prices,
                     prices.read_volume,
                     sync.sync_account,
+                    public.list_symbols,
+                    public.read_window,
                 ],
                 max_heartbeat_throttle_interval=HEARTBEATS_PASS_EVERY,
                 graceful_shutdown_timeout=GRACE,

@@ -1,4 +1,4 @@
-"""Where operators decide: limits, overrides, re-arming, alarms, transfers.
+"""Where operators decide: limits, overrides, re-arming, alarms, transfers, API keys.
 
 Rule: each decision is one transaction of the ledger with its row of the audit trail, and each says
 who decides. It needs neither Temporal nor a worker. What cannot be decided so is a denial.
@@ -6,16 +6,19 @@ who decides. It needs neither Temporal nor a worker. What cannot be decided so i
 It must not know who asks: the command line and the HTTP API use it alike.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
 from activities.ledger.alarm_store import AlarmStore
 from activities.ledger.engine import open_engine
+from activities.ledger.key_store import KeyStore
+from activities.ledger.key_text import KeyText
 from activities.ledger.risk_store import MAX_MINUTES, RiskStore
 from activities.ledger.sync_store import SyncStore
 from workers.settings import Settings
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.limits import ScopeKind
 
@@ -31,6 +34,7 @@ class Desk:
     risk: RiskStore
     sync: SyncStore
     alarms: AlarmStore
+    keys: KeyStore
 
     async def set_limit(
         self, scope: str, name: str, value: Decimal | None, *, by: str, reason: str
@@ -67,6 +71,32 @@ class Desk:
         """Somebody has taken the alarm up."""
         return await self.alarms.acknowledge(alarm_id, by, note)
 
+    async def create_key(
+        self,
+        key: KeyText,
+        name: str,
+        scopes: Collection[Scope],
+        *,
+        accounts: Collection[str] | None,
+        days: int,
+        by: str,
+    ) -> Denied | None:
+        """Make an API key known. UNKNOWN_ENUM for an account that is not configured."""
+        known = tuple(
+            dict.fromkeys(
+                account
+                for exchange in self.settings.exchanges
+                for account in self.settings.accounts(exchange)
+            )
+        )
+        if any(account not in known for account in accounts or ()):
+            return _unknown("account", known)
+        return await self.keys.create(key, name, scopes, accounts=accounts, days=days, by=by)
+
+    async def revoke_key(self, key: str, *, by: str) -> str | Denied:
+        """End an API key, named by its id or its name; its id."""
+        return await self.keys.revoke(key, by=by)
+
     async def book_transfer(
         self, exchange: str, account: str, asset: str, amount: Decimal, *, reason: str, by: str
     ) -> Denied | None:
@@ -89,6 +119,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
             risk=RiskStore(engine),
             sync=SyncStore(engine),
             alarms=AlarmStore(engine),
+            keys=KeyStore(engine),
         )
     finally:
         await engine.dispose()

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from activities.ledger.engine import open_engine
 from activities.ledger.results import TradingState
 from activities.ledger.state_store import Holding, Setting, StateStore, SweepFacts
-from workers.settings import Settings
+from workers.settings import DEFAULT_ACCOUNT, Settings
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.scopes import Scope, parse_scope
 
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 WITHIN_S = Decimal(60)
 """How long a sweep may take; four times as long as the proof that an order is absent."""
+LISTED_WITHIN_S = 3.0
 _MOST_NAMED = 10
 _LEDGER_AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError)
 
@@ -91,6 +92,26 @@ def read_scope(settings: Settings, text: str) -> Scope | Denied:
         detail = f"scope names an exchange that is not one of {known}"
         return Denied(code=DenialCode.UNKNOWN_ENUM, field="scope", detail=detail)
     return scope
+
+
+async def is_unlisted(settings: Settings, scope: Scope) -> bool:
+    """True when the scope is of one symbol and its venue says that there is none such.
+
+    One of SYMBOLS is taken for listed, and so is any while the venue does not answer in time.
+    """
+    if scope.venue is None or scope.symbol is None or scope.symbol in settings.symbols:
+        return False
+    from activities.venues.gateway import SymbolUnknownError, VenueUnavailableError
+    from workers.bootstrap import open_gateways
+
+    try:
+        async with asyncio.timeout(LISTED_WITHIN_S), open_gateways(settings) as gateways:
+            await gateways[scope.venue, DEFAULT_ACCOUNT].instrument(scope.symbol)
+    except SymbolUnknownError:
+        return True
+    except (VenueUnavailableError, TimeoutError):
+        return False
+    return False
 
 
 async def halt(

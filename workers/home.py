@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 SECRET_BYTES = 32
+_API_KEY, _API_HEADER = "api-key", "api-header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,7 @@ class Home:
         """The file of one secret, made now where it is missing."""
         path = self.secret_path(name)
         if not path.exists():
-            part = path.with_suffix(".part")
-            part.unlink(missing_ok=True)
-            # Written aside and renamed: a kill in between must not leave an empty secret.
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(SECRET_BYTES))
-            part.rename(path)
+            self._write(name, secrets.token_hex(SECRET_BYTES))
         return path
 
     def ensure_venue_secrets(
@@ -104,6 +99,35 @@ class Home:
         """Make the passwords of the embedded PostgreSQL's owner and of these roles."""
         for role in (None, *roles):
             self.ensure_secret(_of_database(role))
+
+    @property
+    def api_key_path(self) -> Path:
+        """The key of the HTTP API that the local stack makes for this machine's own tools."""
+        return self.secret_path(_API_KEY)
+
+    @property
+    def api_header_path(self) -> Path:
+        """The same key as a header line, so that `curl -H @FILE` keeps it out of `ps`."""
+        return self.secret_path(_API_HEADER)
+
+    def api_key(self) -> str | None:
+        """The local key, if it was made."""
+        return self._read(_API_KEY)
+
+    def keep_api_key(self, key: str) -> None:
+        """Write both files of the local key."""
+        self._write(_API_HEADER, f"Authorization: Bearer {key}\n")
+        self._write(_API_KEY, f"{key}\n")
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.secret_path(name)
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        # Written aside and renamed: a kill in between must not leave an empty secret.
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        part.rename(path)
 
     def _read(self, name: str) -> str | None:
         try:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from workers import embedded_postgres
+from workers.local_key import ensure_local_key
 from workers.pidfile import stop_leftovers, take_lock
 from workers.ports import hold_ports
 from workers.settings import Settings
@@ -76,6 +77,8 @@ class LocalStack:
                 parts, logs=self.home.logs, run=self.home.run, on_event=self._on_event
             )
             await self._supervisor.start()
+            if wanted.has_own_ledger:
+                await ensure_local_key(self.settings)
         except BaseException:
             # Ctrl-C may arrive at any await above, and nothing may be left running then.
             await asyncio.shield(self._close())

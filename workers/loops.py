@@ -12,6 +12,7 @@ from temporalio.client import Client
 from activities.adoption import Adoption
 from activities.alarm_bell import AlarmBell
 from activities.bookkeeping import Bookkeeper
+from activities.event_keeper import EventKeeper
 from activities.gateways import Gateways
 from activities.loss_guard import LossGuard
 from activities.order_adoption import OrderAdoption
@@ -34,6 +35,7 @@ def loops_of(client: Client, settings: Settings, gateways: Gateways, stores: Sto
         Bookkeeper(stores.books, stores.chores, gateways),
         AlarmBell(stores.alarms, None if webhook is None else webhook.get_secret_value()),
         LossGuard(stores.losses, stores.chores),
+        EventKeeper(stores.events, stores.chores),
         Adoption(stores.executions, client, every_s=every_s, older_than_s=settings.read_lag_s),
         OrderAdoption(
             stores.lost, stores.chores, client, every_s=every_s, older_than_s=settings.read_lag_s

@@ -9,7 +9,6 @@ configured (TEMPORAL_ADDRESS, DATABASE_URL, the credentials of a venue) is the e
 address follows from the ports, its secret from the files that the local stack keeps in DELTA_HOME.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -29,8 +27,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
+from workers.edge_settings import EdgeSettings, Port, is_loopback
 from workers.failpoint_rules import check_failpoints
 from workers.home import Home
+from workers.secret_files import MIN_SECRET_BYTES, open_secret_in, password_of, weakness_of
 from workers.venue_settings import (
     DEFAULT_ACCOUNT,
     SettingsError,
@@ -51,7 +51,6 @@ __all__ = [
     "load_settings",
 ]
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[Decimal, Field(gt=0, le=31_536_000)]
 QuoteValue = Annotated[Decimal, Field(gt=0, le=Decimal("1e15"))]
 
@@ -65,14 +64,14 @@ SECRET_FIELDS = (
 )
 NOT_SUPPORTED = {
     "payload_encryption_keys": "this version does not encrypt what Temporal stores",
-    "api_allowed_ips": "this version does not check client addresses",
     "worker_build_id": "this version does not use Temporal's worker versioning",
 }
 """Refused rather than ignored: whoever sets one of them relies on it."""
-_LOOPBACK_NAMES = ("localhost",)
+_COMPOSE_PASSWORDS = ("postgres_password", "postgres_app_password")
+"""No settings of ours, but we see them where one of them is in a database's URL."""
 
 
-class Settings(BaseModel):
+class Settings(EdgeSettings):
     """One validated, frozen object; see .env.example for what each setting means."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -120,9 +119,6 @@ class Settings(BaseModel):
 
     # Processes
     worker_count: int = Field(default=3, ge=1, le=64)
-    allow_remote: bool = False
-    api_host: str = "127.0.0.1"
-    api_port: Port = 8003
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=1, le=65_000)] = 9464
     log_format: Literal["json", "console"] = "console"
@@ -209,11 +205,10 @@ class Settings(BaseModel):
         for name in ("database_owner_url", "database_reader_url"):
             if getattr(self, name) is not None and self.database_url is None:
                 raise SettingsError(name.upper(), "needs DATABASE_URL beside it")
-        for name in ("api_host", "metrics_host"):
-            if not self.allow_remote and not _is_loopback(getattr(self, name)):
-                raise SettingsError(
-                    name.upper(), "is not a loopback address; ALLOW_REMOTE=true is needed for that"
-                )
+        if not self.allow_remote and not is_loopback(self.metrics_host):
+            raise SettingsError(
+                "METRICS_HOST", "is not a loopback address; ALLOW_REMOTE=true is needed for that"
+            )
         if (self.temporal_tls_client_cert_path is None) != (
             self.temporal_tls_client_key_path is None
         ):
@@ -237,12 +232,6 @@ class Settings(BaseModel):
     def temporal_ui(self) -> str:
         """Base URL of Temporal's pages, for links."""
         return self.temporal_ui_url or f"http://127.0.0.1:{self.temporal_ui_port}"
-
-    @property
-    def api_url(self) -> str:
-        """Base URL of the HTTP API as seen from this machine."""
-        host = "127.0.0.1" if self.api_host == "0.0.0.0" else self.api_host  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.api_port}"
 
     def dsn(self) -> str:
         """The ledger's SQLAlchemy URL (asyncpg): DATABASE_URL, else the embedded server's.
@@ -340,7 +329,30 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     venues = parse_venues(settings.exchanges, found)
     complete = settings.model_copy(update={"venues": venues})
     check_failpoints(complete)
+    _check_secrets(complete, found)
     return complete
+
+
+def _check_secrets(settings: Settings, found: Mapping[str, str]) -> None:
+    """Refuse secrets of our own that are none."""
+    open_file = open_secret_in(settings.home.secrets)
+    if open_file is not None:
+        raise SettingsError("DELTA_HOME", f"{open_file} may be read by others: chmod 600")
+    for name in ("database_url", "database_owner_url", "database_reader_url"):
+        url: SecretStr | None = getattr(settings, name)
+        if url is None:
+            continue
+        if reason := weakness_of(url.get_secret_value()):
+            raise SettingsError(name.upper(), reason)
+        for variable in _COMPOSE_PASSWORDS:
+            password = found.get(variable)
+            if password is not None and password == password_of(url.get_secret_value()):
+                _check_length(variable, password)
+
+
+def _check_length(variable: str, password: str) -> None:
+    if len(password.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError(variable.upper(), f"must have at least {MIN_SECRET_BYTES} characters")
 
 
 def is_setting(variable: str) -> bool:
@@ -377,11 +389,4 @@ def _is_private(address: str) -> bool:
         return False
     if not host or not address.isascii() or not address.isprintable() or " " in address:
         return False
-    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in _LOOPBACK_NAMES
+    return url.scheme == "https" or (url.scheme == "http" and is_loopback(host))

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.ledger.alarm_store import AlarmStore
 from activities.ledger.book_store import BookStore
 from activities.ledger.chores import Chores
+from activities.ledger.event_store import EventStore
 from activities.ledger.execution_store import ExecutionStore
 from activities.ledger.loss_store import LossStore
 from activities.ledger.lost_store import LostStore
@@ -33,6 +34,7 @@ class Stores:
     sync: SyncStore
     compared: SyncReader
     losses: LossStore
+    events: EventStore
 
 
 def stores_on(engine: AsyncEngine, limits: Limits) -> Stores:
@@ -49,4 +51,5 @@ def stores_on(engine: AsyncEngine, limits: Limits) -> Stores:
         sync=SyncStore(engine),
         compared=SyncReader(engine),
         losses=LossStore(engine),
+        events=EventStore(engine),
     )

@@ -61,6 +61,7 @@ def _addresses(stack: LocalStack) -> Table:
     settings = stack.settings
     table = Table(title="Delta Executor is up", title_justify="left", show_header=False)
     table.add_row("HTTP API", stack.api_url)
+    table.add_row("Dashboard", f"{stack.api_url}/")
     table.add_row("API pages", f"{stack.api_url}/docs")
     table.add_row("Temporal UI", stack.temporal_ui_url)
     table.add_row("Temporal", f"{stack.temporal_address} ({settings.temporal_namespace})")

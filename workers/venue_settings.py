@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from workers.paper_dialects import PAPER_DIALECTS
+from workers.secret_files import is_open_to_others
 
 DEFAULT_ACCOUNT = "main"
 PAPER_VENUES = tuple(PAPER_DIALECTS)
@@ -114,9 +115,14 @@ def file_secret(name: str, found: Mapping[str, str]) -> str | None:
     if name in found:
         raise SettingsError(variable, f"and {name.upper()} are both set")
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        is_open, text = is_open_to_others(Path(path)), Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise SettingsError(variable, "cannot be read as a text file") from None
+    if is_open:
+        raise SettingsError(variable, "names a file that others may read: chmod 600")
+    if not text.strip():
+        raise SettingsError(variable, "names an empty file")
+    return text.strip()
 
 
 def parse_venues(

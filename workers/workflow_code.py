@@ -21,6 +21,7 @@ from workflows.iceberg import IcebergOrder
 from workflows.market_and_limit import LimitOrder, MarketOrder
 from workflows.preview import PreviewOrder
 from workflows.price_watch import PriceWatch
+from workflows.public_data import ReadSymbols, ReadWindow
 from workflows.rebalance import Rebalance
 from workflows.settle_order import SettleOrder
 from workflows.stop import StopOrder
@@ -40,6 +41,8 @@ WORKFLOWS = (
     PriceWatch,
     SettleOrder,
     SyncPositions,
+    ReadSymbols,
+    ReadWindow,
 )
 
 

@@ -21,6 +21,7 @@ from workflows.domain.orders import OrderType, TimeInForce
 from workflows.domain.risk import check_filters
 from workflows.durations import seconds
 from workflows.messages import OrderRequest, OrderSnapshot, parse_order
+from workflows.refusals import refused_id
 
 Plan = Callable[[OrderRequest, ports.EngineTerms, Instrument, Decimal], Denied | None]
 """A strategy's own check and preparation: (request, terms, instrument, reference price)."""
@@ -60,7 +61,9 @@ def _parse_input(raw: RawValue | None, order_types: tuple[OrderType, ...]) -> Or
     parsed = parse_order(raw.payload.data, order_types=order_types)
     if isinstance(parsed, Denied):
         return parsed
-    if parsed.order_id in (None, info.workflow_id):
+    if parsed.order_id is None:
+        return refused_id("order_id") or parsed
+    if parsed.order_id == info.workflow_id:
         return parsed
     return Denied(
         code=DenialCode.FIELD_NOT_ALLOWED,

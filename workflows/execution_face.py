@@ -25,7 +25,7 @@ from workflows.leg_order import LegOrder, LegRecord
 from workflows.messages import cancel_reason
 from workflows.payloads import strict_loads
 from workflows.plans import parse_plan
-from workflows.refusals import data_of, raise_if
+from workflows.refusals import data_of, raise_if, refused_id
 from workflows.resolving import check_verdict, take_verdict
 from workflows.steering_messages import ResolveRequest, parse_resolve
 from workflows.waiting import comes_true
@@ -117,8 +117,10 @@ class ExecutionFace(ABC, Generic[PlanT, StateT, SnapshotT]):
                 detail="a plan takes no cron schedule and no retry policy: it would trade again",
             )
         parsed: PlanT | Denied = parse_plan(self._raw.payload.data, self.PLAN)
-        if isinstance(parsed, Denied) or parsed.id in (None, info.workflow_id):
+        if isinstance(parsed, Denied) or parsed.id == info.workflow_id:
             return parsed
+        if parsed.id is None:
+            return refused_id("id") or parsed
         return Denied(
             code=DenialCode.FIELD_NOT_ALLOWED, field="id", detail="id must equal the workflow id"
         )

@@ -22,6 +22,7 @@ from workflows.fields import (
     ExactDecimal,
     Identifier,
     PositiveDecimal,
+    Stamp,
     Text,
     WholeNumber,
     in_range,
@@ -169,14 +170,14 @@ class LegOrderView(_Message):
     status: OrderStatus
     exchange_order_id: str | None = None
     reason: str = ""
-    created_at: str
-    updated_at: str
+    created_at: Stamp
+    updated_at: Stamp
 
 
 class CompensationView(_Message):
     """One look at a residual: what was decided, why, and the order that carried it out."""
 
-    at: str
+    at: Stamp
     action: str = Field(description="complete, unwind, carry_dust, hold, flatten")
     residual: Amount = Field(description="base units before it; long > 0, short < 0")
     expected_pnl: Amount | None = Field(None, description="quote units, by the book walked")
@@ -222,9 +223,9 @@ class ArbitrageSnapshot(_Message):
     code: DenialCode | None = None
     field: str | None = None
     error: str = ""
-    started_at: str | None = None
-    completed_at: str | None = None
-    updated_at: str | None = None
+    started_at: Stamp | None = None
+    completed_at: Stamp | None = None
+    updated_at: Stamp | None = None
 
 
 # --- rebalancing --------------------------------------------------------------------------------
@@ -337,6 +338,6 @@ class RebalanceSnapshot(_Message):
     code: DenialCode | None = None
     field: str | None = None
     error: str = ""
-    started_at: str | None = None
-    completed_at: str | None = None
-    updated_at: str | None = None
+    started_at: Stamp | None = None
+    completed_at: Stamp | None = None
+    updated_at: Stamp | None = None

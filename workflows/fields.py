@@ -24,6 +24,7 @@ MAX_FIELD_NAME = 64
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _MAX_ID = 64
+_UTC = "+00:00"
 _NOT_TEXT = ("Cc", "Cs")  # Unicode's control characters and lone surrogates
 
 
@@ -105,6 +106,15 @@ def _identifier(value: Any) -> str:
     return text
 
 
+def id_refused(text: str, field: str) -> Denied | None:
+    """Why a text cannot be an id; `field` is what it was given as."""
+    try:
+        _identifier(text)
+    except PydanticCustomError as error:
+        return Denied(code=DenialCode(error.type), field=field, detail=f"{field} {error.message()}")
+    return None
+
+
 def _order_id(value: Any) -> str:
     owner, colon, leg = value.partition(":") if isinstance(value, str) else (value, "", "")
     return f"{_identifier(owner)}:{_identifier(leg)}" if colon else _identifier(owner)
@@ -141,6 +151,15 @@ def _moment(value: Any) -> datetime:
         _refuse(DenialCode.OUT_OF_RANGE, "is too far away")
 
 
+def utc_text(moment: datetime) -> str:
+    """A moment as everything that we tell writes it: 2030-01-31T12:00:00.25Z."""
+    return _with_z(moment.astimezone(UTC).isoformat())
+
+
+def _with_z(text: str) -> str:
+    return f"{text[: -len(_UTC)]}Z" if text.endswith(_UTC) else text
+
+
 _AS_TEXT = PlainSerializer(plain, return_type=str, when_used="json")
 _STRING = {"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"}
 _SCHEMA = WithJsonSchema({"anyOf": [{"type": "number"}, _STRING]})
@@ -165,6 +184,8 @@ OrderId = Annotated[
 ]
 """An order to ask for: under a caller's own id, or a leg of an execution, such as arb-1:buy."""
 Text = Annotated[str, BeforeValidator(_text)]
+Stamp = Annotated[str, PlainSerializer(_with_z, return_type=str, when_used="json")]
+"""A moment that we tell: UTC, RFC 3339; written with Z however it was stored."""
 Moment = Annotated[
     datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
 ]

@@ -24,6 +24,7 @@ from workflows.fields import (
     Identifier,
     Moment,
     PositiveDecimal,
+    Stamp,
     Text,
     WholeNumber,
     denial_of,
@@ -253,8 +254,8 @@ class OrderSnapshot(_Message):
     iceberg: IcebergProgress | None = None
     stop: StopProgress | None = None
     actions: tuple[ActionView, ...] = Field((), description="who steered it, newest last")
-    created_at: str | None = None
-    updated_at: str | None = None
+    created_at: Stamp | None = None
+    updated_at: Stamp | None = None
 
 
 class CancelRequest(_Message):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflows.domain.lifecycle import ChildStatus
 from workflows.domain.orders import ChildType, Placement
 from workflows.domain.triggers import Flag, TriggerSource
-from workflows.fields import Amount
+from workflows.fields import Amount, Stamp
 
 
 class _Message(BaseModel):
@@ -44,14 +44,14 @@ class TwapProgress(_Message):
     slices_sent: int = Field(description="slices that sent a child order")
     slices_filled: int = Field(description="sent slices that filled completely")
     slices_late: int = Field(description="slices that passed while no worker was there")
-    next_slice_at: str | None = None
+    next_slice_at: Stamp | None = None
     spacing_s: Amount
     percent: Amount = Field(description="filled quantity in percent of the order")
     slices_requested: int | None = Field(
         None, description="asked for; fewer are planned where a slice would be below the minimum"
     )
     participation_limited: int = Field(0, description="slices that the market's volume cut")
-    ends_at: str | None = None
+    ends_at: Stamp | None = None
 
 
 class IcebergProgress(_Message):
@@ -64,7 +64,7 @@ class IcebergProgress(_Message):
     hidden_quantity: Amount = Field(description="neither executed nor shown now")
     current_tip: Amount | None = Field(None, description="shown now, what is left of it")
     current_price: Amount | None = None
-    next_tip_at: str | None = None
+    next_tip_at: Stamp | None = None
     percent: Amount = Field(description="filled quantity in percent of the order")
 
 
@@ -78,8 +78,8 @@ class StopProgress(_Message):
     extreme: Amount | None = Field(None, description="best price since a trailing stop follows")
     is_protected: bool = Field(description="something stands between the position and the market")
     protected_quantity: Amount
-    armed_at: str | None = Field(None, description="of a trigger that the engine keeps")
+    armed_at: Stamp | None = Field(None, description="of a trigger that the engine keeps")
     fired_price: Amount | None = None
-    fired_at: str | None = None
+    fired_at: Stamp | None = None
     flags: tuple[Flag, ...] = ()
     is_blind: bool = False

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workflows.domain.denials import DenialCode
 from workflows.domain.orders import ChildType, OrderType, Placement, Side
-from workflows.fields import Amount
+from workflows.fields import Amount, Stamp
 
 MAX_SCHEDULE_SHOWN = 100
 
@@ -19,7 +19,7 @@ class PlannedChild(_Message):
     """One child order as planned. Quantities in base units, prices in quote units."""
 
     index: int
-    at: str | None = Field(None, description="UTC, RFC 3339; null: when the one before is done")
+    at: Stamp | None = Field(None, description="UTC, RFC 3339; null: when the one before is done")
     child_type: ChildType
     quantity: Amount
     price: Amount | None = None

@@ -140,6 +140,10 @@ class SteeredOrder(ResolvableOrder, ABC):
             return None
         if not is_pause and since is None:
             return _NOT_PAUSED
+        if not is_pause and workflow.patched("resume-asks-switch"):
+            denied = await self._halted()
+            if denied is not None:  # it would be paused again by its first child
+                return denied
         await self._record(ask.kind, ask.request, "")
         if is_pause:
             self._change(paused_since=workflow.now())
@@ -151,6 +155,20 @@ class SteeredOrder(ResolvableOrder, ABC):
             await self.resumed(since)
         workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(self.state.status)])
         return None
+
+    async def _halted(self) -> Denied | None:
+        """Why nothing at all may be sent now. One that only reduces may go on while reducing."""
+        request = self.request
+        switch = await ports.read_switch(
+            ports.ReadSwitch(
+                strategy_id=request.strategy_id,
+                account=request.account,
+                venue=request.exchange,
+                symbol=request.symbol,
+            )
+        )
+        denied = switch.denied
+        return denied if denied and denied.code is DenialCode.TRADING_HALTED else None
 
     async def _amend(self, amend: AmendRequest) -> Denied | None:
         wanted = self._with(amend)

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workflows.domain.denials import DenialCode, Denied
-from workflows.fields import ExactDecimal, Moment, PositiveDecimal, Text, denial_of, in_range
+from workflows.fields import ExactDecimal, Moment, PositiveDecimal, Stamp, Text, denial_of, in_range
 from workflows.payloads import InvalidJsonError, strict_loads
 
 MAX_STEER_BYTES = 4 * 1024
@@ -85,7 +85,7 @@ class ActionView(_Message):
 
     index: int
     kind: ActionKind
-    at: str
+    at: Stamp
     requested_by: str
     reason: str = ""
     detail: str = Field("", description="what changed, e.g. price 50000 -> 49900")

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.reconciliation import DifferenceKind
-from workflows.fields import Amount, Text, denial_of
+from workflows.fields import Amount, Stamp, Text, denial_of
 from workflows.messages import MAX_BODY_BYTES
 from workflows.payloads import InvalidJsonError, strict_loads
 from workflows.ports.sync import SyncAction
@@ -40,7 +40,7 @@ class AccountReport(_Message):
     """What comparing one account found."""
 
     account: str
-    looked_at: str | None = Field(None, description="UTC, RFC 3339")
+    looked_at: Stamp | None = Field(None, description="UTC, RFC 3339")
     settled: bool = Field(
         default=False, description="nothing moved meanwhile, so balances were compared too"
     )

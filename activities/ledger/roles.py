@@ -16,12 +16,26 @@ from sqlalchemy import Connection, Table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from activities.ledger import access_models, book_models, control_models, models, watch_models
+from activities.ledger import (
+    access_models,
+    book_models,
+    control_models,
+    event_models,
+    models,
+    watch_models,
+)
 
 log = structlog.get_logger(__name__)
 
 APP, READER = "delta_app", "delta_ro"
-TABLES_ARE_OF = (access_models, book_models, control_models, models, watch_models)
+TABLES_ARE_OF = (
+    access_models,
+    book_models,
+    control_models,
+    event_models,
+    models,
+    watch_models,
+)
 """The modules whose import makes the tables known."""
 APPEND_ONLY = frozenset(
     {
@@ -36,7 +50,7 @@ APPEND_ONLY = frozenset(
         "transfers",
     }
 )
-DELETED_FROM = frozenset({"execution_locks", "fees_to_value", "risk_limits"})
+DELETED_FROM = frozenset({"events", "execution_locks", "fees_to_value", "risk_limits"})
 _WHOSE = frozenset({"strategy_id", "account", "exchange", "symbol", "side", "created_at"})
 FIXED = {
     "parent_orders": _WHOSE | {"order_type", "request"},
@@ -48,6 +62,7 @@ FIXED = {
     "alarms": {"code", "object", "since"},
     "api_keys": {"secret_hash", "name", "scopes", "accounts", "created_at", "created_by"},
     "api_sessions": {"key_id", "created_at", "expires_at"},
+    "events": _WHOSE | {"at", "kind", "order_id", "execution_id", "data"},
     "breaks": _WHOSE | {"observer", "kind", "object", "first_seen_at"},
     "risk_overrides": {"scope", "code", "reason", "requested_by", "requested_at"},
 }

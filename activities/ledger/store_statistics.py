@@ -6,8 +6,20 @@ share it.
 """
 
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import BindParameter, Insert, Numeric, case, extract, func, literal, select, true
+from sqlalchemy import (
+    BindParameter,
+    Insert,
+    Numeric,
+    Select,
+    case,
+    extract,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from activities.ledger.control_models import OrderStatistic
@@ -19,8 +31,8 @@ _KEY = ("strategy_id", "exchange", "symbol", "order_type", "status")
 _PLACES = 18
 
 
-def count_end(order_id: str | BindParameter[str]) -> Insert:
-    """Add an order that has just ended to the sums of its kind."""
+def ends() -> Select[Any]:
+    """What each order adds to the sums of its kind: one row each, right once it has ended."""
     order = ParentOrder
     traded = (
         select(
@@ -47,13 +59,16 @@ def count_end(order_id: str | BindParameter[str]) -> Insert:
         "seconds_to_fill": case((is_timed, took_s), else_=_ZERO),
         "timed_orders": case((is_timed, 1), else_=0),
     }
-    ended = (
-        select(*(value.label(name) for name, value in added.items()))
-        .join(traded, true())
-        .where(order.order_id == order_id, order.execution_id.is_(None))
-    )
-    new = insert(OrderStatistic).from_select(list(added), ended)
-    sums = [name for name in added if name not in _KEY]
+    columns: list[Any] = [value.label(name) for name, value in added.items()]
+    return select(*columns).join(traded, true()).where(order.execution_id.is_(None))
+
+
+def count_end(order_id: str | BindParameter[str]) -> Insert:
+    """Add an order that has just ended to the sums of its kind."""
+    ended = ends().where(ParentOrder.order_id == order_id)
+    names = [column.name for column in ended.selected_columns]
+    new = insert(OrderStatistic).from_select(names, ended)
+    sums = [name for name in names if name not in _KEY]
     return new.on_conflict_do_update(
         index_elements=list(_KEY),
         set_={name: getattr(OrderStatistic, name) + new.excluded[name] for name in sums},

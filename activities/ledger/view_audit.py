@@ -45,6 +45,28 @@ class AuditViews:
             rows = (await connection.execute(query)).mappings().all()
         return [AuditView(**row) for row in reversed(rows)]
 
+    async def page(
+        self,
+        *,
+        who: str | None = None,
+        action: str | None = None,
+        object: str | None = None,
+        before_id: int | None = None,
+        limit: int = MAX_SHOWN,
+    ) -> list[AuditView]:
+        """Decisions, newest first, of those before the one with `before_id`."""
+        table = AuditRow.__table__
+        columns: list[Any] = [table.c[name] for name in AuditView.__dataclass_fields__]
+        query = select(*columns).order_by(AuditRow.id.desc()).limit(limit)
+        for name, value in {"who": who, "action": action, "object": object}.items():
+            if value is not None:
+                query = query.where(table.c[name] == value)
+        if before_id is not None:
+            query = query.where(AuditRow.id < before_id)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [AuditView(**row) for row in rows]
+
     async def broken_at(self) -> int | None:
         """The first row that was changed, or before which one was taken out; None: it is whole.
 

@@ -18,13 +18,14 @@ from activities.ledger.view_position_models import BookedFill
 MAX_PAGE = 500
 _NUMBER_DIGITS = 18
 _PLACE = ("account", "exchange", "symbol")
+Wanted = str | frozenset[str] | None
 Place = tuple[datetime, int]
 """When a fill traded, and its number in the ledger."""
 
 
 async def page_of_fills(
     connection: AsyncConnection,
-    names: dict[str, str | None],
+    names: dict[str, Wanted],
     order_id: str | None,
     *,
     limit: int,
@@ -41,13 +42,19 @@ async def page_of_fills(
     return [_fill(row) for row in page], following
 
 
-def wanted(table: Any, **values: str | None) -> list[Any]:
-    """The conditions that a table's columns have these values; None: any."""
-    return [getattr(table, name) == value for name, value in values.items() if value is not None]
+def wanted(table: Any, **values: Wanted) -> list[Any]:
+    """The conditions that a table's columns have these values; None: any, a set: one of them."""
+    return [
+        getattr(table, name).in_(sorted(value))
+        if isinstance(value, frozenset)
+        else getattr(table, name) == value
+        for name, value in values.items()
+        if value is not None
+    ]
 
 
 def _page(
-    names: dict[str, str | None],
+    names: dict[str, Wanted],
     order_id: str | None,
     after: Place | None,
     limit: int,
@@ -66,7 +73,7 @@ def _page(
     )
 
 
-def _of_order(names: dict[str, str | None], order_id: str, after: Place | None) -> Any:
+def _of_order(names: dict[str, Wanted], order_id: str, after: Place | None) -> Any:
     is_its = and_(
         ChildOrder.client_order_id == FillRow.client_order_id, ChildOrder.order_id == order_id
     )
@@ -78,7 +85,7 @@ def _of_order(names: dict[str, str | None], order_id: str, after: Place | None) 
     )
 
 
-def _newest_of_accounts(names: dict[str, str | None], after: Place | None, limit: int) -> Any:
+def _newest_of_accounts(names: dict[str, Wanted], after: Place | None, limit: int) -> Any:
     accounts = (
         select(Position.exchange, Position.account)
         .where(*wanted(Position, **names))
@@ -89,7 +96,7 @@ def _newest_of_accounts(names: dict[str, str | None], after: Place | None, limit
     return _of_each(accounts, _newest(its, after, limit, accounts).lateral("of_account"))
 
 
-def _newest_of_positions(names: dict[str, str | None], after: Place | None, limit: int) -> Any:
+def _newest_of_positions(names: dict[str, Wanted], after: Place | None, limit: int) -> Any:
     positions = select(Position).where(*wanted(Position, **names)).subquery("positions")
     place = [FillRow.__table__.c[name] == positions.c[name] for name in _PLACE]
     is_ours = FillRow.strategy_id == positions.c.strategy_id

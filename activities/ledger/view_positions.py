@@ -31,7 +31,7 @@ from activities.ledger.store_positions import (
     place_of_row,
     state_of,
 )
-from activities.ledger.view_fills import MAX_PAGE, page_of_fills, wanted
+from activities.ledger.view_fills import MAX_PAGE, Wanted, page_of_fills, wanted
 from activities.ledger.view_position_models import (
     BalanceView,
     BookedFill,
@@ -67,7 +67,7 @@ class PositionViews:
         strategy_id: str | None = None,
         exchange: str | None = None,
         symbol: str | None = None,
-        account: str | None = None,
+        account: Wanted = None,
     ) -> list[PositionView]:
         """Every position that ever had a fill, or those that are asked for."""
         chosen = wanted(
@@ -89,11 +89,16 @@ class PositionViews:
         return found[0] if found else None
 
     async def by_symbol(
-        self, *, strategy_id: str | None = None, exchange: str | None = None
+        self,
+        *,
+        strategy_id: str | None = None,
+        exchange: str | None = None,
+        account: Wanted = None,
     ) -> list[SymbolView]:
         """Positions summed by symbol."""
         groups: dict[str, list[PositionView]] = defaultdict(list)
-        for each in await self.positions(strategy_id=strategy_id, exchange=exchange):
+        found = await self.positions(strategy_id=strategy_id, exchange=exchange, account=account)
+        for each in found:
             groups[each.symbol].append(each)
         return [_summed(symbol, group) for symbol, group in sorted(groups.items())]
 
@@ -118,7 +123,7 @@ class PositionViews:
         until: datetime,
         exchange: str | None = None,
         symbol: str | None = None,
-        account: str | None = None,
+        account: Wanted = None,
         limit: int = MAX_SNAPSHOTS,
     ) -> list[SnapshotView]:
         """Snapshots taken in [since, until), oldest first; go on from the last one's time."""
@@ -147,7 +152,7 @@ class PositionViews:
         strategy_id: str | None = None,
         exchange: str | None = None,
         symbol: str | None = None,
-        account: str | None = None,
+        account: Wanted = None,
         order_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
@@ -156,7 +161,7 @@ class PositionViews:
 
         `limit` is 1 to MAX_PAGE. Raises InvalidCursorError for a cursor that is not ours.
         """
-        names = {
+        names: dict[str, Wanted] = {
             "strategy_id": strategy_id,
             "account": account,
             "exchange": exchange,

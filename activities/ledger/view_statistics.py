@@ -1,8 +1,9 @@
 """How orders went: counts, shares filled, volumes, fees, slippage and times, from kept sums.
 
 Rule: ended orders come from the sums that each added to when it ended, open ones are counted now,
-fees from the positions, so an answer costs the same whatever the ledger holds. Legs of executions
-are counted in fees only. Amounts of different quote assets are never added up.
+fees from the positions, so an answer costs the same whatever the ledger holds; only for some of the
+accounts, which the sums do not tell apart, ended orders are read. Legs of executions are counted in
+fees only. Amounts of different quote assets are never added up.
 """
 
 from collections import defaultdict
@@ -18,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.ledger.control_models import OrderStatistic
 from activities.ledger.models import ParentOrder, Position
 from activities.ledger.results import EXTERNAL
+from activities.ledger.store_statistics import ends
+from activities.ledger.view_accounts import Accounts, seen
 from workflows.domain.exact import exact, rounded
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.positions import base_and_quote
@@ -66,11 +69,12 @@ class StatisticsViews:
         strategy_id: str | None = None,
         exchange: str | None = None,
         symbol: str | None = None,
+        accounts: Accounts = None,
     ) -> OrderStatistics:
         """All orders that fit, in one; zeros where there is none."""
         only = {"strategy_id": strategy_id, "exchange": exchange, "symbol": symbol}
         async with self._engine.connect() as connection:
-            ended, still, paid = await _read(connection, only)
+            ended, still, paid = await _read(connection, only, accounts)
         return _statistics(strategy_id, ended, still, paid)
 
     async def strategies(self) -> list[OrderStatistics]:
@@ -85,16 +89,24 @@ _Rows = list[Row[Any]]
 
 
 async def _read(
-    connection: AsyncConnection, only: Mapping[str, str | None]
+    connection: AsyncConnection, only: Mapping[str, str | None], accounts: Accounts = None
 ) -> tuple[_Rows, _Rows, _Rows]:
     """Ended orders, open orders and fees, grouped as the answer needs them."""
-    ended = _grouped(OrderStatistic, ("symbol", "order_type", "status"), [*_SUMMED, *_TIMED], only)
+    sums: Any = OrderStatistic if accounts is None else _ended_of(accounts)
+    ended = _grouped(sums, ("symbol", "order_type", "status"), [*_SUMMED, *_TIMED], only)
     still = _grouped(ParentOrder, ("order_type", "status"), [], only)
     still = still.where(ParentOrder.finished_at.is_(None), ParentOrder.execution_id.is_(None))
+    still = still.where(*seen(ParentOrder.account, accounts))
     paid = _grouped(Position, ("symbol",), ["fees_quote"], only)
-    paid = paid.where(Position.strategy_id != EXTERNAL)
+    paid = paid.where(Position.strategy_id != EXTERNAL, *seen(Position.account, accounts))
     rows = [list(await connection.execute(query)) for query in (ended, still, paid)]
     return rows[0], rows[1], rows[2]
+
+
+def _ended_of(accounts: frozenset[str]) -> Any:
+    """The ended orders of some accounts, as columns named like those of the sums."""
+    ended = ends().where(ParentOrder.finished_at.is_not(None))
+    return ended.where(*seen(ParentOrder.account, accounts)).subquery("ended").c
 
 
 def _of(strategy_id: str, rows: _Rows) -> _Rows:

@@ -15,6 +15,7 @@ from activities.ledger.ages import age_s
 from activities.ledger.book_models import Break, ExternalOrder, VenueBalance
 from activities.ledger.control_models import Chore
 from activities.ledger.sync_store import synced_name
+from activities.ledger.view_accounts import Accounts, seen
 
 MAX_SHOWN = 500
 
@@ -74,21 +75,27 @@ class SyncViews:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def open_breaks(self, exchange: str | None = None) -> list[BreakView]:
+    async def open_breaks(
+        self, exchange: str | None = None, accounts: Accounts = None
+    ) -> list[BreakView]:
         """The oldest first, at most MAX_SHOWN."""
         columns: list[Any] = [
             *(column for name, column in Break.__table__.columns.items() if name in _OF_BREAK),
             age_s(Break.first_seen_at).label("age_s"),
         ]
-        query = select(*columns).where(Break.resolved_at.is_(None))
+        query = select(*columns).where(Break.resolved_at.is_(None), *seen(Break.account, accounts))
         if exchange is not None:
             query = query.where(Break.exchange == exchange)
         rows = await self._rows(query.order_by(Break.first_seen_at, Break.id).limit(MAX_SHOWN))
         return [BreakView(**row) for row in rows]
 
-    async def external_orders(self, exchange: str | None = None) -> list[ExternalOrderView]:
+    async def external_orders(
+        self, exchange: str | None = None, accounts: Accounts = None
+    ) -> list[ExternalOrderView]:
         """Those seen last come first, at most MAX_SHOWN."""
-        query = select(*ExternalOrder.__table__.columns)
+        query = select(*ExternalOrder.__table__.columns).where(
+            *seen(ExternalOrder.account, accounts)
+        )
         if exchange is not None:
             query = query.where(ExternalOrder.exchange == exchange)
         newest = query.order_by(

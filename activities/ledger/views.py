@@ -17,11 +17,13 @@ from activities.ledger.cursors import InvalidCursorError, decode_cursor, encode_
 from activities.ledger.models import (
     AccountReadiness,
     ChildOrder,
+    ExecutionRow,
     FillRow,
     ParentOrder,
 )
 from activities.ledger.store_actions import actions_of
 from activities.ledger.store_states import read_states
+from activities.ledger.view_accounts import Accounts, seen, seen_alarms
 from activities.ledger.view_executions import (
     counts,
     durations,
@@ -86,6 +88,7 @@ class LedgerViews:
         symbol: str | None = None,
         status: str | None = None,
         exchange: str | None = None,
+        accounts: Accounts = None,
         is_open: bool = False,
         limit: int = 50,
         cursor: str | None = None,
@@ -97,6 +100,7 @@ class LedgerViews:
         """
         assert 1 <= limit <= MAX_PAGE, f"limit {limit}"
         query = _page(strategy_id, symbol, status, exchange, cursor).limit(limit + 1)
+        query = query.where(*seen(ParentOrder.account, accounts))
         if is_open:
             query = query.where(ParentOrder.status.not_in(_TERMINAL))
         async with self._engine.connect() as connection:
@@ -125,6 +129,7 @@ class LedgerViews:
         *,
         strategy_id: str | None = None,
         status: ExecutionStatus | None = None,
+        accounts: Accounts = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[ExecutionView], str | None]:
@@ -134,6 +139,7 @@ class LedgerViews:
         """
         assert 1 <= limit <= MAX_PAGE, f"limit {limit}"
         query = executions_query(kind, strategy_id, status, cursor).limit(limit + 1)
+        query = query.where(*seen(ExecutionRow.account, accounts))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         page = [view_of(row) for row in rows[:limit]]
@@ -202,12 +208,14 @@ class LedgerViews:
         *,
         include_acknowledged: bool = False,
         before_id: int | None = None,
+        accounts: Accounts = None,
         limit: int = MAX_ALARMS,
     ) -> list[AlarmView]:
         """Alarms, newest first; of those that were raised before the one with `before_id`."""
         names = AlarmView.__dataclass_fields__
         columns = [Alarm.__table__.c[name] for name in names]
-        query = select(*columns).order_by(Alarm.id.desc()).limit(limit)
+        query = select(*columns).where(*seen_alarms(accounts))
+        query = query.order_by(Alarm.id.desc()).limit(limit)
         if before_id is not None:
             query = query.where(Alarm.id < before_id)
         if not include_acknowledged:

@@ -12,8 +12,9 @@ from contextlib import AbstractAsyncContextManager
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger import store_watches
+from activities.ledger.notifications import Notifications
 from activities.ledger.statements import alarm
-from activities.ledger.watch_changes import WatchChanges, watch_changes
+from activities.ledger.watch_changes import watch_changes
 from activities.ledger.watch_rows import StoredWatch, UntoldWatch
 from workflows.domain.alarms import AlarmCode
 from workflows.domain.triggers import Fired, TriggerState
@@ -111,7 +112,7 @@ class WatchStore:
         async with self._reader.connect() as connection:
             return await store_watches.seen_until(connection, venue, symbol)
 
-    def watch_changes(self, venue: str, symbol: str) -> AbstractAsyncContextManager[WatchChanges]:
+    def watch_changes(self, venue: str, symbol: str) -> AbstractAsyncContextManager[Notifications]:
         """Hear at once when a watch of this symbol is armed or disarmed."""
         return watch_changes(self._engine, venue, symbol)
 

@@ -9,7 +9,7 @@ the ledger or Temporal.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -50,6 +50,7 @@ __all__ = ["CcxtGateway", "VenueConfig", "open_gateway"]
 
 TOUCH_LEVELS = 5
 FEES_MAX_AGE_S = 30 * 60
+LISTED_MAX_AGE_S = 60
 
 
 class CcxtGateway(VenueGateway):
@@ -73,6 +74,14 @@ class CcxtGateway(VenueGateway):
             return instrument_of(self.venue, market, self._dialect)
         except UnreadableAnswerError as error:
             raise VenueUnavailableError(f"rules of {symbol}: {error}") from error
+
+    async def instruments(self) -> list[Instrument]:
+        """See VenueGateway. A symbol whose rules cannot be read is left out."""
+        found: list[Instrument] = []
+        for market in await self._link.spot_markets(max_age_s=LISTED_MAX_AGE_S):
+            with suppress(UnreadableAnswerError):
+                found.append(instrument_of(self.venue, market, self._dialect))
+        return found
 
     async def quote(self, symbol: str) -> Quote:
         """See VenueGateway. `read_at_ms` is this machine's clock."""

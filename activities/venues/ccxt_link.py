@@ -161,6 +161,12 @@ class CcxtLink:
             self.doubt_markets()
         return market
 
+    async def spot_markets(self, *, max_age_s: float) -> list[Mapping[str, Any]]:
+        """Every spot market of ccxt's, at most that old."""
+        self._markets.expire(min_age_s=max_age_s)
+        await self._markets.get()
+        return [each for each in self.client.markets.values() if each.get("spot") is True]
+
     def venue_now_ms(self) -> int:
         """The venue's clock by the offset that was sampled last; nothing is asked."""
         return reports.now_ms() - int(self.client.options.get("timeDifference") or 0)

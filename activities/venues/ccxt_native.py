@@ -24,7 +24,7 @@ def instrument_of(venue: str, market: Mapping[str, Any], dialect: Dialect) -> In
         return plain
     try:
         rules = dialect.native.rules(mapping(market.get("info")))
-    except (LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise UnreadableAnswerError(f"unreadable rules of native orders: {error}") from error
     return replace(
         plain,
@@ -32,4 +32,5 @@ def instrument_of(venue: str, market: Mapping[str, Any], dialect: Dialect) -> In
         iceberg_parts=rules.iceberg_parts,
         trailing_above=rules.trailing_above,
         trailing_below=rules.trailing_below,
+        percent_price=rules.percent_price,
     )

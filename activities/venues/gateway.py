@@ -116,6 +116,10 @@ class VenueGateway(Protocol):
         """Trading rules, cached for at most 30 min. SymbolUnknownError, VenueUnavailableError."""
         ...
 
+    async def instruments(self) -> list[Instrument]:
+        """Trading rules of every spot symbol, read at most a minute ago. VenueUnavailableError."""
+        ...
+
     async def quote(self, symbol: str) -> Quote:
         """The touch. VenueUnavailableError; also for an empty or crossed book."""
         ...

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from starters import alarms
 from starters.alarms import Alarm, AlarmPage
+from starters.api.access import Asking, needs
 from starters.api.bodies import read_decision
 from starters.api.decision_bodies import ACK_BODY, DECISION_CODES
 from starters.api.documentation import PAGE_CODES, QUERY_CODES, error_answers
@@ -22,6 +23,7 @@ from starters.api.parameters import (
     only,
 )
 from starters.decisions import AlarmAcknowledgement
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
 
 router = APIRouter(prefix=ALARMS_PATH, tags=["alarms"])
@@ -30,10 +32,11 @@ router = APIRouter(prefix=ALARMS_PATH, tags=["alarms"])
 @router.get(
     "",
     responses=error_answers(*PAGE_CODES),
-    dependencies=[Depends(only("acknowledged", "limit", "cursor"))],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only("acknowledged", "limit", "cursor"))],
 )
 async def list_alarms(
     connections: Connected,
+    caller: Asking,
     acknowledged: Annotated[TrueOrFalse, Query(description="acknowledged ones too")] = False,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -41,7 +44,11 @@ async def list_alarms(
     """Open alarms, newest first, each with its meaning and what to do about it."""
     with checked_cursor():
         return await alarms.list_alarms(
-            connections, acknowledged=acknowledged, limit=limit, cursor=cursor
+            connections,
+            acknowledged=acknowledged,
+            accounts=caller.accounts,
+            limit=limit,
+            cursor=cursor,
         )
 
 
@@ -49,9 +56,13 @@ async def list_alarms(
     "/{alarm_id}/ack",
     openapi_extra=ACK_BODY,
     responses=error_answers(*DECISION_CODES, *QUERY_CODES, DenialCode.ALREADY_TERMINAL),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.TRADE, Scope.ADMIN)), Depends(only())],
 )
-async def acknowledge_alarm(alarm_id: WholeId, request: Request, connections: Connected) -> Alarm:
+async def acknowledge_alarm(
+    alarm_id: WholeId, request: Request, connections: Connected, caller: Asking
+) -> Alarm:
     """Take an alarm up: it is closed, with who and a note. Twice by the same is no error."""
     asked = await read_decision(request, AlarmAcknowledgement, is_optional=True)
-    return answered(await alarms.acknowledge(connections, alarm_id, asked))
+    return answered(
+        await alarms.acknowledge(connections, alarm_id, asked, accounts=caller.accounts)
+    )

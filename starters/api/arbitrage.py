@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from activities.ledger.views import InvalidCursorError
 from starters import executions
+from starters.api.access import Asking, needs
 from starters.api.bodies import idempotency_key, read_plan
 from starters.api.documentation import (
     ARBITRAGE_BODY,
@@ -15,7 +15,7 @@ from starters.api.documentation import (
     QUERY_CODES,
     error_answers,
 )
-from starters.api.errors import EXECUTION_ID_HEADER, ApiError
+from starters.api.errors import EXECUTION_ID_HEADER
 from starters.api.executions import ONE_EXECUTION, cancel, start
 from starters.api.models import ARBITRAGE_PATH, Arbitrage, ArbitragePage, arbitrage_view
 from starters.api.parameters import (
@@ -29,9 +29,11 @@ from starters.api.parameters import (
     Limit,
     Reason,
     StrategyFilter,
+    checked_cursor,
     only,
 )
 from starters.kinds import ARBITRAGES
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
 from workflows.execution_messages import ArbitragePlan
 
@@ -43,7 +45,7 @@ router = APIRouter(prefix=ARBITRAGE_PATH, tags=["arbitrage"])
     status_code=HTTPStatus.CREATED,
     openapi_extra=ARBITRAGE_BODY,
     responses=error_answers(*BODY_CODES, *QUERY_CODES),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.TRADE)), Depends(only())],
 )
 async def execute_plan(
     request: Request,
@@ -82,37 +84,47 @@ async def execute_plan(
         DenialCode.INVALID_CURSOR,
         DenialCode.UNAVAILABLE,
     ),
-    dependencies=[Depends(only("strategy_id", "status", "limit", "cursor"))],
+    dependencies=[
+        Depends(needs(Scope.READ)),
+        Depends(only("strategy_id", "status", "limit", "cursor")),
+    ],
 )
 async def list_arbitrages(
     connections: Connected,
     settings: Configured,
+    caller: Asking,
     strategy_id: StrategyFilter = None,
     status: ExecutionStatusFilter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> ArbitragePage:
     """Arbitrages, newest first, one page at a time; what is at work is told as the ledger knows."""
-    try:
-        found, following = await executions.list_arbitrages(
-            connections, strategy_id=strategy_id, status=status, limit=limit, cursor=cursor
+    with checked_cursor():
+        found, following = await executions.list_executions(
+            connections,
+            ARBITRAGES,
+            strategy_id=strategy_id,
+            status=status,
+            accounts=caller.accounts,
+            limit=limit,
+            cursor=cursor,
         )
-    except InvalidCursorError as error:
-        raise ApiError(
-            DenialCode.INVALID_CURSOR, "the cursor is not one of ours", field="cursor"
-        ) from error
     shown = [arbitrage_view(each, settings) for each in found]
     return ArbitragePage(arbitrages=shown, next_cursor=following)
 
 
 @router.get(
-    "/{execution_id}", responses=error_answers(*ONE_EXECUTION), dependencies=[Depends(only())]
+    "/{execution_id}",
+    responses=error_answers(*ONE_EXECUTION),
+    dependencies=[Depends(needs(Scope.READ)), Depends(only())],
 )
 async def read_arbitrage(
-    execution_id: ExecutionId, connections: Connected, settings: Configured
+    execution_id: ExecutionId, connections: Connected, settings: Configured, caller: Asking
 ) -> Arbitrage:
     """One arbitrage: both legs with price, fills and fees, and the profit so far."""
-    found = await executions.find_execution(connections, ARBITRAGES, execution_id)
+    found = await executions.find_execution(
+        connections, ARBITRAGES, execution_id, accounts=caller.accounts
+    )
     return arbitrage_view(found, settings)
 
 
@@ -122,15 +134,16 @@ async def read_arbitrage(
         HTTPStatus.ACCEPTED: {"model": Arbitrage, "description": "The cancel goes on."},
         **error_answers(*ONE_EXECUTION, DenialCode.ALREADY_TERMINAL),
     },
-    dependencies=[Depends(only("reason"))],
+    dependencies=[Depends(needs(Scope.TRADE, Scope.KILL)), Depends(only("reason"))],
 )
 async def cancel_arbitrage(
     execution_id: ExecutionId,
     response: Response,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
     reason: Reason = DEFAULT_REASON,
 ) -> Arbitrage:
     """Cancel; what filled is settled and compensated. Up to 5 s for the final state, else 202."""
-    found = await cancel(connections, ARBITRAGES, execution_id, reason, response)
+    found = await cancel(connections, ARBITRAGES, execution_id, reason, response, caller.accounts)
     return arbitrage_view(found, settings)

@@ -12,9 +12,12 @@ from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 from fastapi import Header, Request
+from pydantic import BaseModel
 
+from starters.api.access import caller_of, check_account
 from starters.api.errors import ApiCode, ApiError
 from starters.decisions import DecisionT, validate_decision
+from workflows.domain.access import Caller
 from workflows.domain.denials import DenialCode, Denied
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import MAX_BODY_BYTES, OrderRequest, validate_order
@@ -38,6 +41,7 @@ _JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNOR
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 PlanT = TypeVar("PlanT", ArbitragePlan, RebalancePlan)
+AskedT = TypeVar("AskedT", bound=BaseModel)
 
 
 def refuse(denied: Denied, headers: dict[str, str] | None = None) -> ApiError:
@@ -66,7 +70,7 @@ async def read_json(request: Request, raw: bytes | None = None) -> Any:
 
 async def read_steer(request: Request) -> SteerRequest:
     """The body of a pause or resume; there may be none. Raises ApiError."""
-    return _by_http(parse_steer(await _read_optional(request)))
+    return _steered_by(caller_of(request), parse_steer(await _read_optional(request)))
 
 
 async def _read_optional(request: Request) -> bytes:
@@ -83,34 +87,44 @@ async def _read_optional(request: Request) -> bytes:
 async def read_decision(
     request: Request, kind: type[DecisionT], *, is_optional: bool = False, **known: object
 ) -> DecisionT:
-    """What an operator decides; `known` is what the address says of it. Raises ApiError.
-
-    Who asks is kept in the audit trail; a caller that does not say is `http`.
-    """
+    """What an operator decides; `known` is what the address says of it. Raises ApiError."""
     raw = await _read_optional(request) if is_optional else None
     value = {} if raw == b"" else await read_json(request, raw)
+    caller = caller_of(request)
+    if isinstance(value, dict):  # of two who must decide each one has to be named
+        value = {"requested_by": caller.name, **value}
     decided = validate_decision(kind, value, known)
     if isinstance(decided, Denied):
         raise refuse(decided)
-    if "requested_by" in decided.model_fields_set:
-        return decided
-    return decided.model_copy(update={"requested_by": "http"})
+    return asked_by(caller, decided)
 
 
 async def read_amend(request: Request) -> AmendRequest:
     """The body of an amendment. Raises ApiError."""
     _check_type(request)
     raw = await _read_body(request)
-    return _by_http(parse_amend(raw))
+    return _steered_by(caller_of(request), parse_amend(raw))
 
 
-def _by_http(asked: SteeringT | Denied) -> SteeringT:
-    """Who asks is kept with the order; a caller that does not say is `http`."""
+def _steered_by(caller: Caller, asked: SteeringT | Denied) -> SteeringT:
     if isinstance(asked, Denied):
         raise refuse(asked)
-    if "requested_by" in asked.model_fields_set:
-        return asked
-    return asked.model_copy(update={"requested_by": "http"})
+    return asked_by(caller, asked)
+
+
+def asked_by(caller: Caller, asked: AskedT) -> AskedT:
+    """What is asked, under the name of the caller's key: nobody decides in another's name.
+
+    Raises ApiError FIELD_NOT_ALLOWED for a body that says so.
+    """
+    said = getattr(asked, "requested_by", caller.name)
+    if "requested_by" in asked.model_fields_set and said != caller.name:
+        raise ApiError(
+            DenialCode.FIELD_NOT_ALLOWED,
+            "requested_by is the name of the API key; leave it out",
+            field="requested_by",
+        )
+    return asked.model_copy(update={"requested_by": caller.name})
 
 
 def _check_type(request: Request) -> None:
@@ -189,9 +203,13 @@ async def idempotency_key(
     return key
 
 
-def id_of_key(key: str) -> str:
-    """The id that a key stands for: a pure function of the key."""
-    return f"k-{hashlib.sha256(key.encode('ascii')).hexdigest()[:32]}"
+def id_of_key(key: str, owner: str) -> str:
+    """The id that an Idempotency-Key stands for: a pure function of it and of who uses it.
+
+    `owner` is the name of the API key, which stays when its secret is changed.
+    """
+    owned = f"{owner}\n{key}".encode("ascii")
+    return f"k-{hashlib.sha256(owned).hexdigest()[:32]}"
 
 
 async def read_unnamed_order(request: Request) -> OrderRequest:
@@ -199,13 +217,16 @@ async def read_unnamed_order(request: Request) -> OrderRequest:
     order = validate_order(await read_json(request))
     if isinstance(order, Denied):
         raise refuse(order)
+    check_account(caller_of(request), order.account)
     return order
 
 
 async def read_order(request: Request, key: str | None) -> OrderRequest:
     """The order in the body, with its id: its own, else the key's, else a new one."""
     order = await read_unnamed_order(request)
-    return order.model_copy(update={"order_id": _id_of(order.order_id, key, "order_id")})
+    owner = caller_of(request).name
+    order_id = _id_of(order.order_id, key, owner, "order_id")
+    return order.model_copy(update={"order_id": order_id})
 
 
 async def read_plan(request: Request, key: str | None, kind: type[PlanT]) -> PlanT:
@@ -213,13 +234,15 @@ async def read_plan(request: Request, key: str | None, kind: type[PlanT]) -> Pla
     plan = validate_plan(await read_json(request), kind)
     if isinstance(plan, Denied):
         raise refuse(plan)
-    return plan.model_copy(update={"id": _id_of(plan.id, key, "id")})
+    caller = caller_of(request)
+    check_account(caller, plan.account)
+    return plan.model_copy(update={"id": _id_of(plan.id, key, caller.name, "id")})
 
 
-def _id_of(own: str | None, key: str | None, field: str) -> str:
+def _id_of(own: str | None, key: str | None, owner: str, field: str) -> str:
     if own is None:
-        return made_order_id(uuid4().hex) if key is None else id_of_key(key)
-    if key is not None and own not in (key, id_of_key(key)):
+        return made_order_id(uuid4().hex) if key is None else id_of_key(key, owner)
+    if key is not None and own not in (key, id_of_key(key, owner)):
         raise ApiError(
             DenialCode.FIELD_NOT_ALLOWED,
             f"{field} and {KEY_HEADER} have different ids",

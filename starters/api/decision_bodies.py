@@ -45,7 +45,7 @@ def _example(title: str, summary: str, /, **value: Any) -> dict[str, Any]:
 
 ACK_BODY = body_of(
     AlarmAcknowledgement,
-    _example("ack", "with a note", note="looking at the venue", requested_by="desk-2"),
+    _example("ack", "with a note", note="looking at the venue"),
     required=False,
 )
 VERDICT_BODY = body_of(
@@ -97,14 +97,13 @@ OVERRIDE_BODY = body_of(
         code="RISK_PRICE_COLLAR",
         minutes=10,
         reason="the market gaps",
-        requested_by="desk-1",
     ),
 )
 OVERRIDE_APPROVAL_BODY = body_of(
-    OverrideApproval, _example("by", "who approves", requested_by="desk-2")
+    OverrideApproval, _example("approve", "the key's name is kept; not that of who asked for it")
 )
 OVERRIDE_DECISION_BODY = body_of(
-    OverrideDecision, _example("by", "who decides", requested_by="desk-2"), required=False
+    OverrideDecision, _example("revoke", "the key's name is kept"), required=False
 )
 TRANSFER_BODY = body_of(
     TransferRequest,

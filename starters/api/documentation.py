@@ -13,12 +13,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from starters.api.errors import ApiCode, Code, ErrorBody, status_of
+from starters.api.openapi_access import add_access
 from starters.trading_state import SwitchRequest
 from workflows.domain.denials import DenialCode
 from workflows.execution_messages import ArbitragePlan, RebalancePlan
 from workflows.messages import OrderRequest
 from workflows.steering_messages import AmendRequest, SteerRequest
 
+WHO = "requested_by"
 REF = "#/components/schemas/{model}"
 _BASE = {"strategy_id": "strategy_001", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
 _EXIT = {**_BASE, "side": "sell", "quantity": "0.1", "reduce_only": True}
@@ -76,13 +78,13 @@ ORDER_EXAMPLES = {
 STEER_EXAMPLES = {
     "with a reason": {
         "summary": "both are kept with the order",
-        "value": {"requested_by": "desk-2", "reason": "news at 14:00"},
+        "value": {"reason": "news at 14:00"},
     }
 }
 AMEND_EXAMPLES = {
     "price and total": {
         "summary": "the executed quantity counts in the new total",
-        "value": {"price": "49900", "quantity": "2", "requested_by": "desk-2"},
+        "value": {"price": "49900", "quantity": "2"},
     },
     "end": {"summary": "end later", "value": {"end_at": "2030-01-31T12:00:00Z"}},
 }
@@ -129,7 +131,6 @@ SWITCH_EXAMPLES = {
             "state": "active",
             "scope": "symbol:binance:BTC/USDT",
             "reason": "prices checked",
-            "requested_by": "desk-2",
         },
     },
 }
@@ -232,6 +233,7 @@ SWITCH_CODES: tuple[Code, ...] = (
     DenialCode.MISSING_FIELD,
     DenialCode.FIELD_NOT_ALLOWED,
     DenialCode.UNKNOWN_ENUM,
+    DenialCode.UNKNOWN_SYMBOL,
     DenialCode.UNAVAILABLE,
 )
 AMEND_CODES: tuple[Code, ...] = (
@@ -266,6 +268,13 @@ def _answer(status: int, codes: list[Code]) -> dict[str, Any]:
     }
 
 
+def _by_http(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body: who asks is the API key's name there, and need not be said."""
+    required = [name for name in schema.pop("required", []) if name != WHO]
+    properties = {name: each for name, each in schema["properties"].items() if name != WHO}
+    return {**schema, "properties": properties, **({"required": required} if required else {})}
+
+
 def openapi_of(app: FastAPI, *more: type[BaseModel]) -> Callable[[], dict[str, Any]]:
     """The app's OpenAPI document, made once, with the schemas of the hand-read bodies.
 
@@ -285,7 +294,8 @@ def openapi_of(app: FastAPI, *more: type[BaseModel]) -> Callable[[], dict[str, A
             for model in (*_HAND_READ, *more):
                 schema = model.model_json_schema(ref_template=REF)
                 schemas.update(schema.pop("$defs", {}))
-                schemas[model.__name__] = schema
+                schemas[model.__name__] = _by_http(schema)
+            add_access(app, document)
             app.openapi_schema = document
         return app.openapi_schema
 

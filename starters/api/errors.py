@@ -13,11 +13,12 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from activities.ledger.key_text import holds_key
 from starters.errors import (
     ExecutionNotFound,
     NotFound,
@@ -45,6 +46,7 @@ class ApiCode(StrEnum):
     NOT_A_STOP = "NOT_A_STOP"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     PART_OF_EXECUTION = "PART_OF_EXECUTION"
+    SEQUENCE_GONE = "SEQUENCE_GONE"
     TIMEOUT = "TIMEOUT"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
@@ -66,6 +68,7 @@ _STATUS: dict[ApiCode, HTTPStatus] = {
     ApiCode.NOT_A_STOP: HTTPStatus.NOT_FOUND,
     ApiCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ApiCode.PART_OF_EXECUTION: HTTPStatus.CONFLICT,
+    ApiCode.SEQUENCE_GONE: HTTPStatus.GONE,
     ApiCode.TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
     ApiCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ApiCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -73,12 +76,9 @@ _STATUS: dict[ApiCode, HTTPStatus] = {
     ApiCode.OUTCOME_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+_ASK_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _FROM_STATUS = {
     HTTPStatus.NOT_FOUND: (ApiCode.NOT_FOUND, "there is nothing at this address"),
-    HTTPStatus.METHOD_NOT_ALLOWED: (
-        ApiCode.METHOD_NOT_ALLOWED,
-        "the address does not know this method",
-    ),
 }
 # pydantic's own error types that a query or path parameter can meet
 _VALIDATION: dict[str, tuple[DenialCode, str]] = {
@@ -119,14 +119,16 @@ def status_of(code: Code) -> int:
 
 
 def error_response(request_id: str, error: ApiError) -> JSONResponse:
-    """The answer; 503 always says when to ask again."""
+    """The answer; 429 and 503 always say when to ask again."""
     status = status_of(error.code)
     headers = dict(error.headers)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in _ASK_AGAIN:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     else:
         headers.pop("Retry-After", None)
-    body = ErrorBody(code=error.code, message=str(error), field=error.field, request_id=request_id)
+    # what the caller sent is theirs, but for a key that came in the wrong place
+    message = "(a key)" if holds_key(str(error)) else str(error)
+    body = ErrorBody(code=error.code, message=message, field=error.field, request_id=request_id)
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
@@ -155,41 +157,48 @@ def validation_error(errors: Any) -> ApiError:
     return ApiError(code, f"{name or 'request'} {text}", field=name)
 
 
+def _answer(request: Request, error: ApiError) -> JSONResponse:
+    """The answer to a request; who writes the audit trail finds the code in its state."""
+    request.state.code = error.code
+    return error_response(request.state.request_id, error)
+
+
 def install_handlers(app: FastAPI) -> None:
     """Make every error of the app leave in our form."""
 
     @app.exception_handler(ApiError)
     async def _ours(request: Request, error: ApiError) -> JSONResponse:
-        return error_response(request.state.request_id, error)
+        return _answer(request, error)
 
     @app.exception_handler(Unavailable)
     async def _away(request: Request, error: Unavailable) -> JSONResponse:
         away = ApiError(DenialCode.UNAVAILABLE, str(error))
-        return error_response(request.state.request_id, away)
+        return _answer(request, away)
 
     @app.exception_handler(NotFound)
     async def _absent(request: Request, error: NotFound) -> JSONResponse:
         field = "execution_id" if isinstance(error, ExecutionNotFound) else "order_id"
         absent = ApiError(ApiCode.NOT_FOUND, str(error), field=field)
-        return error_response(request.state.request_id, absent)
+        return _answer(request, absent)
 
     @app.exception_handler(PartOfExecution)
     async def _a_leg(request: Request, error: PartOfExecution) -> JSONResponse:
         a_leg = ApiError(ApiCode.PART_OF_EXECUTION, str(error), field="order_id")
-        return error_response(request.state.request_id, a_leg)
+        return _answer(request, a_leg)
 
     @app.exception_handler(Refused)
     async def _refused(request: Request, error: Refused) -> JSONResponse:
         refused = ApiError(error.denied.code, str(error), field=error.denied.field)
-        return error_response(request.state.request_id, refused)
+        return _answer(request, refused)
 
+    @app.exception_handler(WebSocketRequestValidationError)
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(request.state.request_id, validation_error(error.errors()))
+        return _answer(request, validation_error(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def _routing(request: Request, error: HTTPException) -> JSONResponse:
         default = (ApiCode.BAD_REQUEST, "the request cannot be answered")
         code, message = _FROM_STATUS.get(HTTPStatus(error.status_code), default)
         ours = ApiError(code, message, headers=error.headers)
-        return error_response(request.state.request_id, ours)
+        return _answer(request, ours)

@@ -59,10 +59,13 @@ async def cancel(
     execution_id: str,
     reason: str,
     response: Response,
+    accounts: frozenset[str] | None,
 ) -> ExecutionT:
     """The final state, or `cancelling` with 202. Cancelling twice is no error."""
     try:
-        snapshot = await executions.cancel_execution(connections, kind, execution_id, reason)
+        snapshot = await executions.cancel_execution(
+            connections, kind, execution_id, reason, accounts=accounts
+        )
     except ExecutionEnded as error:
         if error.snapshot.status is not ExecutionStatus.CANCELLED:
             raise ApiError(DenialCode.ALREADY_TERMINAL, str(error)) from error

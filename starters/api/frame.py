@@ -12,6 +12,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from activities.ledger.key_text import holds_key
 from starters.api.errors import ApiCode, ApiError, error_response
 from workflows.domain.denials import DenialCode
 
@@ -44,8 +45,10 @@ class RequestFrame:
                 status = int(message["status"])  # it may be an enum, which logs badly
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                headers["Cache-Control"] = "no-store"
+                headers.setdefault("Cache-Control", "no-store")  # files that never change say so
                 headers["X-Content-Type-Options"] = "nosniff"
+                headers["X-Frame-Options"] = "DENY"
+                headers.setdefault("Referrer-Policy", "no-referrer")
             await send(message)
 
         try:
@@ -61,7 +64,7 @@ class RequestFrame:
                 "request",
                 request_id=request_id,
                 method=scope["method"],
-                path=_path(scope).decode("ascii", "backslashreplace"),
+                path=_shown_path(scope),
                 status=status,
                 duration_ms=round((time.monotonic() - started) * 1000, 1),
             )
@@ -79,6 +82,12 @@ def _path(scope: Scope) -> bytes:
     """The path as it was sent, still percent-encoded."""
     raw: bytes | None = scope.get("raw_path")
     return raw if raw is not None else scope["path"].encode("utf-8")
+
+
+def _shown_path(scope: Scope) -> str:
+    """The path for the log: one line, and no key that somebody put into it."""
+    path = _path(scope).decode("ascii", "backslashreplace")
+    return "(a key)" if holds_key(path) else path
 
 
 def _request_id(headers: Headers) -> str:

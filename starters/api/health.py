@@ -8,16 +8,18 @@ trades nothing.
 import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from starters.api.access import caller_if_any, needs
 from starters.api.documentation import QUERY_CODES, error_answers
 from starters.api.parameters import only
 from starters.client import Unavailable
 from starters.connections import Connections
 from workers.settings import Settings
+from workflows.domain.access import Scope
 
 router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(only())])
 
@@ -42,6 +44,11 @@ class Health(BaseModel):
         {}, description="kill switches that are not active, by scope; no fault by themselves"
     )
 
+    def in_short(self) -> Self:
+        """What anyone may know: names and states."""
+        names = {name: Dependency(status=each.status) for name, each in self.dependencies.items()}
+        return self.model_copy(update={"dependencies": names, "trading_state": {}})
+
 
 class Alive(BaseModel):
     """This process answers."""
@@ -49,7 +56,7 @@ class Alive(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/live", responses=error_answers(*QUERY_CODES))
+@router.get("/live", dependencies=[Depends(needs())], responses=error_answers(*QUERY_CODES))
 async def live() -> Alive:
     """Liveness: the process answers."""
     return Alive()
@@ -75,16 +82,19 @@ _DOCUMENTED = {
 }
 
 
-@router.get("", responses=_DOCUMENTED)
+@router.get("", dependencies=[Depends(needs(Scope.READ))], responses=_DOCUMENTED)
 async def overall(health: Examined, response: Response) -> Health:
     """Every dependency's state; 503 when orders cannot be taken now."""
     return _answer(health, response)
 
 
-@router.get("/ready", responses=_DOCUMENTED)
-async def ready(health: Examined, response: Response) -> Health:
-    """Readiness: 200 when an order can be taken now, else 503."""
-    return _answer(health, response)
+@router.get("/ready", dependencies=[Depends(needs())], responses=_DOCUMENTED)
+async def ready(health: Examined, request: Request, response: Response) -> Health:
+    """Readiness: 200 when an order can be taken now, else 503. Without a key that reads: only what
+    is missing, not why."""
+    caller = caller_if_any(request)
+    may_read = caller is not None and caller.may(Scope.READ)
+    return _answer(health if may_read else health.in_short(), response)
 
 
 def _answer(health: Health, response: Response) -> Health:

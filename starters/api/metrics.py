@@ -31,11 +31,13 @@ from activities.ledger.view_models import (
     ExecutionDurations,
     OrderCount,
 )
+from starters.api.access import needs
 from starters.api.documentation import QUERY_CODES, error_answers
 from starters.api.parameters import only
 from starters.connections import Connections
 from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
 from workers.settings import Settings
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
 from workflows.domain.exact import exact
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
@@ -55,7 +57,7 @@ _EXECUTION_FAILED = (
     ExecutionStatus.RESIDUAL_HELD,
 )
 
-router = APIRouter(tags=["metrics"], dependencies=[Depends(only())])
+router = APIRouter(tags=["metrics"], dependencies=[Depends(needs(Scope.READ)), Depends(only())])
 Series = tuple[str, str]
 """The labels: workflow type, exchange."""
 Counted = OrderCount | ExecutionCount

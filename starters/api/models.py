@@ -20,8 +20,14 @@ ALARMS_PATH = "/api/v1/alarms"
 POSITIONS_PATH = "/api/v1/positions"
 FILLS_PATH = "/api/v1/fills"
 BALANCES_PATH = "/api/v1/balances"
+SYMBOLS_PATH = "/api/v1/symbols"
+ANALYTICS_PATH = "/api/v1/analytics"
+BREAKS_PATH = "/api/v1/breaks"
+AUDIT_PATH = "/api/v1/audit"
 RISK_PATH = "/api/v1/risk"
 TRADING_STATE_PATH = "/api/v1/trading-state"
+EVENTS_PATH = "/api/v1/events"
+STREAM_PATH = "/api/v1/stream"
 
 
 class Links(BaseModel):
@@ -85,6 +91,13 @@ class IcebergReport(IcebergProgress, _Report):
 
 class StopReport(StopProgress, _Report):
     """Where a trigger is, what it protects, and what its exit has filled."""
+
+
+class RebalancePage(BaseModel):
+    """Rebalancings, newest first."""
+
+    rebalances: list[Rebalance]
+    next_cursor: str | None = Field(description="give it as `cursor` for the next page")
 
 
 def order_view(snapshot: OrderSnapshot, settings: Settings) -> Order:

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends, Request
 
 from starters import lookup, statistics
+from starters.api.access import Asking, needs
 from starters.api.bodies import read_decision
 from starters.api.decision_bodies import DECISION_CODES, VERDICT_BODY
 from starters.api.documentation import ONE_ORDER, PAGE_CODES, error_answers
@@ -21,6 +22,7 @@ from starters.api.parameters import (
 from starters.decisions import ChildVerdict
 from starters.errors import AlreadyTerminal, OutcomeUnknown
 from starters.statistics import OrderStatistics
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
 
 router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
@@ -29,17 +31,22 @@ router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
 @router.get(
     "/statistics",
     responses=error_answers(*PAGE_CODES),
-    dependencies=[Depends(only("strategy_id", "exchange", "symbol"))],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only("strategy_id", "exchange", "symbol"))],
 )
 async def read_statistics(
     connections: Connected,
+    caller: Asking,
     strategy_id: StrategyFilter = None,
     exchange: ExchangeFilter = None,
     symbol: SymbolFilter = None,
 ) -> OrderStatistics:
     """Counts by status and type, fill ratio, volumes, fees, average slippage and time to fill."""
     return await statistics.order_statistics(
-        connections, strategy_id=strategy_id, exchange=exchange, symbol=symbol
+        connections,
+        strategy_id=strategy_id,
+        exchange=exchange,
+        symbol=symbol,
+        accounts=caller.accounts,
     )
 
 
@@ -53,7 +60,7 @@ async def read_statistics(
         DenialCode.ALREADY_TERMINAL,
         ApiCode.OUTCOME_UNKNOWN,
     ),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
 async def resolve_child(
     order_id: OrderId,
@@ -61,6 +68,7 @@ async def resolve_child(
     request: Request,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
 ) -> Order:
     """An operator's verdict on a child whose outcome is unknown; the order as it is now.
 
@@ -70,7 +78,9 @@ async def resolve_child(
     """
     verdict = await read_decision(request, ChildVerdict)
     try:
-        snapshot = await lookup.resolve_child(connections, order_id, verdict.of_child(child))
+        snapshot = await lookup.resolve_child(
+            connections, order_id, verdict.of_child(child), accounts=caller.accounts
+        )
     except AlreadyTerminal as error:
         raise ApiError(DenialCode.ALREADY_TERMINAL, str(error)) from error
     except OutcomeUnknown as error:

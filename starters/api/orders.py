@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from activities.failpoints import fp
 from activities.ledger.views import InvalidCursorError
 from starters import lookup
+from starters.api.access import Asking, needs
 from starters.api.bodies import idempotency_key, read_order, refuse
 from starters.api.documentation import (
     BODY_CODES,
@@ -45,6 +46,7 @@ from starters.api.parameters import (
     only,
 )
 from starters.errors import AlreadyTerminal, DeltaError, OrderFailed
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderSnapshot
@@ -57,7 +59,7 @@ router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
     status_code=HTTPStatus.CREATED,
     openapi_extra=ORDER_BODY,
     responses=error_answers(*BODY_CODES, *QUERY_CODES),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.TRADE)), Depends(only())],
 )
 async def start_order(
     request: Request,
@@ -102,11 +104,15 @@ def _denied(snapshot: OrderSnapshot, headers: dict[str, str]) -> ApiError:
         DenialCode.INVALID_CURSOR,
         DenialCode.UNAVAILABLE,
     ),
-    dependencies=[Depends(only("strategy_id", "symbol", "status", "exchange", "limit", "cursor"))],
+    dependencies=[
+        Depends(needs(Scope.READ)),
+        Depends(only("strategy_id", "symbol", "status", "exchange", "limit", "cursor")),
+    ],
 )
 async def list_orders(
     connections: Connected,
     settings: Configured,
+    caller: Asking,
     strategy_id: StrategyFilter = None,
     symbol: SymbolFilter = None,
     status: StatusFilter = None,
@@ -126,6 +132,7 @@ async def list_orders(
             symbol=symbol,
             status=status,
             exchange=exchange,
+            accounts=caller.accounts,
             limit=limit,
             cursor=cursor,
         )
@@ -136,10 +143,17 @@ async def list_orders(
     return OrderPage(orders=[order_view(each, settings) for each in found], next_cursor=following)
 
 
-@router.get("/{order_id}", responses=error_answers(*ONE_ORDER), dependencies=[Depends(only())])
-async def read_one_order(order_id: OrderId, connections: Connected, settings: Configured) -> Order:
+@router.get(
+    "/{order_id}",
+    responses=error_answers(*ONE_ORDER),
+    dependencies=[Depends(needs(Scope.READ)), Depends(only())],
+)
+async def read_one_order(
+    order_id: OrderId, connections: Connected, settings: Configured, caller: Asking
+) -> Order:
     """One order: state, fills, average price, fees, newest children."""
-    return order_view(await lookup.find_order(connections, order_id), settings)
+    found = await lookup.find_order(connections, order_id, accounts=caller.accounts)
+    return order_view(found, settings)
 
 
 @router.post(
@@ -148,13 +162,14 @@ async def read_one_order(order_id: OrderId, connections: Connected, settings: Co
         HTTPStatus.ACCEPTED: {"model": Order, "description": "The cancel goes on."},
         **error_answers(*ONE_ORDER, DenialCode.ALREADY_TERMINAL, ApiCode.PART_OF_EXECUTION),
     },
-    dependencies=[Depends(only("reason"))],
+    dependencies=[Depends(needs(Scope.TRADE, Scope.KILL)), Depends(only("reason"))],
 )
 async def cancel_order(
     order_id: OrderId,
     response: Response,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
     reason: Reason = DEFAULT_REASON,
 ) -> Order:
     """Cancel; waits up to 5 s for the final state, else 202. Cancelling twice is no error.
@@ -164,7 +179,9 @@ async def cancel_order(
     with its execution only.
     """
     try:
-        snapshot = await lookup.cancel_order(connections, order_id, reason)
+        snapshot = await lookup.cancel_order(
+            connections, order_id, reason, accounts=caller.accounts
+        )
     except AlreadyTerminal as error:
         if error.snapshot.status is not OrderStatus.CANCELLED:
             raise ApiError(DenialCode.ALREADY_TERMINAL, str(error)) from error

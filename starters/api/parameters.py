@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
+from starlette.requests import HTTPConnection
 
 from activities.ledger.views import MAX_PAGE, InvalidCursorError
 from starters.api.bodies import refuse
@@ -58,8 +59,8 @@ def _symbol(value: Any) -> Any:
     return value.replace("-", "/") if isinstance(value, str) else value
 
 
-def _connections(request: Request) -> Connections:
-    connections: Connections = request.app.state.connections
+def _connections(connection: HTTPConnection) -> Connections:
+    connections: Connections = connection.app.state.connections
     return connections
 
 
@@ -90,6 +91,12 @@ SymbolFilter = Annotated[
 StatusFilter = Annotated[OrderStatus | None, Query(description="only orders in this state")]
 TrueOrFalse = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": "boolean"})]
 OrderFilter = Annotated[fields.OrderId | None, Query(description="only of this order")]
+ExecutionFilter = Annotated[Identifier | None, Query(description="only of this execution")]
+Since = Annotated[
+    Annotated[int, BeforeValidator(_whole_id), WithJsonSchema({"type": "integer", "minimum": 0})]
+    | None,
+    Query(description="the last number that was seen"),
+]
 AccountFilter = Annotated[Identifier, Query(description="account at the exchange")]
 GivenStrategy = Annotated[Identifier, Path(description="whose")]
 GivenExchange = Annotated[Identifier, Path(description="a configured exchange")]
@@ -111,12 +118,12 @@ Reason = Annotated[Text, Query(description="why; kept with it")]
 DEFAULT_REASON = CancelRequest().reason
 
 
-def only(*known: str) -> Callable[[Request], None]:
+def only(*known: str) -> Callable[[HTTPConnection], None]:
     """A dependency that refuses parameters other than `known`, and any that is repeated."""
 
-    def check(request: Request) -> None:
+    def check(connection: HTTPConnection) -> None:
         seen: set[str] = set()
-        for name, _value in request.query_params.multi_items():
+        for name, _value in connection.query_params.multi_items():
             if name not in known:
                 raise ApiError(
                     DenialCode.UNKNOWN_FIELD, "the query has an unknown parameter", field="query"

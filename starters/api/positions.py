@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from starters import books
+from starters.api.access import Asking, check_account, check_unbound, needs
 from starters.api.bodies import read_decision, refuse
 from starters.api.decision_bodies import DECISION_CODES, TRANSFER_BODY
 from starters.api.documentation import PAGE_CODES, QUERY_CODES, error_answers
@@ -42,6 +43,7 @@ from starters.decisions import TransferRequest
 from starters.places import known_account
 from starters.sync import sync_positions
 from workers.settings import DEFAULT_ACCOUNT
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
 from workflows.fields import Identifier, Moment
 from workflows.sync_messages import SyncReport
@@ -56,10 +58,14 @@ DAY = timedelta(days=1)
 @router.get(
     POSITIONS_PATH,
     responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.FIELD_NOT_ALLOWED),
-    dependencies=[Depends(only("strategy_id", "exchange", "symbol", "group_by", "method"))],
+    dependencies=[
+        Depends(needs(Scope.READ)),
+        Depends(only("strategy_id", "exchange", "symbol", "group_by", "method")),
+    ],
 )
 async def list_positions(
     connections: Connected,
+    caller: Asking,
     strategy_id: StrategyFilter = None,
     exchange: ExchangeFilter = None,
     symbol: SymbolFilter = None,
@@ -75,6 +81,7 @@ async def list_positions(
             symbol=symbol,
             group_by=group_by,
             method=method,
+            accounts=caller.accounts,
         )
     )
 
@@ -82,10 +89,14 @@ async def list_positions(
 @router.get(
     f"{POSITIONS_PATH}/history",
     responses=error_answers(*PAGE_CODES, DenialCode.MISSING_FIELD),
-    dependencies=[Depends(only("strategy_id", "exchange", "symbol", "since", "until", "limit"))],
+    dependencies=[
+        Depends(needs(Scope.READ)),
+        Depends(only("strategy_id", "exchange", "symbol", "since", "until", "limit")),
+    ],
 )
 async def read_history(
     connections: Connected,
+    caller: Asking,
     strategy_id: Annotated[Identifier, Query(description="whose")],
     exchange: ExchangeFilter = None,
     symbol: SymbolFilter = None,
@@ -102,6 +113,7 @@ async def read_history(
         until=end,
         exchange=exchange,
         symbol=symbol,
+        accounts=caller.accounts,
         limit=limit,
     )
 
@@ -109,17 +121,19 @@ async def read_history(
 @router.get(
     POSITIONS_PATH + "/{strategy_id}/{exchange}/{symbol:path}",
     responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.NOT_FOUND),
-    dependencies=[Depends(only("account", "method"))],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only("account", "method"))],
 )
 async def read_position(
     strategy_id: GivenStrategy,
     exchange: GivenExchange,
     symbol: GivenSymbol,
     connections: Connected,
+    caller: Asking,
     account: AccountFilter = DEFAULT_ACCOUNT,
     method: By = Method.AVERAGE,
 ) -> Position:
     """One position. The symbol may be written `BTC-USDT`, `BTC%2FUSDT` or `BTC/USDT`."""
+    check_account(caller, account)
     return answered(
         await books.one_position(
             connections, strategy_id, exchange, symbol, account=account, method=method
@@ -130,17 +144,20 @@ async def read_position(
 @router.post(
     POSITIONS_PATH + "/sync/{exchange}",
     responses=error_answers(*QUERY_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.UNAVAILABLE),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.TRADE)), Depends(only())],
 )
-async def sync(exchange: GivenExchange, connections: Connected, settings: Configured) -> SyncReport:
+async def sync(
+    exchange: GivenExchange, connections: Connected, settings: Configured, caller: Asking
+) -> SyncReport:
     """Compare every account of the exchange with the ledger now, and say what differed.
 
     Trades that the exchange names and we had missed are booked. Nothing else is changed: what
     stays `open` is a break, which is alarmed after a minute.
     """
+    check_unbound(caller)
     if denied := known_account(settings, exchange, DEFAULT_ACCOUNT):
         raise refuse(denied)
-    return answered(await sync_positions(connections, exchange, requested_by="http"))
+    return answered(await sync_positions(connections, exchange, requested_by=caller.name))
 
 
 @router.get(
@@ -151,11 +168,13 @@ async def sync(exchange: GivenExchange, connections: Connected, settings: Config
         **error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM),
     },
     dependencies=[
-        Depends(only("strategy_id", "exchange", "symbol", "order_id", "limit", "cursor", "format"))
+        Depends(needs(Scope.READ)),
+        Depends(only("strategy_id", "exchange", "symbol", "order_id", "limit", "cursor", "format")),
     ],
 )
 async def list_fills(
     connections: Connected,
+    caller: Asking,
     strategy_id: StrategyFilter = None,
     exchange: ExchangeFilter = None,
     symbol: SymbolFilter = None,
@@ -174,6 +193,7 @@ async def list_fills(
             exchange=exchange,
             symbol=symbol,
             order_id=order_id,
+            accounts=caller.accounts,
             limit=limit,
             cursor=cursor,
         )
@@ -187,15 +207,17 @@ async def list_fills(
 @router.get(
     BALANCES_PATH + "/{exchange}",
     responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM),
-    dependencies=[Depends(only("account"))],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only("account"))],
 )
 async def read_balances(
     exchange: GivenExchange,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
     account: AccountFilter = DEFAULT_ACCOUNT,
 ) -> Balances:
     """What the account holds by our books, what the venue said and when, and the difference."""
+    check_account(caller, account)
     if denied := known_account(settings, exchange, account):
         raise refuse(denied)
     return await books.balances(connections, exchange, account)
@@ -207,14 +229,15 @@ async def read_balances(
     responses=error_answers(
         *DECISION_CODES, *QUERY_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.UNKNOWN_ASSET
     ),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
 async def book_transfer(
-    exchange: GivenExchange, request: Request, connections: Connected
+    exchange: GivenExchange, request: Request, connections: Connected, caller: Asking
 ) -> Balances:
     """Book a deposit or withdrawal that no trade explains; the balances as they are then.
 
     Repeating it books it again: look at the balances first when no answer came.
     """
     asked = await read_decision(request, TransferRequest)
+    check_account(caller, asked.account)
     return answered(await books.transfer(connections, exchange, asked))

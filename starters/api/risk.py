@@ -5,6 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Request
 
 from starters import risk
+from starters.api.access import Asking, check_scope_text, check_unbound, needs
 from starters.api.bodies import read_decision
 from starters.api.decision_bodies import (
     DECISION_CODES,
@@ -36,6 +37,7 @@ from starters.decisions import (
 )
 from starters.risk import LimitPage, OverrideEntry, OverridePage, StrategyEntry, StrategyPage
 from workers.settings import DEFAULT_ACCOUNT
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
 
 router = APIRouter(prefix=RISK_PATH, tags=["control"])
@@ -53,7 +55,10 @@ _NOT_A_LIMIT = (
 @router.get(
     "/limits",
     responses=error_answers(*PAGE_CODES),
-    dependencies=[Depends(only("strategy_id", "exchange", "account", "symbol"))],
+    dependencies=[
+        Depends(needs(Scope.READ)),
+        Depends(only("strategy_id", "exchange", "account", "symbol")),
+    ],
 )
 async def read_limits(
     connections: Connected,
@@ -78,22 +83,25 @@ async def read_limits(
     "/limits",
     openapi_extra=LIMIT_BODY,
     responses=error_answers(*DECISION_CODES, *QUERY_CODES, *_NOT_A_LIMIT),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
-async def set_limit(request: Request, connections: Connected, settings: Configured) -> LimitPage:
+async def set_limit(
+    request: Request, connections: Connected, settings: Configured, caller: Asking
+) -> LimitPage:
     """Set one limit of a scope, or unset it with `value` null; it binds from then on.
 
     Of the limits set in the scopes of an order the strictest binds. One that is looser than the
     same limit of `global` would never bind, and is refused.
     """
     asked = await read_decision(request, LimitRequest)
+    check_scope_text(caller, asked.scope)
     return answered(await risk.set_limit(connections, settings, asked))
 
 
 @router.get(
     "/overrides",
     responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only())],
 )
 async def list_overrides(connections: Connected, settings: Configured) -> OverridePage:
     """The newest overrides first."""
@@ -107,13 +115,14 @@ async def list_overrides(connections: Connected, settings: Configured) -> Overri
     responses=error_answers(
         *DECISION_CODES, *QUERY_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.OUT_OF_RANGE
     ),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
 async def request_override(
-    request: Request, connections: Connected, settings: Configured
+    request: Request, connections: Connected, settings: Configured, caller: Asking
 ) -> OverrideEntry:
     """Ask that one control may pass in a scope, for 15 minutes at most; another must approve."""
     asked = await read_decision(request, OverrideRequest)
+    check_scope_text(caller, asked.scope)
     return answered(await risk.request_override(connections, settings, asked))
 
 
@@ -126,12 +135,17 @@ _DECIDED = error_answers(
     "/overrides/{override_id}/approve",
     openapi_extra=OVERRIDE_APPROVAL_BODY,
     responses=_DECIDED,
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
 async def approve_override(
-    override_id: WholeId, request: Request, connections: Connected, settings: Configured
+    override_id: WholeId,
+    request: Request,
+    connections: Connected,
+    settings: Configured,
+    caller: Asking,
 ) -> OverrideEntry:
-    """Put an override in force; not by the person who asked for it."""
+    """Put an override in force; not by the person who asked for it: that takes two keys."""
+    check_unbound(caller)
     asked = await read_decision(request, OverrideApproval)
     return answered(await risk.approve_override(connections, settings, override_id, asked))
 
@@ -140,12 +154,17 @@ async def approve_override(
     "/overrides/{override_id}/revoke",
     openapi_extra=OVERRIDE_DECISION_BODY,
     responses=_DECIDED,
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
 async def revoke_override(
-    override_id: WholeId, request: Request, connections: Connected, settings: Configured
+    override_id: WholeId,
+    request: Request,
+    connections: Connected,
+    settings: Configured,
+    caller: Asking,
 ) -> OverrideEntry:
     """End an override at once."""
+    check_unbound(caller)
     asked = await read_decision(request, OverrideDecision, is_optional=True)
     return answered(await risk.revoke_override(connections, settings, override_id, asked))
 
@@ -153,7 +172,7 @@ async def revoke_override(
 @router.get(
     "/strategies",
     responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only())],
 )
 async def list_strategies(connections: Connected, settings: Configured) -> StrategyPage:
     """What is counted of every strategy: orders today, rejections in a row, why it is stopped."""
@@ -164,11 +183,12 @@ async def list_strategies(connections: Connected, settings: Configured) -> Strat
     "/rearm",
     openapi_extra=REARM_BODY,
     responses=error_answers(*DECISION_CODES, *QUERY_CODES),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.ADMIN)), Depends(only())],
 )
 async def rearm_strategy(
-    request: Request, connections: Connected, settings: Configured
+    request: Request, connections: Connected, settings: Configured, caller: Asking
 ) -> StrategyEntry:
     """Let a strategy trade again that was stopped by its counters."""
+    check_unbound(caller)
     asked = await read_decision(request, RearmRequest)
     return answered(await risk.rearm(connections, settings, asked))

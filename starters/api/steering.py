@@ -4,11 +4,13 @@ An action is kept with the order: who asked, when, why. Asking twice is safe: a 
 order changes nothing, and an amendment names what shall be, not by how much it changes.
 """
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from starters import lookup
+from starters.api.access import Asking, needs
 from starters.api.bodies import read_amend, read_steer, read_unnamed_order
 from starters.api.documentation import (
     AMEND_BODY,
@@ -24,12 +26,13 @@ from starters.api.documentation import (
 from starters.api.errors import ApiCode, ApiError
 from starters.api.models import ORDERS_PATH, Order, order_view
 from starters.api.parameters import Configured, Connected, OrderId, only
-from starters.connections import Connections
 from starters.errors import AlreadyTerminal, EffectPending, OrderFailed, OutcomeUnknown
 from workers.settings import Settings
+from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
+from workflows.messages import OrderSnapshot
 from workflows.preview_messages import OrderPreview
-from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
+from workflows.steering_messages import ActionKind
 
 router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
 
@@ -45,7 +48,7 @@ _LATER = {
     "/preview",
     openapi_extra=ORDER_BODY,
     responses=error_answers(*PREVIEW_CODES, *QUERY_CODES),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.READ, Scope.TRADE)), Depends(only())],
 )
 async def preview_order(request: Request, connections: Connected) -> OrderPreview:
     """The schedule, what it should cost, and the verdict that the order would get now.
@@ -61,7 +64,7 @@ async def preview_order(request: Request, connections: Connected) -> OrderPrevie
     "/{order_id}/pause",
     openapi_extra=STEER_BODY,
     responses=_LATER | error_answers(*ONE_ORDER, *STEER_CODES),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.TRADE)), Depends(only())],
 )
 async def pause_order(
     order_id: OrderId,
@@ -69,17 +72,22 @@ async def pause_order(
     response: Response,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
 ) -> Order:
     """Stop sending, take back what rests, and wait for `resume`. Up to 5 s, else 202."""
     asked = await read_steer(request)
-    return await _steer(connections, settings, response, ActionKind.PAUSE, order_id, asked)
+    call = lookup.steer_order(
+        connections, ActionKind.PAUSE, order_id, asked, accounts=caller.accounts
+    )
+    return await _steered(call, settings, response)
 
 
 @router.post(
     "/{order_id}/resume",
     openapi_extra=STEER_BODY,
-    responses=_LATER | error_answers(*ONE_ORDER, *STEER_CODES, DenialCode.NOT_PAUSED),
-    dependencies=[Depends(only())],
+    responses=_LATER
+    | error_answers(*ONE_ORDER, *STEER_CODES, DenialCode.NOT_PAUSED, DenialCode.TRADING_HALTED),
+    dependencies=[Depends(needs(Scope.TRADE)), Depends(only())],
 )
 async def resume_order(
     order_id: OrderId,
@@ -87,17 +95,21 @@ async def resume_order(
     response: Response,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
 ) -> Order:
-    """Let a paused order go on. Up to 5 s, else 202."""
+    """Let a paused order go on; refused while its scope is halted. Up to 5 s, else 202."""
     asked = await read_steer(request)
-    return await _steer(connections, settings, response, ActionKind.RESUME, order_id, asked)
+    call = lookup.steer_order(
+        connections, ActionKind.RESUME, order_id, asked, accounts=caller.accounts
+    )
+    return await _steered(call, settings, response)
 
 
 @router.patch(
     "/{order_id}",
     openapi_extra=AMEND_BODY,
     responses=_LATER | error_answers(*ONE_ORDER, *AMEND_CODES),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.TRADE)), Depends(only())],
 )
 async def amend_order(
     order_id: OrderId,
@@ -105,25 +117,23 @@ async def amend_order(
     response: Response,
     connections: Connected,
     settings: Configured,
+    caller: Asking,
 ) -> Order:
     """Change the limit price, the total, the end or the rate of a running order.
 
     What the change adds is checked as an order of its own. Up to 5 s, else 202.
     """
     asked = await read_amend(request)
-    return await _steer(connections, settings, response, ActionKind.AMEND, order_id, asked)
+    call = lookup.steer_order(
+        connections, ActionKind.AMEND, order_id, asked, accounts=caller.accounts
+    )
+    return await _steered(call, settings, response)
 
 
-async def _steer(
-    connections: Connections,
-    settings: Settings,
-    response: Response,
-    kind: ActionKind,
-    order_id: str,
-    asked: SteerRequest | AmendRequest,
-) -> Order:
+async def _steered(call: Awaitable[OrderSnapshot], settings: Settings, response: Response) -> Order:
+    """The order as it was steered; 202 where that takes effect later. Raises ApiError."""
     try:
-        snapshot = await lookup.steer_order(connections, kind, order_id, asked)
+        snapshot = await call
     except EffectPending as error:
         response.status_code = HTTPStatus.ACCEPTED
         snapshot = error.snapshot

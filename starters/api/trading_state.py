@@ -9,17 +9,21 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from starters.api.bodies import read_json, refuse
+from activities.ledger.results import TradingState
+from starters.api.access import Asking, check_unbound, lacks, needs
+from starters.api.bodies import asked_by, read_json, refuse
 from starters.api.documentation import QUERY_CODES, SWITCH_BODY, SWITCH_CODES, error_answers
 from starters.api.models import TRADING_STATE_PATH
 from starters.api.parameters import Configured, Connected, only
 from starters.trading_state import (
     StatePage,
     SwitchAnswer,
+    SwitchRequest,
     change,
     read_states,
     validate_switch,
 )
+from workflows.domain.access import Caller, Scope
 from workflows.domain.denials import DenialCode, Denied
 
 WITHIN_S = Decimal(20)
@@ -31,7 +35,7 @@ router = APIRouter(prefix=TRADING_STATE_PATH, tags=["control"])
 @router.get(
     "",
     responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.READ)), Depends(only())],
 )
 async def read_trading_state(connections: Connected) -> StatePage:
     """Every kill switch that was ever set. What binds an order is the strictest of its scopes."""
@@ -48,26 +52,39 @@ async def read_trading_state(connections: Connected) -> StatePage:
         },
         **error_answers(*SWITCH_CODES, *QUERY_CODES),
     },
-    dependencies=[Depends(only())],
+    dependencies=[Depends(needs(Scope.KILL, Scope.ADMIN)), Depends(only())],
 )
 async def set_trading_state(
-    request: Request, response: Response, connections: Connected, settings: Configured
+    request: Request,
+    response: Response,
+    connections: Connected,
+    settings: Configured,
+    caller: Asking,
 ) -> SwitchAnswer:
     """Set the kill switch of one scope. `halted` also takes what rests off the exchanges.
 
     The state holds before anything is cancelled: no order of the scope is sent from then on. The
     answer comes after at most 20 s (with `flatten` a minute): 200 when the exchanges have
     confirmed all of it, else 202. Orders that were stopped are paused; they go on only after
-    `active` and their own `resume`.
+    `active` and their own `resume`. `active` needs the scope admin, `flatten` trade or admin.
     """
     asked = validate_switch(await read_json(request))
     if isinstance(asked, Denied):
         raise refuse(asked)
-    if "requested_by" not in asked.model_fields_set:
-        asked = asked.model_copy(update={"requested_by": "http"})
+    asked = asked_by(caller, asked)
+    _check_may(caller, asked)
     answer = await change(connections, settings, asked, within_s=WITHIN_S)
     if isinstance(answer, Denied):
         raise refuse(answer)
     if not answer.confirmed:
         response.status_code = HTTPStatus.ACCEPTED
     return answer
+
+
+def _check_may(caller: Caller, asked: SwitchRequest) -> None:
+    """Stopping is what `kill` is for; the way back and new orders are not. Raises ApiError."""
+    check_unbound(caller, "scope")
+    if asked.state is TradingState.ACTIVE and not caller.may(Scope.ADMIN):
+        raise lacks(Scope.ADMIN)
+    if asked.flatten and not (caller.may(Scope.TRADE) or caller.may(Scope.ADMIN)):
+        raise lacks(Scope.TRADE, Scope.ADMIN)

@@ -19,10 +19,11 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from starters.client import DeltaError
+from tests.bench.accepts import api_accepts
 from tests.bench.arbitrages import arbitrages_per_second, leg_skew, unwind_latency
 from tests.bench.books import books
 from tests.bench.figures import Measure, UnknownMeasureError, chosen
-from tests.bench.fills import fill_to_ledger
+from tests.bench.fills import fills
 from tests.bench.latency import raw_ccxt, submit_latency
 from tests.bench.recovery import recovery
 from tests.bench.rig import BenchError, Rig, open_rig
@@ -42,12 +43,13 @@ TAKEN_BY: dict[str, Callable[[Rig], Awaitable[list[Measure]]]] = {
     "orders_per_second": orders_per_second,
     "twap_lateness": twap_lateness,
     "events_per_slice": events_per_slice,
-    "fill_to_ledger": fill_to_ledger,
+    "fill_to": fills,
     "raw_ccxt": raw_ccxt,
     "leg_skew": leg_skew,
     "unwind_latency": unwind_latency,
     "arbitrages_per_second": arbitrages_per_second,
     "stop": stops,
+    "api_accepts": api_accepts,
     "books": books,
     "recovery_s": recovery,
 }

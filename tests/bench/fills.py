@@ -1,13 +1,14 @@
-"""How soon a trade is in the ledger: orders rest, another account trades with them.
+"""How soon a trade is in the ledger, and with a reader of the live stream.
 
-The time is from the trade in the exchange's log to `booked_at` of its row. The bare side is the
-same trades as the other account hears of them: ccxt's stream, and one INSERT per trade into a
-table that has nothing but these two columns. Both rows carry the time at which their transaction
-began.
+Orders rest, another account trades with them. The time is from the trade in the exchange's log to
+`booked_at` of its row. The bare side is the same trades as the other account hears of them: ccxt's
+stream, and one INSERT per trade into a table that has nothing but these two columns. Both rows
+carry the time at which their transaction began. A reader's time ends when it has read the fill's
+event; beside it stands the ledger's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger.models import FillRow
 from tests.bench.figures import Measure, p50_and_p99
+from tests.bench.readers import fills_heard
 from tests.bench.rig import INSIDE, MAIN, POLL_S, SYMBOL, BenchError, Rig, open_hand
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import client_order_id
@@ -32,24 +34,28 @@ _TABLE = """CREATE TABLE bench_trades (
 _INSERT = "INSERT INTO bench_trades (trade_id) VALUES (:trade_id) RETURNING booked_at"
 
 
-async def fill_to_ledger(rig: Rig) -> list[Measure]:
-    """Trade at the exchange to fill in the ledger, of orders that rested."""
+async def fills(rig: Rig) -> list[Measure]:
+    """Trade at the exchange to fill in the ledger and to its event, of orders that rested."""
     total = WARM_UP + FILLS
-    with rig.progress("fill to ledger: resting orders, traded with one by one", 2 * total) as step:
+    with rig.progress(
+        "fill to ledger and reader: resting orders, traded with one by one", 2 * total
+    ) as step:
         resting = []
         for first in range(0, total, AT_ONCE):
             batch = range(first, min(first + AT_ONCE, total))
             resting += await asyncio.gather(*(_rest(rig) for _ in batch))
             for _ in batch:
                 step()
-        async with _bare_listener(rig) as heard:
+        async with _bare_listener(rig) as heard, fills_heard(rig) as read:
             await _trade_with(rig, resting, step)
             trades = _trades_of(rig, resting)[WARM_UP:]
-            await _until_heard(heard, [trade_id for trade_id, _ in trades])
+            for each in (heard, read):
+                await _until_heard(each, [trade_id for trade_id, _ in trades])
     booked = await _booked(rig, [trade_id for trade_id, _ in trades])
     ours = [booked[trade_id].timestamp() * 1_000 - at for trade_id, at in trades]
     bare = [heard[trade_id].timestamp() * 1_000 - at for trade_id, at in trades]
-    return p50_and_p99("fill_to_ledger", ours, bare)
+    told = [read[trade_id] - at for trade_id, at in trades]
+    return p50_and_p99("fill_to_ledger", ours, bare) + p50_and_p99("fill_to_reader", told, ours)
 
 
 async def _trade_with(rig: Rig, resting: Iterable[str], step: Callable[[], object]) -> None:
@@ -120,7 +126,7 @@ async def _until_listening(
             await asyncio.sleep(POLL_S)
 
 
-async def _until_heard(heard: dict[str, datetime], trade_ids: list[str]) -> None:
+async def _until_heard(heard: Mapping[str, object], trade_ids: list[str]) -> None:
     async with asyncio.timeout(_HEARD_WITHIN_S):
         while not heard.keys() >= set(trade_ids):
             await asyncio.sleep(POLL_S)

@@ -34,6 +34,7 @@ from activities.venues.simulator.faults.client import ControlClient
 from activities.venues.simulator.judge import VenueLog, read_log
 from starters.client import DeltaClient, OrderNotFound, OutcomeUnknown, Unavailable
 from starters.demo_settings import empty_home, on_free_ports
+from tests.api_client import UNLIMITED
 from tests.bench import bare
 from tests.contract.paper_venue import ccxt_client
 from workers.connection import connect
@@ -235,6 +236,7 @@ def bench_settings(tape: Path) -> Settings:
             "PAPER_CONTROL_PORT": str(_CONTROL_PORT),
             "REPLAY_TRADES": str(tape),
             "WORKER_COUNT": str(WORKERS),
+            **UNLIMITED,
         }
     )
     return on_free_ports(settings)[0]

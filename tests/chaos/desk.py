@@ -31,6 +31,7 @@ from starters.errors import (
     WorkflowBroke,
 )
 from starters.kinds import EXECUTION_TYPES, WORKFLOW_TYPES
+from tests.api_client import open_client
 from tests.chaos.planned import (
     Planned,
     PlannedArbitrage,
@@ -85,9 +86,7 @@ class Desk:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._http = httpx.AsyncClient(
-            trust_env=False, base_url=world.stack.api_url, timeout=HTTP_WAIT_S
-        )
+        self._http = open_client(world.stack.settings, timeout=HTTP_WAIT_S)
         self._submitters: dict[Route, Callable[[Planned], Awaitable[str | None]]] = {
             Route.CLIENT: self._by_client,
             Route.HTTP: self._by_http,
@@ -328,7 +327,7 @@ def body_of(order: Planned) -> dict[str, object]:
 
 
 def _body_of_steer(steer: PlannedSteer) -> dict[str, object]:
-    body: dict[str, object] = {**steer.changes, "requested_by": "chaos"}
+    body: dict[str, object] = {**steer.changes}
     if steer.ends_after_s is not None:
         ends_at = datetime.now(UTC) + timedelta(seconds=steer.ends_after_s)
         body["end_at"] = ends_at.isoformat()

@@ -10,6 +10,7 @@ from enum import StrEnum
 from starters.api.bodies import id_of_key
 from tests.chaos.control_plan import PlannedDeed
 from tests.chaos.fault_plan import PlannedFault
+from workers.local_key import NAME as LOCAL_KEY
 from workflows import names
 from workflows.domain.orders import OrderType
 from workflows.steering_messages import ActionKind
@@ -83,7 +84,7 @@ class Planned:
     @property
     def order_id(self) -> str:
         """The id that all routes agree on."""
-        return id_of_key(self.key) if Route.HTTP_KEY in self.routes else self.key
+        return id_of_key(self.key, LOCAL_KEY) if Route.HTTP_KEY in self.routes else self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

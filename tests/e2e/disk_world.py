@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api_client import open_client
 from tests.e2e.world import World, open_world
 from workers import embedded_postgres
 from workers.home import Home
@@ -84,13 +85,14 @@ async def open_disks(folder: Path) -> AsyncIterator[Disks]:
     with _mounted(data.parent, LEDGER_BYTES) as ledger, ExitStack() as of_logs:
         logs = of_logs.enter_context(_mounted(home.logs, LOG_BYTES))
         changes = {"ACCEPT_TIMEOUT": str(ACCEPT_TIMEOUT_S)}
-        async with open_world(folder, bound=_OFTEN, changes=changes) as world:
-            url = world.stack.api_url
-            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as api:
-                try:
-                    yield Disks(world, api, ledger, logs, data)
-                finally:
-                    of_logs.close()  # the engine deletes the folder it is mounted on
+        async with (
+            open_world(folder, bound=_OFTEN, changes=changes) as world,
+            open_client(world.stack.settings, timeout=20) as api,
+        ):
+            try:
+                yield Disks(world, api, ledger, logs, data)
+            finally:
+                of_logs.close()  # the engine deletes the folder it is mounted on
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api_client import UNLIMITED, open_client
 from tests.e2e.fault_proxy import FaultProxy, Verbatim
 from tests.e2e.grpc_wire import GrpcReader
 from tests.e2e.world import (
@@ -137,8 +138,10 @@ async def open_infra(folder: Path) -> AsyncIterator[Infra]:
         for part, front in zip(parts[len(WORKERS) :], APIS, strict=True):
             doors[front] = await opened.enter_async_context(FaultProxy(int(part.env["API_PORT"])))
             apis[front] = await opened.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=f"http://127.0.0.1:{doors[front].port}", trust_env=False, timeout=20
+                open_client(
+                    world.stack.settings,
+                    base_url=f"http://127.0.0.1:{doors[front].port}",
+                    timeout=20,
                 )
             )
         await until(lambda: all_ready(world), within_s=30)
@@ -183,6 +186,7 @@ def _settings(front: str, world: World, ports: dict[str, int]) -> Settings:
             "ACCEPT_TIMEOUT": str(ACCEPT_TIMEOUT_S),
             "EXCHANGE_BINANCE_RATE_LIMIT": str(RATE_LIMIT),
             "WORKER_COUNT": "1",
+            **UNLIMITED,
             "METRICS_PORT": str(first),
             "API_PORT": str(first + 1),
             **FIGURES,

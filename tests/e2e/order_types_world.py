@@ -20,6 +20,7 @@ from activities.ledger.watch_store import WatchStore
 from activities.venues.simulator.journal import read_records
 from activities.venues.simulator.judge import JudgedOrder, JudgedTrade, VenueLog
 from starters.client import Unavailable
+from tests.api_client import open_client
 from tests.e2e.proof import assert_ledger_is_exchange, assert_tasks_never_failed
 from tests.e2e.world import POLL_S, VENUE, World, until
 from workflows import names
@@ -198,7 +199,7 @@ async def assert_told_alike(world: World, told: OrderSnapshot) -> None:
 
 def http(world: World) -> httpx.AsyncClient:
     """A caller of the engine's API."""
-    return httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url, timeout=30)
+    return open_client(world.stack.settings, timeout=30)
 
 
 def orders_of(log: VenueLog, child: str) -> list[JudgedOrder]:

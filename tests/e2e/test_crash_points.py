@@ -12,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.api_client import open_client
 from tests.e2e.crash_world import (
     ALL,
     LIMITS,
@@ -59,7 +60,7 @@ async def test_k1_an_api_killed_before_the_start_leaves_nothing_and_a_retry_make
     body = order.request.model_dump(mode="json", exclude_none=True)
     key = f"api.before_start[{order.order_id}]"
     with armed(world, f"{key}:kill"):
-        async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
+        async with open_client(world.stack.settings) as api:
             with pytest.raises(httpx.TransportError):
                 await api.post("/api/v1/orders", json=body)
             await processes.killed_at(key)

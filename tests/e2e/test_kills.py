@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import httpx
 import pytest
 
+from tests.api_client import open_client
 from tests.e2e.crash_world import Case, cases
 from tests.e2e.proof import assert_order_is_true, assert_tasks_never_failed, story_of
 from tests.e2e.world import World, until
@@ -120,7 +120,7 @@ async def _completes_and_is_told(
     world: World, placed: OrderSnapshot, windows: Windows
 ) -> OrderSnapshot:
     done = await _completes_in_time(world, placed, windows)
-    async with httpx.AsyncClient(trust_env=False, base_url=world.stack.api_url) as api:
+    async with open_client(world.stack.settings) as api:
         told = (await api.get(f"/api/v1/orders/{done.order_id}")).json()
     assert (told["status"], Decimal(told["filled_quantity"])) == ("filled", SLICE * windows.slices)
     return done

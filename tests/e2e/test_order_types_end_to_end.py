@@ -25,6 +25,7 @@ from tests.e2e.order_types_world import (
     submit_all,
 )
 from tests.e2e.world import BEST_ASK, BEST_BID, MOVING, World, until
+from workers.local_key import NAME as LOCAL_KEY
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.messages import OrderSnapshot
 from workflows.steering_messages import ActionKind, AmendRequest, SteerRequest
@@ -145,14 +146,14 @@ async def _steered_limit(world: World) -> OrderSnapshot:
     order = Placed(world, order_type="limit", quantity="0.02", price=APART)
     await order.post()
     await order.rests(0)
-    who = {"requested_by": "ann", "reason": "lunch"}
+    why = {"reason": "lunch"}
     async with _steering(world, order) as ask:
-        paused = await ask("POST", "/pause", who)
+        paused = await ask("POST", "/pause", why)
         assert (paused.status, paused.reason) == (OrderStatus.PAUSED, "lunch")
         assert not any(each.is_open for each in orders_of(world.log(), order.child(0)))
         await assert_told_alike(world, paused)
-        await ask("PATCH", "", {"price": str(APART + 50), "quantity": "0.03"} | who)
-        resumed = await ask("POST", "/resume", who)
+        await ask("PATCH", "", {"price": str(APART + 50), "quantity": "0.03"} | why)
+        resumed = await ask("POST", "/resume", why)
         assert resumed.status is OrderStatus.WORKING
     judged = await order.rests(1)
     assert (judged.price, judged.quantity) == (APART + 50, Decimal("0.03"))
@@ -167,7 +168,7 @@ async def _steered_limit(world: World) -> OrderSnapshot:
     for told in (done, stored):
         kinds = [action.kind for action in told.actions]
         assert kinds == [ActionKind.PAUSE, ActionKind.AMEND, ActionKind.RESUME, ActionKind.AMEND]
-        assert [action.requested_by for action in told.actions[:3]] == ["ann"] * 3
+        assert [action.requested_by for action in told.actions[:3]] == [LOCAL_KEY] * 3
     return done
 
 

@@ -24,9 +24,11 @@ from temporalio.client import Client, WorkflowHistory
 from activities.ledger.engine import open_engine
 from activities.ledger.views import LedgerViews
 from activities.venues.simulator.faults.client import ControlClient
-from activities.venues.simulator.judge import VenueLog, read_log
+from activities.venues.simulator.judge import VenueLog
 from starters.client import DeltaClient, Unavailable
+from tests.api_client import UNLIMITED
 from tests.contract.paper_venue import ccxt_client
+from tests.e2e.live_log import LiveLog
 from workers.connection import connect
 from workers.local_stack import LocalStack, delete_data
 from workers.settings import Settings, load_settings
@@ -81,6 +83,7 @@ class World:
     made: int = field(default=0)
     controls: Mapping[str, ControlClient] = field(default_factory=dict)
     """The control port of each exchange."""
+    logs: dict[str, LiveLog] = field(default_factory=dict)
 
     @property
     def views(self) -> LedgerViews:
@@ -88,7 +91,9 @@ class World:
 
     def log(self, venue: str = VENUE) -> VenueLog:
         """The exchange's own log, as it is now."""
-        return read_log(self.stack.paper_journal(venue))
+        if venue not in self.logs:
+            self.logs[venue] = LiveLog(self.stack.paper_journal(venue))
+        return self.logs[venue].now()
 
     def request(self, **fields: Any) -> OrderRequest:
         """A market buy of 0.01 BTC by a strategy of its own, unless changed."""
@@ -203,6 +208,7 @@ def settings_in(
             "EXEC_FAILPOINTS": f"@{folder / FAILPOINTS}",
             **hedge,
             **ports,
+            **UNLIMITED,
             **FIGURES,
             **(changes or {}),
         }

@@ -30,7 +30,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 
 from tests.e2e.arbitrage_world import open_pair
 from tests.e2e.world import BEST_ASK, HEDGE, MAIN, STILL, VENUE, World, open_world, until
-from tests.histories import controlled, steered
+from tests.histories import asked, controlled, steered
 from tests.histories.executions import EXECUTIONS, Worked
 from workflows import names
 from workflows.messages import OrderSnapshot
@@ -213,6 +213,11 @@ async def _record_controlled(stack: Path, recorded: Path) -> None:
         await controlled.work(world, partial(_keep, world, recorded))
 
 
+async def _record_asked(stack: Path, recorded: Path) -> None:
+    async with open_world(stack) as world:
+        await asked.work(world, partial(_keep, world, recorded))
+
+
 async def _keep(world: World, recorded: Path, name: str, worked: Worked) -> None:
     """The run that ended it and, where it was handed over, the first one."""
     _write(recorded, name, await world.history(worked.id))
@@ -244,6 +249,7 @@ FOLDERS: dict[str, tuple[Callable[[Path, Path], Awaitable[None]], ...]] = {
     "03-executions": (_record_orders, _record_executions),
     "04-steered": (_record_steered, partial(_record_executions, chosen=ANSWERED_ANEW)),
     "05-controlled": (_record_controlled,),
+    "06-asked": (_record_asked,),
 }
 """What belongs to each folder, given a folder for the stack and one for the files.
 

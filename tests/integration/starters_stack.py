@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from activities.venues.simulator.judge import read_log
+from tests.api_client import open_client
 from tests.e2e.world import free_ports as neighbours
 from workers.local_stack import LocalStack
 from workers.settings import is_setting
@@ -47,7 +48,7 @@ def free_ports(names: tuple[str, ...]) -> dict[str, str]:
 async def until_ready(stack: LocalStack) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     said = "nothing"
-    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False) as client:
+    async with open_client(stack.settings) as client:
         while time.monotonic() < deadline:
             try:
                 answer = await client.get("/health/ready", timeout=10)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.api_client import UNLIMITED, open_client
 from tests.integration.starters_stack import PORTS, free_ports, until_ready
 from workers.local_stack import LocalStack, delete_data
 from workers.settings import load_settings
@@ -25,7 +26,7 @@ def exchanges() -> str:
 def environ(tmp_path_factory: pytest.TempPathFactory, exchanges: str) -> Iterator[dict[str, str]]:
     home = tmp_path_factory.mktemp("stack") / "home"
     values = {"DELTA_HOME": str(home), "EXCHANGES": exchanges, "WORKER_COUNT": "1"}
-    values |= {"LOG_FORMAT": "json", **free_ports(PORTS)}
+    values |= {"LOG_FORMAT": "json", **UNLIMITED, **free_ports(PORTS)}
     yield values
     delete_data(load_settings(values))
     shutil.rmtree(home, ignore_errors=True)
@@ -40,5 +41,5 @@ async def stack(environ: dict[str, str]) -> AsyncIterator[LocalStack]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def http(stack: LocalStack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.api_url, timeout=20, trust_env=False) as client:
+    async with open_client(stack.settings, timeout=20) as client:
         yield client

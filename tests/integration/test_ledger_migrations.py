@@ -10,11 +10,25 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from activities.ledger import access_models, book_models, control_models, models, watch_models
+from activities.ledger import (
+    access_models,
+    book_models,
+    control_models,
+    event_models,
+    models,
+    watch_models,
+)
 from activities.ledger.engine import open_single
 from activities.ledger.migrate import newest_revision, upgrade
 
-TABLES_ARE_KNOWN_FROM = (access_models, book_models, control_models, models, watch_models)
+TABLES_ARE_KNOWN_FROM = (
+    access_models,
+    book_models,
+    control_models,
+    event_models,
+    models,
+    watch_models,
+)
 
 
 async def test_the_migrated_schema_is_the_one_of_the_models(database_url: str) -> None:

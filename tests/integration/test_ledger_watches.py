@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from activities.ledger.notifications import Notifications
 from activities.ledger.results import UnknownOrderError
-from activities.ledger.watch_changes import WatchChanges
 from tests.integration.ledger_world import ACCOUNT, EXCHANGE, SYMBOL, World, an_intent
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.orders import ChildType, Side
@@ -253,7 +253,7 @@ async def test_listening_takes_no_connection_from_the_pool(ledger: World) -> Non
         assert ledger.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue's own
 
 
-async def _heard(changes: WatchChanges) -> None:
+async def _heard(changes: Notifications) -> None:
     await asyncio.wait_for(changes.happened.wait(), HEARD_WITHIN_S)
     changes.happened.clear()
 

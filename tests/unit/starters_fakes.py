@@ -3,20 +3,24 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
+from activities.ledger.view_keys import KeyViews
 from activities.ledger.view_models import ExecutionView
 from activities.ledger.views import InvalidCursorError
+from starters import trail
 from starters.api.app import create_app
 from starters.client import OrderNotFound, Unavailable
 from starters.connections import Connections
 from starters.kinds import Kind
+from tests.unit.access_fakes import BEARER, EVERYTHING, FakeKeys, FakeTrail
 from tests.unit.execution_samples import arbitrage, rebalance
 from workers.settings import Settings, load_settings
+from workflows.domain.access import Caller
 from workflows.domain.denials import DenialCode
 from workflows.domain.executions import ExecutionKind, ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
@@ -39,7 +43,8 @@ JSON = {"Content-Type": "application/json"}
 
 def settings_of(**environ: str) -> Settings:
     """Settings from nothing but these variables."""
-    return load_settings({"EXCHANGES": "binance", **environ})
+    unlimited = {"API_READ_RATE": "0", "API_TRADE_RATE": "0"}
+    return load_settings({"EXCHANGES": "binance", **unlimited, **environ})
 
 
 def snapshot(order_id: str = "a", **changes: Any) -> OrderSnapshot:
@@ -290,7 +295,10 @@ def _page(found: Sequence[Any], limit: int, cursor: str | None) -> tuple[list[An
 
 
 class FakeConnections(Connections):
-    """Connections to the fakes. `answer` is the client's; None accepts each order."""
+    """Connections to the fakes. `answer` is the client's; None accepts each order.
+
+    `caller` holds the key that `call` sends; `told` is what the audit trail was told.
+    """
 
     def __init__(
         self,
@@ -302,6 +310,7 @@ class FakeConnections(Connections):
         is_temporal_away: bool = False,
         is_ledger_away: bool = False,
         decided: Any = None,
+        caller: Caller = EVERYTHING,
     ) -> None:
         super().__init__(settings_of())
         self._decided = decided
@@ -310,6 +319,8 @@ class FakeConnections(Connections):
         self._rows = rows or {}
         self._fake_ledger = FakeLedger(orders, executions, self._rows)
         self._is_temporal_away, self._is_ledger_away = is_temporal_away, is_ledger_away
+        self.caller = caller
+        self.told: list[trail.Told] = []
 
     async def orders(self) -> Any:
         if self._is_temporal_away:
@@ -324,9 +335,19 @@ class FakeConnections(Connections):
 
     @asynccontextmanager
     async def reading(self, views: object) -> AsyncIterator[Any]:
-        """All other views are one fake: their questions have different names."""
+        """All other views are one fake: their questions have different names.
+
+        Keys can be checked whatever else is away: every process remembers them for a moment.
+        """
+        if views is KeyViews:
+            yield FakeKeys(self.caller)
+            return
         async with self.ledger():
             yield FakeViews(self._rows)
+
+    @cached_property
+    def trail(self) -> Any:
+        return FakeTrail(self.told)
 
     @asynccontextmanager
     async def desk(self) -> AsyncIterator[Any]:
@@ -350,10 +371,12 @@ async def call(
     **options: Any,
 ) -> httpx.Response:
     """One request to the app, without a server; a body is JSON unless headers say otherwise."""
-    if "content" in options:
-        options.setdefault("headers", JSON)
+    headers = options.pop("headers", JSON if "content" in options else {})
+    given = [*headers.items()] if isinstance(headers, dict) else [*headers]
+    if "Authorization" not in httpx.Headers(headers):
+        given += BEARER.items()
     app = _app()
     app.state.connections, app.state.settings = connections, settings or settings_of()
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://delta") as client:
-        return await client.request(method, path, **options)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return await client.request(method, path, headers=given, **options)

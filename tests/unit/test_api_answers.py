@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from starters.api.app import create_app
 from starters.api.bodies import id_of_key
 from starters.client import AlreadyTerminal, OutcomeUnknown
+from tests.unit.access_fakes import KEY_NAME
 from tests.unit.starters_fakes import (
     JSON,
     FakeConnections,
@@ -66,7 +67,7 @@ async def test_the_same_key_names_the_same_order_and_another_key_another() -> No
         headers = JSON | {"Idempotency-Key": key}
         await call(connections, "POST", "/api/v1/orders", content=BODY, headers=headers)
         ids.append(connections.asked[0].order_id)
-    assert ids[0] == ids[1] == id_of_key("key/1")
+    assert ids[0] == ids[1] == id_of_key("key/1", KEY_NAME)
     assert ids[2] != ids[0]
 
 

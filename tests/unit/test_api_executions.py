@@ -15,6 +15,7 @@ from starters.errors import (
     OutcomeUnknown,
     Unavailable,
 )
+from tests.unit.access_fakes import KEY_NAME
 from tests.unit.execution_samples import (
     ARBITRAGE_PLAN,
     REBALANCE_PLAN,
@@ -77,7 +78,7 @@ async def test_a_key_names_the_execution_and_must_agree_with_the_plans_own_id(pa
         headers = JSON | {"Idempotency-Key": key}
         await call(connections, "POST", path, content=BODIES[path], headers=headers)
         ids.append(connections.asked[0].id)
-    assert ids[0] == ids[1] == id_of_key("key/1")
+    assert ids[0] == ids[1] == id_of_key("key/1", KEY_NAME)
     assert ids[2] != ids[0]
     own = json.dumps(json.loads(BODIES[path]) | {"id": "mine-1"}).encode()
     headers = JSON | {"Idempotency-Key": "another"}

@@ -129,7 +129,7 @@ async def test_statistics_are_read_for_one_strategy() -> None:
 
     path = f"{API}/orders/statistics?strategy_id=s1"
     shown = (await call(FakeConnections(rows={"order_sums": found}), "GET", path)).json()
-    assert asked == [("s1", None, None)]
+    assert asked == [("s1", None, None, None)]
     assert (shown["fill_ratio"], shown["by_type"]["market"]["filled"]) == ("0.75", 3)
 
 
@@ -140,7 +140,7 @@ async def test_a_comparison_answers_what_differed() -> None:
     connections = FakeConnections(SyncReport(exchange="binance"))
     answer = await call(connections, "POST", f"{POSITIONS}/sync/binance")
     assert (answer.status_code, answer.json()["exchange"]) == (200, "binance")
-    assert connections.asked == [("binance", "http")]
+    assert connections.asked == [("binance", "desk-2")]
 
 
 async def test_an_exchange_that_is_not_configured_is_not_compared() -> None:
@@ -157,7 +157,7 @@ DECISIONS: list[tuple[str, str, dict[str, Any], tuple[Any, ...]]] = [
         "POST",
         "alarms/17/ack",
         {"note": "on it"},
-        ("acknowledge", (17,), {"by": "http", "note": "on it"}),
+        ("acknowledge", (17,), {"by": "desk-2", "note": "on it"}),
     ),
     (
         "PUT",
@@ -166,14 +166,14 @@ DECISIONS: list[tuple[str, str, dict[str, Any], tuple[Any, ...]]] = [
         (
             "set_limit",
             ("global", "max_order_value", Decimal(20000)),
-            {"by": "http", "reason": "first week"},
+            {"by": "desk-2", "reason": "first week"},
         ),
     ),
     (
         "PUT",
         "risk/limits",
         {"scope": "global", "name": "max_order_value", "value": None, "reason": "over"},
-        ("set_limit", ("global", "max_order_value", None), {"by": "http", "reason": "over"}),
+        ("set_limit", ("global", "max_order_value", None), {"by": "desk-2", "reason": "over"}),
     ),
     (
         "POST",
@@ -187,7 +187,7 @@ DECISIONS: list[tuple[str, str, dict[str, Any], tuple[Any, ...]]] = [
         {"requested_by": "desk-2"},
         ("approve_override", (3,), {"by": "desk-2"}),
     ),
-    ("POST", "risk/overrides/3/revoke", {}, ("revoke_override", (3,), {"by": "http"})),
+    ("POST", "risk/overrides/3/revoke", {}, ("revoke_override", (3,), {"by": "desk-2"})),
     (
         "POST",
         "balances/binance/transfers",
@@ -195,7 +195,7 @@ DECISIONS: list[tuple[str, str, dict[str, Any], tuple[Any, ...]]] = [
         (
             "book_transfer",
             ("binance", "main", "USDT", Decimal(-5000)),
-            {"by": "http", "reason": "withdrawn"},
+            {"by": "desk-2", "reason": "withdrawn"},
         ),
     ),
 ]
@@ -224,7 +224,7 @@ async def test_a_decision_is_passed_on_exactly_with_who_decides(
     ("denied", "status"),
     [
         (NOT_FOUND, 404),
-        (Denied(code=DenialCode.NEEDS_ANOTHER, detail="override=3 requested_by=http"), 409),
+        (Denied(code=DenialCode.NEEDS_ANOTHER, detail="override=3 requested_by=desk-2"), 409),
         (Denied(code=DenialCode.INCONSISTENT_LIMITS, field="value", detail="value=2"), 422),
     ],
 )
@@ -244,12 +244,12 @@ async def test_a_decision_that_cannot_be_is_its_code(
 async def test_an_override_is_asked_for_and_answered_with_its_number() -> None:
     connections = FakeConnections(rows=ROWS, decided=3)
     fields = {"scope": "strategy:s1", "code": "RISK_PRICE_COLLAR", "reason": "gap"}
-    fields["requested_by"] = "desk-1"
+    fields["requested_by"] = "desk-2"
     answer = await call(connections, "POST", f"{RISK}/overrides", **sent(**fields))
     assert (answer.status_code, answer.json()["id"]) == (201, 3)
     ((what, where, how),) = connections.asked
     assert (what, where) == ("request_override", ("strategy:s1", "RISK_PRICE_COLLAR"))
-    assert how == {"by": "desk-1", "minutes": 15, "reason": "gap"}
+    assert how == {"by": "desk-2", "minutes": 15, "reason": "gap"}
 
 
 @pytest.mark.parametrize(
@@ -264,11 +264,16 @@ async def test_an_override_is_asked_for_and_answered_with_its_number() -> None:
         (
             "risk/overrides",
             {"scope": "global", "code": "RISK_MAX_QTY", "minutes": 16, "reason": "x"}
-            | {"requested_by": "desk-1"},
+            | {"requested_by": "desk-2"},
             "OUT_OF_RANGE",
             "minutes",
         ),
-        ("risk/overrides/3/approve", {}, "MISSING_FIELD", "requested_by"),
+        (
+            "risk/overrides/3/approve",
+            {"requested_by": "desk-1"},
+            "FIELD_NOT_ALLOWED",
+            "requested_by",
+        ),
         (
             "balances/binance/transfers",
             {"asset": "USDT", "amount": 0, "reason": "x"},
@@ -346,7 +351,7 @@ async def test_a_verdict_names_the_child_and_answers_the_order() -> None:
         verdict=Verdict.ADOPT,
         exchange_order_id="28457",
         reason="seen there",
-        requested_by="http",
+        requested_by="desk-2",
     )
     assert connections.asked == [("a", request)]
 

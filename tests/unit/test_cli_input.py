@@ -180,7 +180,6 @@ def test_a_wrong_setting_is_exit_2_in_one_line_that_names_it(
         ["schema", "Nothing"],
         ["orders", "show"],
         ["arbitrage", "show"],
-        ["rebalance", "list"],
         ["nonsense"],
     ],
 )
@@ -238,6 +237,10 @@ def test_schema_prints_the_schemas_of_the_public_messages(
         "ArbitrageSnapshot",
         "RebalancePlan",
         "RebalanceSnapshot",
+        "Denied",
+        "ErrorBody",
+        "StreamEvent",
+        "StreamEvent",
     }
     assert "twap_slices" in schemas["OrderRequest"]["properties"]
 

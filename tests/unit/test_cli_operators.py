@@ -86,7 +86,7 @@ def test_what_is_shown_has_the_names_that_http_has(
     [
         ("positions list", ("quantity", "594.7", "BTC/USDT")),
         ("positions show s1 binance BTC/USDT --method fifo", ("realised_net", "50600")),
-        ("positions fills --csv", ("trade_id,order_id", "USDT,True")),
+        ("positions fills --csv", ("trade_id,order_id", "USDT,true")),
         ("alarms list", ("17", "o-1", "orders resolve")),
         ("risk limits", ("max_order_value", "strategy:s1", "20000")),
         ("orders statistics", ("fill_ratio", "0.75", "15000 USDT", "market: 3 filled")),

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from activities.ledger.alarm_store import AlarmStore
+from activities.ledger.key_store import KeyStore
 from activities.ledger.risk_store import RiskStore
 from activities.ledger.sync_store import SyncStore
 from tests.unit.starters_fakes import settings_of
@@ -21,6 +22,7 @@ def a_desk() -> Desk:
         risk=RiskStore(nothing),  # type: ignore[arg-type] # as above
         sync=SyncStore(nothing),  # type: ignore[arg-type] # as above
         alarms=AlarmStore(nothing),  # type: ignore[arg-type] # as above
+        keys=KeyStore(nothing),  # type: ignore[arg-type] # as above
     )
 
 

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import typer
 
+from activities.ledger.view_events import EventKind
+from starters import contract_page
+from starters.api.access import routes_of, scopes_of
 from starters.api.app import create_app
 from starters.api.errors import ApiCode, status_of
 from starters.cli import app as starters_app
@@ -24,6 +27,7 @@ from tests.unit.order_bodies import KINDS, OPTIONS
 from workers.__main__ import app as workers_app
 from workers.settings import Settings, is_setting, load_settings
 from workflows import names
+from workflows.domain.access import Scope
 from workflows.domain.alarms import AlarmCode, advice_on
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.executions import ExecutionKind, ExecutionStatus, Outcome
@@ -37,10 +41,16 @@ from workflows.plans import parse_plan
 from workflows.steering_messages import parse_amend, parse_steer
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/contract.md")
 APPS = {"starters": starters_app, "workers": workers_app}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD"}
-FOLDERS = ("workflows", "activities", "workers", "starters", "tests", "deploy", ".ci")
+FOLDERS = (
+    *("workflows", "activities", "workers", "starters"),
+    *("tests", "deploy", "docs", "examples", "schemas", ".ci"),
+)
+PUBLIC = ("/health/live", "/health/ready")
+KEY_HEADER = re.compile(r"@[\w./-]*header")
+"""How a command hands a key over without showing it to who lists processes."""
 TYPES: dict[str, tuple[OrderType, ...]] = {
     PREVIEW_TYPE: tuple(OrderType),
     **{
@@ -83,9 +93,11 @@ def spans(text: str) -> list[str]:
 
 
 def invocations(program: str) -> list[str]:
-    """Every use of the program in the documents, in code blocks and in prose."""
+    """Every use of the program in the documents, in code blocks and in prose, without what the
+    shell does with it.
+    """
     found = [
-        found.group(0)
+        re.split(r" \| | > |\)$", found.group(0))[0]
         for document in DOCUMENTS
         for line in [*code_lines(text_of(document)), *spans(text_of(document))]
         if (found := re.search(rf"\b{program} .*", line))
@@ -158,6 +170,19 @@ def test_a_field_is_refused_by_the_types_that_lack_it(name, types):
         assert is_refused == (kind not in types.split(", ")), kind
 
 
+def test_the_made_tables_of_the_contract_are_as_they_are_made():
+    page = text_of("docs/contract.md")
+    assert contract_page.remade(page) == page, (
+        "run: python -m starters schema --page docs/contract.md"
+    )
+
+
+def test_the_kinds_of_events_are_all_told():
+    page = text_of("docs/contract.md")
+    told = re.findall(r"^\| `(\w+)` \|.*\| `.* \|$", page[page.index("| kind | about |") :], re.M)
+    assert told == [kind.value for kind in EventKind]
+
+
 def test_the_tables_of_types_and_states_are_the_enums():
     assert column("| type | what it does |") == [kind.value for kind in OrderType]
     assert column("| state | meaning |") == [status.value for status in OrderStatus]
@@ -217,14 +242,21 @@ def test_the_workflow_types_and_search_attributes_are_all_named():
 
 
 @pytest.fixture(scope="module")
-def routes() -> set[tuple[str, str]]:
-    paths = create_app(load_settings({})).openapi()["paths"]
-    return {(method.upper(), path) for path, methods in paths.items() for method in methods}
+def routes() -> dict[tuple[str, str], frozenset[Scope]]:
+    """Each route with the scopes of which it needs one."""
+    return {
+        (method, route.path.replace(":path", "")): scopes_of(route) or frozenset()
+        for route in routes_of(create_app(load_settings({})))
+        for method in getattr(route, "methods", ["WS"])
+    }
 
 
-def test_the_table_of_routes_is_the_api(routes):
-    told = re.findall(r"`(GET|POST|PATCH|PUT) (/[^`]*)`", README)
-    assert set(told) == routes
+def test_the_table_of_routes_is_the_api_with_its_scopes(routes):
+    rows = re.findall(
+        r"^\| `([A-Z]+) (/[^`]*)` \| ([^|]*) \|", text_of("docs/http.md"), re.MULTILINE
+    )
+    told = {(method, path): frozenset(spans(scopes)) for method, path, scopes in rows}
+    assert told == routes
 
 
 @pytest.mark.parametrize("line", invocations("curl"))
@@ -235,6 +267,8 @@ def test_every_request_by_curl_is_one_that_the_api_knows(line, routes):
     body = words[words.index("-d") + 1] if "-d" in words else None
     named = words[words.index("-X") + 1] if "-X" in words else None
     method = named or ("POST" if body else "GET")
+    has_key = any(KEY_HEADER.fullmatch(word) for word in words)
+    assert address.path in PUBLIC or has_key, "a request needs a key"
     matching = [
         path
         for known, path in routes
@@ -312,16 +346,22 @@ def default_of(variable: str) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def anchors(path: Path) -> set[str]:
+    """What a link may name in the document."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document):
-    text = text_of(document)
-    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif not target.startswith("https://"):
-            assert (ROOT / target).exists(), target
+    here = ROOT / document
+    for target in re.findall(r"\]\(([^)]+)\)", text_of(document)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = here.parent / file if file else here
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

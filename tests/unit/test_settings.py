@@ -65,7 +65,15 @@ def test_settings_are_frozen():
         ("LOG_LEVEL", "loud"),
         ("API_HOST", "0.0.0.0"),
         ("METRICS_HOST", "::"),
-        ("API_ALLOWED_IPS", "10.0.0.0/8"),
+        ("API_ALLOWED_IPS", "10.0.0.1/8"),
+        ("API_TRUSTED_PROXIES", "proxy.example"),
+        ("API_ALLOWED_HOSTS", "desk.example:8003"),
+        ("API_ALLOWED_HOSTS", "*"),
+        ("API_CORS_ORIGINS", "*"),
+        ("API_CORS_ORIGINS", "https://desk.example/page"),
+        ("API_CORS_ORIGINS", "desk.example"),
+        ("API_TLS_CERT_PATH", "/nowhere/cert.pem"),
+        ("API_TRADE_RATE", "-1"),
         ("PAYLOAD_ENCRYPTION_KEYS", "k1"),
         ("ALARM_WEBHOOK_URL_FILE", "/nowhere/hook"),
         ("ALARM_WEBHOOK_URL", "http://alarms.example/hook"),
@@ -123,9 +131,71 @@ def test_submissions_outlive_the_time_in_which_the_venue_may_still_execute_them(
     assert settings.submit_timeout_s == Decimal("2.6")
 
 
-def test_the_api_leaves_loopback_only_with_the_explicit_flag():
-    settings = load_settings({"API_HOST": "0.0.0.0", "ALLOW_REMOTE": "true"})
-    assert settings.api_host == "0.0.0.0"
+OUTSIDE = {"API_HOST": "0.0.0.0", "ALLOW_REMOTE": "true"}
+
+
+def test_the_api_leaves_loopback_only_with_the_explicit_flag_and_tls_or_a_proxy(tmp_path):
+    assert refusal(OUTSIDE).startswith("API_HOST: ")
+    assert refusal({"API_HOST": "0.0.0.0", "API_TRUSTED_PROXIES": "10.0.0.1"}).startswith("API_HO")
+    proxied = load_settings(OUTSIDE | {"API_TRUSTED_PROXIES": "10.0.0.1, fd00::/8"})
+    assert proxied.api_trusted_proxies == ("10.0.0.1", "fd00::/8")
+    assert proxied.api_url == "http://127.0.0.1:8003"
+    files = {"API_TLS_CERT_PATH": tmp_path / "cert.pem", "API_TLS_KEY_PATH": tmp_path / "key.pem"}
+    for path in files.values():
+        path.write_text("pem")
+        path.chmod(0o600)
+    texts = {name: str(path) for name, path in files.items()}
+    assert load_settings(OUTSIDE | texts).api_url == "https://127.0.0.1:8003"
+    alone = OUTSIDE | {"API_TLS_CERT_PATH": texts["API_TLS_CERT_PATH"]}
+    assert refusal(alone).startswith("API_TLS_KEY_PATH: ")
+    files["API_TLS_KEY_PATH"].chmod(0o644)
+    assert refusal(OUTSIDE | texts).startswith("API_TLS_KEY_PATH: ")
+
+
+def test_a_secret_file_that_others_may_read_or_that_is_empty_is_refused(tmp_path):
+    key = secret_file(tmp_path, PASSWORD)
+    environ = {"TEMPORAL_API_KEY_FILE": str(key)}
+    assert load_settings(environ).temporal_api_key is not None
+    key.chmod(0o604)
+    text = refusal(environ)
+    assert text.startswith("TEMPORAL_API_KEY_FILE: ")
+    assert PASSWORD not in text
+    key.chmod(0o640)
+    assert load_settings(environ).temporal_api_key is not None
+    key.write_text(" \n")
+    assert refusal(environ).startswith("TEMPORAL_API_KEY_FILE: ")
+
+
+def test_a_generated_secret_that_others_may_read_is_refused(tmp_path):
+    environ = {"DELTA_HOME": str(tmp_path / "home")}
+    home = load_settings(environ).home
+    home.make()
+    path = home.ensure_secret("some-key")
+    assert load_settings(environ).home == home
+    path.chmod(0o644)
+    text = refusal(environ)
+    assert text.startswith("DELTA_HOME: ")
+    assert path.read_text() not in text
+
+
+@pytest.mark.parametrize("password", ["", "postgres", "Changeme", "ledger"])
+def test_a_database_password_that_anybody_would_try_is_refused(password):
+    url = f"postgresql://ledger:{password}@db/x"
+    assert refusal({"DATABASE_URL": url}).startswith("DATABASE_URL: ")
+    owner = {"DATABASE_URL": "postgresql://u@db/x", "DATABASE_OWNER_URL": url}
+    assert refusal(owner).startswith("DATABASE_OWNER_URL: ")
+
+
+def test_the_passwords_of_the_compose_set_up_must_be_long():
+    short, long = "s" * 31, "s" * 32
+    for password, is_refused in ((short, True), (long, False)):
+        environ = {"POSTGRES_APP_PASSWORD": password}
+        environ["DATABASE_URL"] = f"postgresql://delta_app:{password}@db/x"
+        if is_refused:
+            assert refusal(environ).startswith("POSTGRES_APP_PASSWORD: ")
+        else:
+            assert load_settings(environ).database_url is not None
+    assert load_settings({"POSTGRES_APP_PASSWORD": short}) == load_settings({})
 
 
 def test_the_plain_credentials_are_those_of_the_first_venue():
@@ -137,9 +207,16 @@ def test_the_plain_credentials_are_those_of_the_first_venue():
     assert not settings.venue("okx").is_live
 
 
+def secret_file(folder: Path, text: str) -> Path:
+    path = folder / "key"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
 def test_a_secret_can_be_read_from_a_file(tmp_path):
-    (tmp_path / "key").write_text("from-file\n")
-    environ = {"EXCHANGE_BINANCE_API_KEY_FILE": str(tmp_path / "key")}
+    key = secret_file(tmp_path, "from-file\n")
+    environ = {"EXCHANGE_BINANCE_API_KEY_FILE": str(key)}
     venue = load_settings({**environ, "EXCHANGE_BINANCE_SECRET": "s"}).venue("binance")
     assert venue.api_key is not None
     assert venue.api_key.get_secret_value() == "from-file"
@@ -246,7 +323,7 @@ def test_the_example_file_lists_every_setting_with_its_default():
     fields = {k: f for k, f in Settings.model_fields.items() if k != "venues"}
     defaults = {name.upper(): as_text(field.default) or "" for name, field in fields.items()}
     defaults["DELTA_HOME"] = ".delta"
-    for name in ("POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD"):
+    for name in ("POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "PROMETHEUS_API_KEY"):
         del shown[name]  # docker compose reads them, we do not
     assert {k: v.lower() for k, v in shown.items()} == {k: v.lower() for k, v in defaults.items()}
 

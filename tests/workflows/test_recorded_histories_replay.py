@@ -24,6 +24,7 @@ NEWER_TYPES = (
     dict.fromkeys(("Arbitrage", "Rebalance"), "03-executions")
     | dict.fromkeys(("IcebergOrder", "StopOrder", "PreviewOrder", "PriceWatch"), "04-steered")
     | dict.fromkeys(("SettleOrder", "SyncPositions"), "05-controlled")
+    | dict.fromkeys(("ReadSymbols", "ReadWindow"), "06-asked")
 )
 """Workflow types that were not there from the beginning, and the first form that has them."""
 PROCESS = re.compile(r"\b\d+@")

@@ -15,7 +15,7 @@ import ccxt
 from activities.venues.dialects import binance_lists as lists
 from activities.venues.dialects.native_row import NativeOrders, NativeRules
 from activities.venues.dialects.row import CcxtOrder
-from workflows.domain.instruments import Native, TrailingBounds
+from workflows.domain.instruments import Native, PercentPrice, TrailingBounds
 from workflows.domain.orders import ChildIntent, ChildType, Side, TimeInForce
 
 _LIMITED = frozenset({ChildType.STOP_LOSS_LIMIT, ChildType.TAKE_PROFIT_LIMIT})
@@ -43,7 +43,25 @@ def rules(entry: Mapping[str, Any]) -> NativeRules:
         iceberg_parts=int(parts) if works[Native.ICEBERG] else None,
         trailing_above=_bounds(trailing, "Above") if works[Native.TRAILING] else None,
         trailing_below=_bounds(trailing, "Below") if works[Native.TRAILING] else None,
+        percent_price=_percent_price(filters),
     )
+
+
+def _percent_price(filters: Mapping[str, Any]) -> PercentPrice | None:
+    """Symbols have one of two filters, or none."""
+    sides = filters.get("PERCENT_PRICE_BY_SIDE")
+    if sides is not None:
+        return PercentPrice(
+            buy_least=Decimal(sides["bidMultiplierDown"]),
+            buy_most=Decimal(sides["bidMultiplierUp"]),
+            sell_least=Decimal(sides["askMultiplierDown"]),
+            sell_most=Decimal(sides["askMultiplierUp"]),
+        )
+    both = filters.get("PERCENT_PRICE")
+    if both is None:
+        return None
+    least, most = Decimal(both["multiplierDown"]), Decimal(both["multiplierUp"])
+    return PercentPrice(buy_least=least, buy_most=most, sell_least=least, sell_most=most)
 
 
 def _bounds(trailing: Any, side: str) -> TrailingBounds:

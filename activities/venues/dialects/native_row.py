@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.domain.instruments import Native, TrailingBounds
+from workflows.domain.instruments import Native, PercentPrice, TrailingBounds
 from workflows.domain.orders import ChildIntent
 
 
@@ -19,6 +19,7 @@ class NativeRules:
     iceberg_parts: int | None = None
     trailing_above: TrailingBounds | None = None
     trailing_below: TrailingBounds | None = None
+    percent_price: PercentPrice | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -241,11 +241,12 @@ def read_log(path: Path) -> VenueLog:
     """
     log = VenueLog()
     for number, record in enumerate(read_records(path)):
-        _add(log, number, record)
+        add_record(log, number, record)
     return log
 
 
-def _add(log: VenueLog, number: int, record: Record) -> None:
+def add_record(log: VenueLog, number: int, record: Record) -> None:
+    """Take the journal's next record into its log; `number` is how many came before it."""
     match record["kind"]:
         case "account":
             start = {asset: Decimal(amount) for asset, amount in record["balances"].items()}
