@@ -3,6 +3,8 @@
 from temporalio import activity
 
 from activities.ledger.lost_store import LostStore
+from workflows.domain.denials import Denied
+from workflows.fields import utc_text
 from workflows.ports import (
     ControlPort,
     EngineTerms,
@@ -30,7 +32,10 @@ class ControlActivities(ControlPort):
     @activity.defn(name="record_verdict")
     async def record_verdict(self, request: RecordVerdict) -> RecordedVerdict:
         """See ControlPort."""
-        return RecordedVerdict(denied=await self._store.record_verdict(request))
+        recorded = await self._store.record_verdict(request)
+        if isinstance(recorded, Denied):
+            return RecordedVerdict(denied=recorded)
+        return RecordedVerdict(at=utc_text(recorded))
 
     @activity.defn(name="take_over")
     async def take_over(self, order: LostOrder) -> TakenOver:

@@ -182,6 +182,8 @@ class FeedBooks:
 
     async def _take_ours(self, child: StoredChild, news: OrderNews) -> list[Tidings]:
         intent = child.intent
+        if not await self._set_aside_more_than(intent, news):
+            return []
         report = news.report_for(intent)
         if news.is_mere_acknowledgement:
             if child.venue_order_id is None:  # its submitter may have lost it
@@ -191,6 +193,13 @@ class FeedBooks:
             return [await self._book_ours(intent, report)]
         except (IntegrityError, DataError):
             return await self._take_apart(intent, news)
+
+    async def _set_aside_more_than(self, intent: ChildIntent, news: OrderNews) -> bool:
+        """Quarantine trades that are larger than their whole order. True if any news is left."""
+        for trade in [each for each in news.trades if each.fill.quantity > intent.quantity]:
+            await self._quarantine(key_of(trade), "more than was ordered")
+            news.trades.remove(trade)
+        return news.report is not None or bool(news.trades)
 
     async def _take_apart(self, intent: ChildIntent, news: OrderNews) -> list[Tidings]:
         """One fill among them cannot be right: the others are booked all the same."""
@@ -204,7 +213,7 @@ class FeedBooks:
             try:
                 tidings.append(await self._book_ours(intent, alone.report_for(intent)))
             except (IntegrityError, DataError) as error:
-                await self._quarantine(key_of(trade), error)
+                await self._quarantine(key_of(trade), type(error).__name__)
         return tidings[-1:]  # each says all that was booked by then
 
     async def _book_ours(self, intent: ChildIntent, report: ExecutionReport) -> Tidings:
@@ -233,7 +242,7 @@ class FeedBooks:
             try:
                 await self._book_external(trade)
             except (IntegrityError, DataError) as error:
-                await self._quarantine(key_of(trade), error)
+                await self._quarantine(key_of(trade), type(error).__name__)
 
     async def _book_external(self, trade: VenueTrade) -> None:
         instrument = await self._gateway.instrument(trade.symbol)
@@ -248,11 +257,9 @@ class FeedBooks:
             quote=instrument.quote,
         )
 
-    async def _quarantine(self, key: TradeKey, error: Exception) -> None:
+    async def _quarantine(self, key: TradeKey, why: str) -> None:
         """A trade that cannot be right: a human must look, and the venue only reduces."""
-        await self._store.raise_alarm(
-            AlarmCode.FILL_QUARANTINED, self._subject(key), type(error).__name__
-        )
+        await self._store.raise_alarm(AlarmCode.FILL_QUARANTINED, self._subject(key), why)
         await self._store.set_trading_state(
             f"venue:{self._venue}",
             TradingState.REDUCING,

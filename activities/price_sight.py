@@ -7,6 +7,7 @@ Of mark and index prices only those themselves are a proof. It must not know ven
 import time
 from collections.abc import Iterable
 
+from activities.ledger.alarm_ends import OF_SEEN_PRICE
 from activities.ledger.watch_rows import StoredWatch
 from activities.ledger.watch_store import WatchStore
 from activities.price_firing import Firing
@@ -80,7 +81,7 @@ class Blindness:
         self._sight, self._table, self._firing = sight, table, firing
         self._store, self._about = store, about
         self._marked: dict[str, bool] = {}
-        self._is_alarmed = False
+        self._is_alarmed: bool | None = None
 
     def stored(self, watches: Iterable[StoredWatch]) -> None:
         """These came from the ledger, with what was said of them there."""
@@ -91,7 +92,7 @@ class Blindness:
         seeing = {armed.watch_id: self._sight.sees(armed) for armed in self._table}
         self._marked = {name: self._marked.get(name, False) for name in seeing}
         blind = {name for name, sees in seeing.items() if sees is False}
-        await self._alarm(blind)
+        await self._alarm(blind, is_seen=all(seeing.values()))
         for is_blind in (True, False):
             names = [
                 name
@@ -103,12 +104,15 @@ class Blindness:
                 self._marked |= dict.fromkeys(names, is_blind)
         self._exit(blind)
 
-    async def _alarm(self, blind: set[str]) -> None:
-        """Once per episode."""
+    async def _alarm(self, blind: set[str], *, is_seen: bool) -> None:
+        """Once per episode; closed at its end."""
         if blind and not self._is_alarmed:
             detail = f"{len(blind)} triggers cannot see the price"
             await self._store.raise_alarm(AlarmCode.PRICE_FEED_STALE, self._about, detail)
-        self._is_alarmed = bool(blind)
+        elif is_seen and self._is_alarmed is not False:  # maybe by whoever followed it before
+            await self._store.end_alarm(OF_SEEN_PRICE, self._about)
+        if blind or is_seen:
+            self._is_alarmed = bool(blind)
 
     def _exit(self, blind: set[str]) -> None:
         """Fire what must not wait for a price that nobody knows, at the last known one."""

@@ -61,6 +61,7 @@ _ZERO = Decimal(0)
 _NO_MIDDLE = "the ledger saw no middle near enough"
 _NO_PRICE = "a fee is in an asset without a known price"
 _NO_FILL = "nothing is filled"
+_TOLD_LATE = "the exchange has not told of all our trades yet"
 
 
 async def order_analytics(
@@ -98,6 +99,11 @@ async def _window(
     except Unavailable as error:
         return str(error)
     return found if found.source is not None else "the exchange tells no trades that far back"
+
+
+def _is_told_late(window: MarketWindow, filled: Decimal) -> bool:
+    """An exchange that publishes its trades late: what it tells leaves out some of ours."""
+    return window.volume is not None and window.volume < filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,18 +212,26 @@ class _Analysis:
         twap = None
         if self.since is not None and self.until is not None and self._sees(self.until):
             twap = tca.market_twap(self.mids, seconds_of(self.since), seconds_of(self.until))
-        # an exchange that publishes its trades late has not told all of ours
-        volume = None if window.volume is None else max(window.volume, filled)
+        is_whole = not _is_told_late(window, filled)
+        volume = window.volume if is_whole else None
         return MarketBenchmarks(
             since=self.since,
             until=self.until,
-            vwap=window.vwap,
+            vwap=window.vwap if is_whole else None,
             twap=twap,
             volume=volume,
             participation=None if volume is None else tca.share(filled, volume),
             source=window.source,
             middles=len(self.facts.marks),
         )
+
+    def _market_gap(self) -> str | None:
+        """Why the market's trades are not known, or not all of them."""
+        if not isinstance(self.window, MarketWindow):
+            return self.window
+        if _is_told_late(self.window, tca.executed(self.fills)):
+            return _TOLD_LATE
+        return None if self.window.vwap is not None else "nobody traded"
 
     def _spread(self) -> Decimal | None:
         if not all(self._sees(each.traded_at) for each in self.facts.fills):
@@ -287,10 +301,14 @@ class _Analysis:
             why["shortfall"] = why.get("arrival_price") or _NO_PRICE
         elif shortfall.total is None:
             why["shortfall.total"] = _NO_MIDDLE
-        if market.source is None:
-            why["market.vwap"] = str(self.window)
-        elif market.vwap is None:
-            why["market.vwap"] = "nobody traded"
+        of_market = self._market_gap()
+        if of_market is not None:
+            figures = ("volume", "vwap", "participation")
+            why |= {
+                f"market.{figure}": of_market
+                for figure in figures
+                if getattr(market, figure) is None
+            }
         if market.twap is None:
             why["market.twap"] = _NO_MIDDLE
         if spread is None:

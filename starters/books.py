@@ -6,7 +6,8 @@ prices and money in quote units; balances in units of their asset.
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -21,7 +22,7 @@ from starters.decisions import TransferRequest, decide
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.exact import exact
 from workflows.domain.orders import Side
-from workflows.fields import Amount, plain, utc_text
+from workflows.fields import Amount, plain
 
 Accounts = frozenset[str] | None
 """Accounts that the caller sees; None: all."""
@@ -333,25 +334,28 @@ async def transfer(
 RowT = TypeVar("RowT", bound=BaseModel)
 
 
-def as_csv(kind: type[RowT], rows: Sequence[RowT]) -> str:
-    """The rows with a line of names, for spreadsheets: no text becomes a formula there."""
-    names = list(kind.model_fields)
+def as_csv(kind: type[RowT], rows: Sequence[RowT], *, without: Collection[str] = ()) -> str:
+    """The rows with a line of names, for spreadsheets: no text becomes a formula there.
+
+    Names of a list are parted by spaces, sums by asset are JSON. `without`: columns left out.
+    """
+    names = [name for name in kind.model_fields if name not in without]
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(names)
     for row in rows:
-        writer.writerow([_csv_cell(getattr(row, name)) for name in names])
+        told = row.model_dump(mode="json", include=set(names))
+        writer.writerow([_csv_cell(getattr(row, name), told[name]) for name in names])
     return text.getvalue()
 
 
-def _csv_cell(value: object) -> str:
-    if value is None:
+def _csv_cell(value: object, told: object) -> str:
+    """`told`: the value as JSON has it."""
+    if told is None:
         return ""
     if isinstance(value, Decimal):
         return plain(value)
-    if isinstance(value, datetime):
-        return utc_text(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value)
+    if isinstance(told, bool | dict):
+        return json.dumps(told)
+    text = " ".join(str(each) for each in told) if isinstance(told, list) else str(told)
     return f"'{text}" if text.startswith(_FORMULA_BEGINS_WITH) else text

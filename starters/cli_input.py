@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from activities.ledger.views import MAX_PAGE
 from starters.places import known_account
+from starters.times import GivenTime
 from workers.settings import Settings
 from workflows.domain.denials import DenialCode, Denied, http_status
 from workflows.domain.executions import ExecutionStatus
@@ -25,7 +26,6 @@ from workflows.domain.lifecycle import OrderStatus
 from workflows.fields import (
     ExactDecimal,
     Identifier,
-    Moment,
     OrderId,
     Text,
     WholeNumber,
@@ -193,8 +193,8 @@ def read_choice(kind: type[ChoiceT], text: str, name: str) -> ChoiceT:
 
 def read_span(since: str | None, until: str | None) -> tuple[datetime, datetime]:
     """From when to when, by default the last day; raises InvalidInputError."""
-    end = datetime.now(UTC) if until is None else _read(until, Moment, "until")
-    begin = end - timedelta(days=1) if since is None else _read(since, Moment, "since")
+    end = datetime.now(UTC) if until is None else _read(until, GivenTime, "until")
+    begin = end - timedelta(days=1) if since is None else _read(since, GivenTime, "since")
     return begin, end
 
 

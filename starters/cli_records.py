@@ -171,8 +171,17 @@ def list_audit(
     if as_json:
         cli_show.put_json(page)
     else:
-        columns = ("id", "at", "who", "action", "object", "after", "reason")
-        cli_tables.rows(page.entries, columns, none="no decisions")
+        columns = ("id", "at", "who", "action", "object", "details", "reason")
+        named = ("id", "at", "who", "action", "object")
+        entries = [
+            [
+                *(cli_tables.cell(getattr(each, name)) for name in named),
+                cli_tables.changes(each.before, each.after),
+                each.reason,
+            ]
+            for each in page.entries
+        ]
+        cli_tables.put(columns, entries, none="no decisions")
         cli_tables.more(page.next_cursor)
     if page.broken_at is not None:
         cli_show.complain(f"the chain is broken at entry {page.broken_at}")

@@ -4,6 +4,8 @@ Rule: numbers stand at the right, under each other. Where the terminal is too na
 each row is a paragraph: nothing is cut, and no number is broken.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +22,7 @@ from starters.cli_console import UNCUT, out, plain_text
 from starters.cli_numbers import number
 
 _INDENT = 2
+_AMBIGUOUS = re.compile(r"[\s=\"]|->")
 
 Cell = str | Text | Decimal | int | None
 
@@ -131,6 +134,28 @@ def cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(cell(each) for each in value)
     return str(value)
+
+
+def changes(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> str:
+    """What was set, as `limit=5 mode=old->new`; what has no value is left out."""
+    was, now = before or {}, after or {}
+    names = dict.fromkeys([*was, *now])
+    told = [(name, _plain(was.get(name)), _plain(now.get(name))) for name in names]
+    return " ".join(_change(*each) for each in told if any(each[1:]))
+
+
+def _change(name: str, was: str, now: str) -> str:
+    if not was or was == now:
+        return f"{name}={now}"
+    return f"{name}={was}->{now or 'none'}"
+
+
+def _plain(value: object) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, str) and not _AMBIGUOUS.search(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _cell(value: object) -> Cell:

@@ -41,6 +41,7 @@ _LEDGER_AWAY = (
     DBAPIError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that the server ends just when it is used
     SettingsError,
 )
 

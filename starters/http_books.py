@@ -162,9 +162,11 @@ class BookCalls(Transport):
 
     async def fills_csv(self, **filters: str | int | None) -> tuple[str, str | None]:
         """A page as CSV, and the next page's cursor; `filters` as of `fills`."""
-        query = {**filters, "format": "csv"}
-        response = await self.send("GET", FILLS_PATH, query=query, is_repeatable=True)
-        return response.text, response.headers.get("x-next-cursor")
+        return await self.get_csv(FILLS_PATH, **filters)
+
+    async def positions_csv(self, **filters: str | int | None) -> str:
+        """The positions as CSV; `filters` as of `positions`."""
+        return (await self.get_csv(POSITIONS_PATH, **filters))[0]
 
     async def balances(self, exchange: str, *, account: str | None = None) -> Balances:
         """What the account holds, by our books and by the exchange."""

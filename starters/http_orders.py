@@ -121,6 +121,10 @@ class OrderCalls(_Starting):
             if cursor is None:
                 return
 
+    async def orders_csv(self, **filters: str | int | None) -> tuple[str, str | None]:
+        """A page as CSV, and the next page's cursor; `filters` as of `orders`."""
+        return await self.get_csv(ORDERS_PATH, **filters)
+
     async def cancel(self, order_id: str, *, reason: str | None = None) -> Order:
         """Cancel; the final state, or `cancelling`."""
         return await self.ask(

@@ -101,6 +101,12 @@ class Transport:
         response = await self.send("GET", path, query=query, is_repeatable=True)
         return parsed(answer, response)
 
+    async def get_csv(self, path: str, **query: object) -> tuple[str, str | None]:
+        """As `get`, as CSV; and the next page's cursor."""
+        asked = {**query, "format": "csv"}
+        response = await self.send("GET", path, query=asked, is_repeatable=True)
+        return response.text, response.headers.get("x-next-cursor")
+
     async def ask(
         self,
         answer: type[ModelT],

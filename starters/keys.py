@@ -11,13 +11,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from activities.ledger.audit import ENGINE
 from activities.ledger.key_store import MAX_DAYS
 from activities.ledger.key_text import new_key
 from activities.ledger.view_keys import KeyView, KeyViews
 from starters.connections import Connections
+from starters.trail import NOBODY
 from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode, Denied
 from workflows.fields import Identifier, WholeNumber, denial_of, in_range
+
+RESERVED = frozenset({ENGINE, NOBODY})
+"""Names in the audit trail that are no key's."""
 
 
 class KeyRequest(BaseModel):
@@ -64,6 +69,9 @@ def validate_key_request(fields: Mapping[str, Any]) -> KeyRequest | Denied:
     if any(scope not in known for scope in fields.get("scopes", ())):
         detail = f"scope must be one of {', '.join(sorted(known))}"
         return Denied(code=DenialCode.UNKNOWN_ENUM, field="scopes", detail=detail)
+    if fields.get("name") in RESERVED:
+        detail = "the audit trail has this name for somebody else"
+        return Denied(code=DenialCode.FIELD_NOT_ALLOWED, field="name", detail=detail)
     try:
         return KeyRequest.model_validate(dict(fields))
     except ValidationError as error:

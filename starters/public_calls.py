@@ -1,6 +1,8 @@
 """The calls that read public facts of a venue through a worker: symbols, the market's trades."""
 
 import asyncio
+import hashlib
+import re
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -19,14 +21,22 @@ from workflows.ports.public_data import (
 )
 
 READ_WITHIN = timedelta(seconds=10)
+_PLAIN = re.compile(r"[A-Z0-9/]{0,64}", re.ASCII)
 AnswerT = TypeVar("AnswerT")
 
 
 async def read_symbols(client: Client, request: SymbolsRequest) -> VenueSymbols:
     """The venue's symbols. One that is being read is joined. Raises Unavailable."""
+    return await _ask(client, "ReadSymbols", request, symbols_id(request), VenueSymbols)
+
+
+def symbols_id(request: SymbolsRequest) -> str:
+    """The same for the same question only. Any text may be asked for: Temporal's ids are short."""
     part = request.symbol or f"{request.after}+{request.limit}"
-    id = names.symbols_id(request.venue, part)
-    return await _ask(client, "ReadSymbols", request, id, VenueSymbols)
+    if not _PLAIN.fullmatch(request.symbol or request.after):
+        asked = repr((request.symbol, request.after, request.limit))
+        part = hashlib.sha256(asked.encode()).hexdigest()
+    return names.symbols_id(request.venue, part)
 
 
 async def read_window(client: Client, request: WindowRequest, order_id: str) -> MarketWindow:

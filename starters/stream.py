@@ -30,7 +30,7 @@ BATCH = 500
 RING = 2_000
 POLL_S = 1.0
 RETRY_S = 0.5
-ANSWER_WITHIN_S = 4.0
+ANSWER_WITHIN_S = 4
 _AWAY = (
     Unavailable,
     SQLAlchemyError,
@@ -38,6 +38,7 @@ _AWAY = (
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that the server ends just when it is used
 )
 
 log = structlog.get_logger("delta.stream")
@@ -174,9 +175,10 @@ class EventTail:
                 self._head = (await views.kept()).head
                 self._wake()  # what is older is in the table
             while found := await views.after(self._head, BATCH):
-                if found[0].seq != self._head + 1:
-                    self._ring.clear()  # what lies between was taken away
-                self._ring.extend(found)
+                if found[-1].seq == self._head + len(found):
+                    self._ring.extend(found)
+                else:  # what lies between was taken away: the table says so to who asks
+                    self._ring.clear()
                 self._head = found[-1].seq
                 self._wake()
                 if len(found) < BATCH:
@@ -244,6 +246,6 @@ class Reader:
                 break
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
-        if not found or found[0].seq != self.seq + 1:
+        if not found or found[-1].seq != self.seq + len(found):
             raise SequenceGoneError(self.seq, self.kept)
         return found

@@ -21,7 +21,7 @@ from workers.emergency import LedgerAwayError, SwitchReport
 from workers.settings import Settings, SettingsError
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.orders import Side
-from workflows.domain.scopes import FORMS, Scope
+from workflows.domain.scopes import FORMS, Scope, parse_scope
 from workflows.fields import Amount, Boolean, Text, denial_of
 
 
@@ -181,6 +181,18 @@ async def change(
     except (LedgerAwayError, SettingsError) as error:
         raise Unavailable(f"{error}; the trading state may not be set") from error
     return _answer(done)
+
+
+async def loosens(connections: Connections, asked: SwitchRequest) -> bool:
+    """True where it would let pass what is stopped now: the way back, if only in part.
+
+    Raises Unavailable.
+    """
+    if asked.state is not TradingState.REDUCING:
+        return asked.state is TradingState.ACTIVE
+    scope = str(parse_scope(asked.scope))
+    states = (await read_states(connections)).states
+    return any(each.scope == scope and each.state is TradingState.HALTED for each in states)
 
 
 async def _names_nothing(

@@ -61,10 +61,11 @@ class Home:
         return self.paper_data(venue) / "journal.jsonl"
 
     def make(self) -> None:
-        """Create the folders; the secrets' folder is the owner's alone."""
-        for folder in (self.root, self.logs, self.run, self.temporal_db.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        """Create the folders. Orders stand in logs and in Temporal's file as they were sent, so
+        all but the home itself, through which PostgreSQL's own user passes, are the owner's."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (self.logs, self.run, self.temporal_db.parent, self.secrets):
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def secret_path(self, name: str) -> Path:
         """The file of one secret, which may not exist yet."""

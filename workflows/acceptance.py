@@ -21,6 +21,7 @@ from workflows.domain.orders import OrderType, TimeInForce
 from workflows.domain.risk import check_filters
 from workflows.durations import seconds
 from workflows.messages import OrderRequest, OrderSnapshot, parse_order
+from workflows.order_times import missed_start, too_far
 from workflows.refusals import refused_id
 
 Plan = Callable[[OrderRequest, ports.EngineTerms, Instrument, Decimal], Denied | None]
@@ -59,6 +60,8 @@ def _parse_input(raw: RawValue | None, order_types: tuple[OrderType, ...]) -> Or
             detail="an order takes no cron schedule and no retry policy: it would trade again",
         )
     parsed = parse_order(raw.payload.data, order_types=order_types)
+    if isinstance(parsed, Denied) and parsed.code is DenialCode.INVALID_TIME and _takes_old_times():
+        parsed = parse_order(raw.payload.data, order_types=order_types, with_old_times=True)
     if isinstance(parsed, Denied):
         return parsed
     if parsed.order_id is None:
@@ -83,6 +86,18 @@ def ended_already(request: OrderRequest, now: datetime) -> Denied | None:
     )
 
 
+def unfit_times(request: OrderRequest, now: datetime) -> Denied | None:
+    """Why the times of an order that comes `now` cannot be followed."""
+    return too_far(now, start_at=request.start_at, end_at=request.end_at) or missed_start(
+        now, request.start_at
+    )
+
+
+def _takes_old_times() -> bool:
+    """True in a run that began before times were judged: it goes on as it did."""
+    return not workflow.patched("judged-times")
+
+
 async def admit(
     raw: RawValue | None,
     order_types: tuple[OrderType, ...],
@@ -94,10 +109,13 @@ async def admit(
     request = _parse_input(raw, order_types)
     if isinstance(request, Denied):
         return Admission(denied=request)
-    late = ended_already(request, workflow.info().start_time)
+    info = workflow.info()
+    late = ended_already(request, info.start_time)
+    if late is None:
+        unfit = unfit_times(request, info.start_time)
+        late = None if unfit is None or _takes_old_times() else unfit
     if late is not None:
         return Admission(request=request, denied=late)
-    info = workflow.info()
     opened = await ports.open_order(
         ports.OpenOrder(
             order_id=info.workflow_id, run_chain=info.first_execution_run_id, request=request

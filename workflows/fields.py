@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -25,6 +31,12 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _MAX_ID = 64
 _UTC = "+00:00"
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
+)
+OLD_TIMES = {"times": "any"}
+"""Context of a validation that takes every time that a run of before took when it began."""
+_A_TIME = "must be a time such as 2030-01-31T12:00:00Z"
 _NOT_TEXT = ("Cc", "Cs")  # Unicode's control characters and lone surrogates
 
 
@@ -136,19 +148,25 @@ def _boolean(value: Any) -> bool:
     return value
 
 
-def _moment(value: Any) -> datetime:
+def _moment(value: Any, info: ValidationInfo) -> datetime:
     if isinstance(value, datetime):  # our own message, read back
         return value.astimezone(UTC)
+    text = _text(value)
     try:
-        moment = datetime.fromisoformat(_text(value))
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
-        _refuse(DenialCode.INVALID_TYPE, "must be a time such as 2030-01-31T12:00:00Z")
+        _refuse(DenialCode.INVALID_TIME, _A_TIME)
     if moment.tzinfo is None:
-        _refuse(DenialCode.INVALID_TYPE, "must name its offset, such as Z or +01:00")
+        _refuse(DenialCode.INVALID_TIME, "must name its offset, such as Z or +01:00")
     try:
-        return moment.astimezone(UTC)
+        moment = moment.astimezone(UTC)
     except OverflowError:
-        _refuse(DenialCode.OUT_OF_RANGE, "is too far away")
+        _refuse(DenialCode.INVALID_TIME, "is too far away")
+    if info.context == OLD_TIMES:
+        return moment
+    if not _RFC_3339.fullmatch(text):
+        _refuse(DenialCode.INVALID_TIME, _A_TIME)
+    return moment
 
 
 def utc_text(moment: datetime) -> str:

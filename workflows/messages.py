@@ -18,6 +18,7 @@ from workflows.domain.orders import OrderType, Placement, Side, TimeInForce
 from workflows.domain.schedules import MAX_SLICES, CatchUp
 from workflows.domain.triggers import OnBlind, TriggerSource
 from workflows.fields import (
+    OLD_TIMES,
     Amount,
     Boolean,
     ExactDecimal,
@@ -31,6 +32,7 @@ from workflows.fields import (
     in_range,
 )
 from workflows.order_rules import check_combination
+from workflows.order_times import too_early
 from workflows.order_views import ChildView, IcebergProgress, StopProgress, TwapProgress
 from workflows.payloads import InvalidJsonError, strict_loads
 from workflows.steering_messages import ActionView
@@ -193,8 +195,13 @@ class OrderRequest(_Message):
         return hashlib.sha256(body.encode()).hexdigest()
 
 
-def parse_order(raw: bytes, *, order_types: tuple[OrderType, ...] = ()) -> OrderRequest | Denied:
-    """An order request from JSON text; `order_types` are those that the workflow type works."""
+def parse_order(
+    raw: bytes, *, order_types: tuple[OrderType, ...] = (), with_old_times: bool = False
+) -> OrderRequest | Denied:
+    """An order request from JSON text; `order_types` are those that the workflow type works.
+
+    `with_old_times`: as it was read before times had to be RFC 3339, for runs that began then.
+    """
     if len(raw) > MAX_BODY_BYTES:
         return Denied(
             code=DenialCode.INVALID_INPUT, detail=f"an order has at most {MAX_BODY_BYTES} bytes"
@@ -203,10 +210,12 @@ def parse_order(raw: bytes, *, order_types: tuple[OrderType, ...] = ()) -> Order
         value = strict_loads(raw)
     except InvalidJsonError as error:
         return Denied(code=error.code, detail=str(error))
-    return validate_order(value, order_types=order_types)
+    return validate_order(value, order_types=order_types, with_old_times=with_old_times)
 
 
-def validate_order(value: Any, *, order_types: tuple[OrderType, ...] = ()) -> OrderRequest | Denied:
+def validate_order(
+    value: Any, *, order_types: tuple[OrderType, ...] = (), with_old_times: bool = False
+) -> OrderRequest | Denied:
     """An order request from parsed JSON (numbers exact), or the first thing wrong with it.
 
     Where there is one possible type only, the order need not name it.
@@ -216,7 +225,8 @@ def validate_order(value: Any, *, order_types: tuple[OrderType, ...] = ()) -> Or
     if len(order_types) == 1:
         value = {"order_type": order_types[0], **value}
     try:
-        request = OrderRequest.model_validate(value)
+        context = OLD_TIMES if with_old_times else None
+        request = OrderRequest.model_validate(value, context=context)
     except ValidationError as error:
         return denial_of(error)
     if order_types and request.order_type not in order_types:
@@ -225,6 +235,10 @@ def validate_order(value: Any, *, order_types: tuple[OrderType, ...] = ()) -> Or
             field="order_type",
             detail=f"order_type must be {' or '.join(order_types)} for this workflow",
         )
+    if not with_old_times:
+        early = too_early(start_at=request.start_at, end_at=request.end_at)
+        if early is not None:
+            return early
     return check_combination(request) or request
 
 

@@ -30,6 +30,7 @@ from workflows.domain.orders import (
 )
 from workflows.domain.reports import ChildReport
 from workflows.domain.triggers import Fired, Flag, TriggerSpec, TriggerState
+from workflows.fields import utc_text
 from workflows.messages import MAX_CHILDREN_SHOWN, OrderRequest, OrderSnapshot
 from workflows.order_views import ChildView, IcebergProgress, StopProgress, TwapProgress
 from workflows.steering_messages import ActionView
@@ -182,6 +183,7 @@ class ParentState:
     paused_since: datetime | None = None
     actions: tuple[ActionView, ...] = ()
     actions_total: int = 0
+    verdicts_total: int = 0
 
     @property
     def wanted(self) -> OrderRequest | None:
@@ -306,8 +308,8 @@ def snapshot_of(
         code=state.code,
         field=state.field,
         reason=state.reason,
-        created_at=state.created_at.isoformat(),
-        updated_at=updated_at.isoformat(),
+        created_at=utc_text(state.created_at),
+        updated_at=utc_text(updated_at),
     )
     if request is None:
         return known

@@ -12,7 +12,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
 from workflows import ports
-from workflows.acceptance import ended_already
+from workflows.acceptance import ended_already, unfit_times
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.icebergs import IcebergParameters
 from workflows.domain.orders import ChildType, OrderType, Placement
@@ -45,7 +45,7 @@ class PreviewOrder:
         order = parse_order(request.payload.data)
         if isinstance(order, Denied):
             return _refused(order)
-        late = ended_already(order, workflow.now())
+        late = ended_already(order, workflow.now()) or unfit_times(order, workflow.now())
         if late is not None:
             return _refused(late, order)
         view = await self._view(order)

@@ -2,7 +2,7 @@
 
 Theory of operation. The verdict goes into the ledger, for this attempt alone. The activity that
 looks for the child at its venue finds it there at its next try, and obeys: nothing of the protocol
-changes, and an answer of the venue that came first stands.
+changes, and an answer of the venue that came first stands. The order shows it among its actions.
 """
 
 from abc import ABC
@@ -18,7 +18,14 @@ from workflows.domain.lifecycle import ChildStatus
 from workflows.messages import OrderSnapshot
 from workflows.order_face import OrderFace
 from workflows.refusals import data_of, raise_if
-from workflows.steering_messages import ResolveRequest, parse_resolve
+from workflows.steering_messages import (
+    MAX_ACTIONS_SHOWN,
+    ActionKind,
+    ActionView,
+    ResolveRequest,
+    parse_resolve,
+    told_verdict,
+)
 
 ChildOf = Callable[[ResolveRequest], ChildState | None]
 """The child that a verdict names, where it is live."""
@@ -38,8 +45,8 @@ def check_verdict(asked: ResolveRequest | Denied, child_of: ChildOf) -> Denied |
     )
 
 
-async def take_verdict(raw: bytes | None, child_of: ChildOf) -> None:
-    """Store the verdict on the child's attempt. Raises the refusal."""
+async def take_verdict(raw: bytes | None, child_of: ChildOf) -> tuple[ResolveRequest, str | None]:
+    """Store the verdict on the child's attempt; it, and when it was stored. Raises the refusal."""
     asked = parse_resolve(raw)
     raise_if(check_verdict(asked, child_of))  # a replayed update has passed no validator
     assert isinstance(asked, ResolveRequest), "else it was refused"
@@ -56,6 +63,7 @@ async def take_verdict(raw: bytes | None, child_of: ChildOf) -> None:
         )
     )
     raise_if(recorded.denied)
+    return asked, recorded.at
 
 
 class ResolvableOrder(OrderFace, ABC):
@@ -64,13 +72,32 @@ class ResolvableOrder(OrderFace, ABC):
     @workflow.update(name=names.RESOLVE, description="an operator's verdict on an unknown child")
     async def resolve(self, request: RawValue | None = None) -> OrderSnapshot:
         """Store the verdict; the child follows it within half a minute."""
-        await take_verdict(data_of(request), self._child_to_resolve)
+        asked, at = await take_verdict(data_of(request), self._child_to_resolve)
+        if at is not None:  # an older ledger did not tell: nothing was shown of it then
+            self._show_verdict(asked, at)
         return self.snapshot()
 
     @resolve.validator
     def check_resolve(self, request: RawValue | None = None) -> None:
         """Refuse a verdict on what is not unknown."""
         raise_if(check_verdict(parse_resolve(data_of(request)), self._child_to_resolve))
+
+    def _show_verdict(self, asked: ResolveRequest, at: str) -> None:
+        state = self.state
+        if any(each.kind is ActionKind.RESOLVE and each.at == at for each in state.actions):
+            return  # the same verdict again
+        action = ActionView(
+            index=state.actions_total + state.verdicts_total,
+            kind=ActionKind.RESOLVE,
+            at=at,
+            requested_by=asked.requested_by,
+            reason=asked.reason,
+            detail=told_verdict(asked.child, asked.verdict, asked.exchange_order_id),
+        )
+        self._change(
+            actions=(*state.actions, action)[-MAX_ACTIONS_SHOWN:],
+            verdicts_total=state.verdicts_total + 1,
+        )
 
     def _child_to_resolve(self, asked: ResolveRequest) -> ChildState | None:
         is_mine = asked.order_id in (None, self.order_id)

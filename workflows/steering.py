@@ -26,6 +26,7 @@ from workflows.domain.risk import check_filters
 from workflows.fields import plain
 from workflows.messages import OrderRequest, OrderSnapshot
 from workflows.order_state import Amendment
+from workflows.order_times import too_far
 from workflows.refusals import data_of, raise_if, refused
 from workflows.resolving import ResolvableOrder
 from workflows.steering_messages import (
@@ -141,7 +142,7 @@ class SteeredOrder(ResolvableOrder, ABC):
         if not is_pause and since is None:
             return _NOT_PAUSED
         if not is_pause and workflow.patched("resume-asks-switch"):
-            denied = await self._halted()
+            denied = await self._stopped()
             if denied is not None:  # it would be paused again by its first child
                 return denied
         await self._record(ask.kind, ask.request, "")
@@ -156,8 +157,8 @@ class SteeredOrder(ResolvableOrder, ABC):
         workflow.upsert_search_attributes([names.ORDER_STATUS.value_set(self.state.status)])
         return None
 
-    async def _halted(self) -> Denied | None:
-        """Why nothing at all may be sent now. One that only reduces may go on while reducing."""
+    async def _stopped(self) -> Denied | None:
+        """Why nothing at all may be sent now; what may still reduce a position goes on."""
         request = self.request
         switch = await ports.read_switch(
             ports.ReadSwitch(
@@ -165,10 +166,11 @@ class SteeredOrder(ResolvableOrder, ABC):
                 account=request.account,
                 venue=request.exchange,
                 symbol=request.symbol,
+                side=request.side,
+                reduce_only=bool(request.reduce_only),
             )
         )
-        denied = switch.denied
-        return denied if denied and denied.code is DenialCode.TRADING_HALTED else None
+        return switch.denied
 
     async def _amend(self, amend: AmendRequest) -> Denied | None:
         wanted = self._with(amend)
@@ -228,7 +230,7 @@ class SteeredOrder(ResolvableOrder, ABC):
             )
         )
         action = ActionView(
-            index=index,
+            index=index + self.state.verdicts_total,
             kind=kind,
             at=recorded.at or at.isoformat(),
             requested_by=asked.requested_by,
@@ -326,12 +328,17 @@ class SteeredOrder(ResolvableOrder, ABC):
     @workflow.update(name=names.AMEND, description="change price, quantity, end or rate")
     async def amend(self, request: RawValue | None = None) -> OrderSnapshot:
         """Change the order; answers when the change is in effect."""
-        return await self._ask(ActionKind.AMEND, parse_amend(data_of(request)))
+        # a replayed one may come from before its validator judged times
+        amend = parse_amend(data_of(request), with_old_times=True)
+        return await self._ask(ActionKind.AMEND, amend)
 
     @amend.validator
     def check_amend(self, request: RawValue | None = None) -> None:
         """Refuse a change that cannot be."""
-        raise_if(self._refusal(ActionKind.AMEND, parse_amend(data_of(request))))
+        amend = parse_amend(data_of(request))
+        raise_if(self._refusal(ActionKind.AMEND, amend))
+        if isinstance(amend, AmendRequest):
+            raise_if(too_far(workflow.now(), end_at=amend.end_at))
 
     def _is_deaf(self) -> bool:
         """True when no update is listened to: it is over, cancelled, or was never steerable."""

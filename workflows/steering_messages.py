@@ -12,7 +12,17 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workflows.domain.denials import DenialCode, Denied
-from workflows.fields import ExactDecimal, Moment, PositiveDecimal, Stamp, Text, denial_of, in_range
+from workflows.fields import (
+    OLD_TIMES,
+    ExactDecimal,
+    Moment,
+    PositiveDecimal,
+    Stamp,
+    Text,
+    denial_of,
+    in_range,
+)
+from workflows.order_times import too_early
 from workflows.payloads import InvalidJsonError, strict_loads
 
 MAX_STEER_BYTES = 4 * 1024
@@ -26,6 +36,8 @@ class ActionKind(StrEnum):
     RESUME = "resume"
     AMEND = "amend"
     CANCEL = "cancel"
+    RESOLVE = "resolve"
+    """An operator's verdict on a child whose outcome was unknown."""
 
 
 class Verdict(StrEnum):
@@ -91,6 +103,11 @@ class ActionView(_Message):
     detail: str = Field("", description="what changed, e.g. price 50000 -> 49900")
 
 
+def told_verdict(child: int, verdict: Verdict, exchange_order_id: str | None) -> str:
+    """A verdict as the `detail` of its action: child 0 adopt 12345."""
+    return " ".join(["child", str(child), verdict.value, *filter(None, [exchange_order_id])])
+
+
 SteeringT = TypeVar("SteeringT", SteerRequest, AmendRequest, ResolveRequest)
 
 
@@ -99,9 +116,16 @@ def parse_steer(raw: bytes | None) -> SteerRequest | Denied:
     return _parse(raw, SteerRequest)
 
 
-def parse_amend(raw: bytes | None) -> AmendRequest | Denied:
-    """Input of `amend`, or the first thing wrong with it; a change of nothing is denied."""
-    parsed = _parse(raw, AmendRequest)
+def parse_amend(raw: bytes | None, *, with_old_times: bool = False) -> AmendRequest | Denied:
+    """Input of `amend`, or the first thing wrong with it; a change of nothing is denied.
+
+    `with_old_times`: as it was read before times had to be RFC 3339.
+    """
+    parsed = _parse(raw, AmendRequest, OLD_TIMES if with_old_times else None)
+    if isinstance(parsed, AmendRequest) and not with_old_times:
+        early = too_early(end_at=parsed.end_at)
+        if early is not None:
+            return early
     if isinstance(parsed, AmendRequest) and not parsed.changes:
         return Denied(
             code=DenialCode.MISSING_FIELD,
@@ -125,7 +149,9 @@ def parse_resolve(raw: bytes | None) -> ResolveRequest | Denied:
     )
 
 
-def _parse(raw: bytes | None, model: type[SteeringT]) -> SteeringT | Denied:
+def _parse(
+    raw: bytes | None, model: type[SteeringT], context: dict[str, str] | None = None
+) -> SteeringT | Denied:
     if raw is not None and len(raw) > MAX_STEER_BYTES:
         return Denied(
             code=DenialCode.INVALID_INPUT, detail=f"the input has at most {MAX_STEER_BYTES} bytes"
@@ -137,6 +163,6 @@ def _parse(raw: bytes | None, model: type[SteeringT]) -> SteeringT | Denied:
     if value is not None and not isinstance(value, dict):
         return Denied(code=DenialCode.INVALID_TYPE, detail="the input must be a JSON object")
     try:
-        return model.model_validate(value or {})
+        return model.model_validate(value or {}, context=context)
     except ValidationError as error:
         return denial_of(error)

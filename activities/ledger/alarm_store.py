@@ -2,19 +2,20 @@
 
 Rule: one process tells at a time, and what it told is stored when it is told; one that dies in
 between leaves an alarm to be told once more, never one untold. An alarm that somebody has
-acknowledged needs no telling.
+acknowledged needs no telling; one that the engine closed before anybody heard of it does.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.ledger.audit import audit
+from activities.ledger.audit import ENGINE, audit
 from activities.ledger.control_models import Alarm
 from activities.ledger.view_models import AlarmView
 from workflows.domain.denials import DenialCode, Denied
+from workflows.fields import utc_text
 
 BELL_LOCK = 0x0BE11
 """Advisory lock of whoever tells now."""
@@ -72,7 +73,7 @@ class AlarmStore:
                 .values(acknowledged_at=func.clock_timestamp(), acknowledged_by=by, note=note)
             )
             about = f"alarm:{row.code}:{row.object}"
-            after = {"id": alarm_id, "detail": row.detail, "since": row.since.isoformat()}
+            after = {"id": alarm_id, "detail": row.detail, "since": utc_text(row.since)}
             await connection.execute(audit(by, "acknowledge", about, after=after, reason=note))
         return None
 
@@ -100,13 +101,17 @@ async def _untold(connection: AsyncConnection, *, is_posted: bool) -> list[Untol
         is_untold = or_(is_untold, Alarm.posted_at.is_(None))
     query: Select[tuple[object, ...]] = (
         select(*_COLUMNS, Alarm.told_at.is_not(None).label("is_logged"))
-        .where(Alarm.acknowledged_at.is_(None), is_untold)
+        .where(is_untold, or_(Alarm.acknowledged_at.is_(None), _was_missed()))
         # what nobody has heard of goes first: a webhook that is away must not hold it up
         .order_by(Alarm.told_at.is_not(None), Alarm.id)
         .limit(BATCH)
     )
     rows = [dict(row._mapping) for row in await connection.execute(query)]
     return [Untold(is_logged=row.pop("is_logged"), alarm=AlarmView(**row)) for row in rows]
+
+
+def _was_missed() -> ColumnElement[bool]:
+    return and_(Alarm.acknowledged_by == ENGINE, Alarm.told_at.is_(None))
 
 
 async def _note(connection: AsyncConnection, column: object, ids: Sequence[int]) -> None:

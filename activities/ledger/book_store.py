@@ -6,7 +6,7 @@ of one position everything was written or nothing, unless a COMMIT was lost.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from activities.ledger.alarm_ends import OF_VALUED_FEE, ended
 from activities.ledger.book_models import (
     FeeToValue,
     FeeValue,
@@ -254,7 +255,26 @@ async def _value_fees(
         it = is_position(Position, key)
         await connection.execute(update(Position).where(it).values(_with_fees(position, paid)))
         await _value_in_snapshots(connection, key, paid)
+    assets = {(key.exchange, key.symbol, fill.fee_asset) for fill, _ in paid}
+    await _close_alarms(connection, assets)
     return len(paid)
+
+
+async def _close_alarms(
+    connection: AsyncConnection, markets: Collection[tuple[str, str, str]]
+) -> None:
+    """Of assets (exchange, symbol, asset) of which no fee waits for its value any more."""
+    for exchange, symbol, asset in sorted(markets):
+        waiting = (
+            select(FeeToValue.fill_id)
+            .join(FillRow, FillRow.id == FeeToValue.fill_id)
+            .where(
+                FillRow.exchange == exchange, FillRow.symbol == symbol, FillRow.fee_asset == asset
+            )
+            .limit(1)
+        )
+        if (await connection.execute(waiting)).first() is None:
+            await connection.execute(ended(OF_VALUED_FEE, f"{exchange}/{symbol}/{asset}"))
 
 
 async def _value_in_snapshots(

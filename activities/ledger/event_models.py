@@ -1,16 +1,18 @@
 """The tables of events: what changed, in the order in which it was committed.
 
-Theory. The number of an event comes from one counter row, which a transaction takes as its very
-last lock, while it commits; so the numbers have no gaps, and whoever sees one sees all before it.
-The database itself writes the rows, so that workers of every version tell what they change.
+Theory. The number of an event is the one after the newest, under a lock that a transaction takes
+as its very last, while it commits; so the numbers have no gaps, and whoever sees one sees all
+before it. The database itself writes the rows, so that workers of every version tell what they
+change.
 
-Rule: events are news, not books. They go after a while, and nothing is counted from them.
+Rule: events are news, not books. They go after a while, but for the newest, from which the next
+number follows; and nothing is counted from them.
 """
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from activities.ledger.model_base import Base, Key, Money
@@ -38,17 +40,6 @@ class EventRow(Base):
             name="event_kind",
         ),
     )
-
-
-class EventCounter(Base):
-    """One row: the number of the newest event."""
-
-    __tablename__ = "event_counter"
-
-    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
-    seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-
-    __table_args__ = (CheckConstraint("singleton", name="one_counter"),)
 
 
 class OrderTotal(Base):

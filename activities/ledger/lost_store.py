@@ -19,7 +19,9 @@ from activities.ledger.child_rows import stored_child
 from activities.ledger.control_models import AuditRow, OperatorVerdict
 from activities.ledger.models import Attempt, ChildOrder, LedgerMeta, ParentOrder
 from activities.ledger.results import MAY_BE_LIVE, PositionKey, TradingState
-from activities.ledger.statements import alarm, block_of, strictest_state
+from activities.ledger.risk_facts import overridden
+from activities.ledger.risk_locks import binds_of
+from activities.ledger.statements import alarm, block_of, exposure_of, gate, strictest_state
 from activities.ledger.store_feed import seconds_ago
 from activities.ledger.store_fills import report_of
 from activities.ledger.store_orders import save_order
@@ -30,12 +32,13 @@ from workflows.domain.alarms import AlarmCode
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import ChildStatus, OrderStatus
 from workflows.domain.orders import Side
-from workflows.domain.risk import Exposure
+from workflows.domain.risk import Exposure, free_to_close
 from workflows.messages import OrderRequest
 from workflows.ports import KnownChild, LostOrder, ReadSwitch, RecordVerdict
 from workflows.steering_messages import Verdict
 
 _FINAL = [status.value for status in ChildStatus if status.is_final]
+_SIDED = gate().add_columns(overridden().label("overridden"))
 _NOTHING = Exposure(position=Decimal(0), working_buy=Decimal(0), working_sell=Decimal(0))
 
 
@@ -117,6 +120,8 @@ class LostStore:
     async def read_switch(self, request: ReadSwitch) -> Denied | None:
         """What new orders of this kind are denied with now."""
         key = PositionKey(request.strategy_id, request.account, request.venue, request.symbol)
+        if request.side is not None:
+            return await self._stopped(key, request.side, reduce_only=request.reduce_only)
         block = strictest_state().subquery("block")
         columns: list[Any] = [
             block.c.state.label("block_state"),
@@ -134,6 +139,23 @@ class LostStore:
             lifted = (await connection.execute(_set_since(key, request.since))).first()
         return None if lifted is None else _lifted(lifted)
 
+    async def _stopped(self, key: PositionKey, side: Side, *, reduce_only: bool) -> Denied | None:
+        """What leaves an order of this side nothing that it could send."""
+        names = {
+            **binds_of(key, side),
+            "of_exchange": key.exchange,
+            "of_account": key.account,
+            "client_order_id": "",
+        }
+        async with self._reader.connect() as connection:
+            facts = (await connection.execute(_SIDED, names)).one()
+        exposure, block = exposure_of(facts), block_of(facts)
+        may_reduce = reduce_only or free_to_close(exposure, side) > 0
+        denied = check_block(block, exposure, side, Decimal(1), may_reduce=may_reduce)
+        is_halt = block.state == TradingState.HALTED
+        is_let = denied is not None and not is_halt and denied.code in (facts.overridden or ())
+        return None if is_let else denied
+
     async def verdict_on(
         self, client_order_id: str, attempt: int
     ) -> tuple[Verdict, str | None] | None:
@@ -142,8 +164,11 @@ class LostStore:
             row = await _verdict_on(connection, client_order_id, attempt)
         return None if row is None else _told(row)
 
-    async def record_verdict(self, request: RecordVerdict) -> Denied | None:
-        """Store an operator's verdict on an attempt that may be live; the newest one counts."""
+    async def record_verdict(self, request: RecordVerdict) -> Denied | datetime:
+        """Store an operator's verdict on an attempt that may be live; the newest one counts.
+
+        When it was recorded: the same one again is the one that is stored.
+        """
         async with self._engine.begin() as connection:
             query = select(Attempt.state).where(
                 Attempt.client_order_id == request.client_order_id,
@@ -153,7 +178,8 @@ class LostStore:
             state = (await connection.execute(query.with_for_update())).scalar_one_or_none()
             known = await _verdict_on(connection, request.client_order_id, request.attempt)
             if known is not None and _told(known) == (request.verdict, request.venue_order_id):
-                return None
+                decided_at: datetime = known.decided_at
+                return decided_at
             if state is None:
                 why = "not unknown any more"
                 return Denied(code=DenialCode.NOT_UNKNOWN, field="child", detail=why)
@@ -170,13 +196,14 @@ class LostStore:
                 "decided_by": request.by,
                 "decided_at": func.clock_timestamp(),
             }
-            await connection.execute(insert(OperatorVerdict).values(names))
+            new = insert(OperatorVerdict).values(names).returning(OperatorVerdict.decided_at)
+            decided_at = (await connection.execute(new)).scalar_one()
             told = {"verdict": request.verdict.value, "exchange_order_id": request.venue_order_id}
             about = f"{request.client_order_id}/{request.attempt}"
             await connection.execute(
                 audit(request.by, "resolve_child", about, after=told, reason=request.reason)
             )
-            return None
+            return decided_at
 
 
 def _parent(order_id: str) -> Select[Any]:

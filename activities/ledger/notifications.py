@@ -24,7 +24,7 @@ class Notifications:
         """True when nothing will be heard any more."""
         return bool(self._connection.is_closed())
 
-    async def check(self, within_s: float) -> None:
+    async def check(self, within_s: int) -> None:
         """Ask the server for a sign of life. Raises what its silence raises."""
         await self._connection.execute("SELECT 1", timeout=within_s)
 

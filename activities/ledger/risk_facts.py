@@ -55,7 +55,7 @@ def control_columns() -> list[Any]:
     """What `controls_of` and `limits_of` read; binds what `binds_of` and `working` bind."""
     return [
         _limits_set().label("limits_set"),
-        _overridden().label("overridden"),
+        overridden().label("overridden"),
         _counter(StrategyCounter.disabled).label("disabled"),
         _own_best().label("own_best"),
         _books_kept().label("books_kept"),
@@ -80,7 +80,8 @@ def _limits_set() -> ScalarSelect[Any]:
     return select(type_coerce(rows, JSONB)).where(of_scopes(RiskLimit.scope)).scalar_subquery()
 
 
-def _overridden() -> ScalarSelect[Any]:
+def overridden() -> ScalarSelect[Any]:
+    """Codes of denials that overrides in force let pass. Binds limit_scopes."""
     return (
         select(func.array_agg(RiskOverride.code))
         .where(of_scopes(RiskOverride.scope), *in_force())

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Interval, Row, cast, delete, func, literal, s
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from activities.ledger.alarm_ends import OF_REARMED_STRATEGY, ended
 from activities.ledger.audit import audit
 from activities.ledger.control_models import RiskLimit, RiskOverride, StrategyCounter
 from workflows.domain.denials import DenialCode, Denied
@@ -115,6 +116,7 @@ class RiskStore:
                 "disabled": counter.disabled,
             }
             about = strategy_scope(strategy_id)
+            await connection.execute(ended(OF_REARMED_STRATEGY, about))
             told = audit(by, "strategy_rearmed", about, before=before, reason=reason)
             await connection.execute(told)
         return None

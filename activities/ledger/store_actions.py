@@ -4,18 +4,21 @@ Theory. The order's row is held, so two actions of one order never mix. An actio
 place: the index that the workflow gives it. A workflow that was set back, or that lost a task, may
 take another action at a place where one is stored already; the newer row then counts, and what
 came after the older one counts no more. So `quantity`, `price` and the pause of an order follow
-from the actions that count, and are worked out anew with each that is recorded.
+from the actions that count, and are worked out anew with each that is recorded. Shown among them is
+what an operator decided of an unknown child: it changes nothing of the order itself.
 """
 
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, null, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, exists, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.alarm_ends import OF_RESUMED_GUARD, ended
 from activities.ledger.checks import check_amendment
-from activities.ledger.models import ParentOrder
+from activities.ledger.control_models import OperatorVerdict
+from activities.ledger.models import ChildOrder, ParentOrder
 from activities.ledger.reserve_facts import used_by_others
 from activities.ledger.results import PositionKey, UnknownOrderError
 from activities.ledger.risk_facts import control_columns, controls_of, limits_of
@@ -29,7 +32,13 @@ from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.risk import Limits
 from workflows.messages import OrderRequest
 from workflows.ports import RecordAction, RecordedAction
-from workflows.steering_messages import MAX_ACTIONS_SHOWN, ActionKind, ActionView
+from workflows.steering_messages import (
+    MAX_ACTIONS_SHOWN,
+    ActionKind,
+    ActionView,
+    Verdict,
+    told_verdict,
+)
 
 _COLUMNS: list[Any] = list(OrderAction.__table__.columns)
 _ROW = OrderAction.__table__
@@ -75,6 +84,8 @@ async def record(
     if not OrderStatus(parent.status).is_terminal:
         terms = request.request if denied is None else None
         await _apply(connection, parent, terms or before, request.reason)
+    if denied is None and request.kind is ActionKind.RESUME:
+        await connection.execute(ended(OF_RESUMED_GUARD, request.order_id))
     return RecordedAction(denied=denied, at=at.isoformat())
 
 
@@ -205,20 +216,54 @@ async def _judge(
 
 
 async def actions_of(connection: AsyncConnection, order_id: str) -> tuple[ActionView, ...]:
-    """The newest actions that count, oldest first; a denied one says so."""
+    """The newest actions that count and verdicts, oldest first; a denied action says so."""
     query = (
-        select(*_COLUMNS)
+        select(*_COLUMNS, func.count().over().label("total"))
         .where(_ROW.c.order_id == order_id, counts())
         .order_by(_ROW.c.action_index.desc())
         .limit(MAX_ACTIONS_SHOWN)
     )
-    rows = (await connection.execute(query)).all()
-    return tuple(_action_view(row) for row in reversed(rows))
+    steered = (await connection.execute(query)).all()
+    decided = (await connection.execute(_VERDICTS, {"of_order": order_id})).all()
+    told = [(row.at, _action_view(row)) for row in reversed(steered)]
+    told += [(row.decided_at, _verdict_view(row)) for row in reversed(decided)]
+    told.sort(key=lambda each: each[0])
+    total = sum(rows[0].total for rows in (steered, decided) if rows)
+    shown = [view for _, view in told[-MAX_ACTIONS_SHOWN:]]
+    first = total - len(shown)
+    return tuple(
+        view.model_copy(update={"index": first + place}) for place, view in enumerate(shown)
+    )
+
+
+_OF_VERDICT: list[Any] = [
+    *OperatorVerdict.__table__.columns,
+    ChildOrder.child_index,
+    func.count().over().label("total"),
+]
+_VERDICTS = (
+    select(*_OF_VERDICT)
+    .join(ChildOrder, ChildOrder.client_order_id == OperatorVerdict.client_order_id)
+    .where(ChildOrder.order_id == bindparam("of_order"))
+    .order_by(OperatorVerdict.decided_at.desc())
+    .limit(MAX_ACTIONS_SHOWN)
+)
+
+
+def _verdict_view(row: Row[Any]) -> ActionView:
+    return ActionView(
+        index=0,
+        kind=ActionKind.RESOLVE,
+        at=row.decided_at.isoformat(),
+        requested_by=row.decided_by,
+        reason=row.reason,
+        detail=told_verdict(row.child_index, Verdict(row.verdict), row.venue_order_id),
+    )
 
 
 def _action_view(row: Row[Any]) -> ActionView:
     return ActionView(
-        index=row.action_index,
+        index=0,
         kind=ActionKind(row.kind),
         at=row.at.isoformat(),
         requested_by=row.requested_by,

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.alarm_ends import OF_UNKNOWN_CHILD, ended
 from activities.ledger.checks import Compensation, reduces
 from activities.ledger.control_models import RiskOverride, TradingStateRow
 from activities.ledger.models import (
@@ -218,7 +219,7 @@ async def record_rejection(
             _set_child(client_order_id, ChildStatus.REJECTED, text),
             _release(client_order_id),
         ]
-    await connection.execute(in_one_trip(*writes))
+    await connection.execute(in_one_trip(*writes, ended(OF_UNKNOWN_CHILD, client_order_id)))
     return child
 
 
@@ -259,13 +260,16 @@ async def close_attempt(
         if child.status == ChildStatus.SENDING:
             writes.append(_set_child(client_order_id, ChildStatus.UNKNOWN, "no answer"))
         await connection.execute(in_one_trip(*writes))
+    report = await report_of(connection, child)
+    if report is not None or state is AttemptState.REJECTED:
+        await connection.execute(ended(OF_UNKNOWN_CHILD, client_order_id))
     return AttemptTruth(
         known=True,
         epoch=child.epoch,
         state=state,
         signed_at_ms=child.signed_at_ms,
         venue_order_id=child.venue_order_id,
-        report=await report_of(connection, child),
+        report=report,
         outcome_code=child.outcome_code,
         outcome_reason=child.outcome_reason,
     )
@@ -279,7 +283,7 @@ async def prove_absent(connection: AsyncConnection, client_order_id: str, attemp
     writes = [_set_attempt(client_order_id, attempt, AttemptState.CLOSED, "PROVEN_ABSENT")]
     if _is_untouched(child):
         writes.append(_set_child(client_order_id, ChildStatus.NEW, "proven absent"))
-    await connection.execute(in_one_trip(*writes))
+    await connection.execute(in_one_trip(*writes, ended(OF_UNKNOWN_CHILD, client_order_id)))
 
 
 async def give_up(connection: AsyncConnection, client_order_id: str, reason: str) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.alarm_ends import OF_ENDED_EXECUTION, ended
 from activities.ledger.models import ChildOrder, ExecutionLock, ExecutionRow, ParentOrder
 from activities.ledger.results import LostExecution, UnknownExecutionError
 from activities.ledger.statements import alarm
@@ -60,6 +61,7 @@ async def save_execution(connection: AsyncConnection, request: SaveExecution) ->
         await _end_legs(connection, execution_id)
         held = ExecutionLock.execution_id == execution_id
         await connection.execute(delete(ExecutionLock).where(held))
+        await connection.execute(ended(OF_ENDED_EXECUTION, execution_id))
     return None
 
 

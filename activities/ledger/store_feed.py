@@ -13,11 +13,13 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.alarm_ends import OF_READY_ACCOUNT, ended
 from activities.ledger.models import (
     AccountReadiness,
     ChildOrder,
@@ -26,6 +28,7 @@ from activities.ledger.models import (
     OpeningBalance,
     ParentOrder,
 )
+from activities.ledger.statements import in_one_trip
 from activities.ledger.store_positions import move_balances
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.reports import VenueStatus
@@ -57,12 +60,12 @@ async def set_readiness(
         "reason": reason,
     }
     new = insert(AccountReadiness).values(exchange=exchange, account=account, **values)
-    await connection.execute(
-        new.on_conflict_do_update(
-            index_elements=[AccountReadiness.exchange, AccountReadiness.account],
-            set_={**values, "updated_at": func.now()},
-        )
+    said = new.on_conflict_do_update(
+        index_elements=[AccountReadiness.exchange, AccountReadiness.account],
+        set_={**values, "updated_at": func.now()},
     )
+    news = [ended(OF_READY_ACCOUNT, f"{exchange}/{account}")] if ready else []
+    await connection.execute(in_one_trip(said, *news))
 
 
 def seconds_ago(amount_s: Decimal) -> ColumnElement[datetime]:
@@ -113,9 +116,18 @@ def ended_children_of_open_orders(exchange: str, account: str) -> Select[Any]:
     return select(newest).where(newest.c.venue_status.in_(_ENDED_UNFILLED))
 
 
+# Numbers that readers of events have seen may be given again: from here on none of those is good.
+_LEAP = text(
+    "INSERT INTO events SELECT next_event() + 1000000000, clock_timestamp(), kind, account, "
+    "strategy_id, exchange, symbol, order_id, execution_id, data "
+    "FROM (SELECT * FROM events ORDER BY seq DESC LIMIT 1) AS newest"
+)
+
+
 async def new_epoch(connection: AsyncConnection) -> None:
     """See LedgerStore.new_epoch."""
     await connection.execute(update(LedgerMeta).values(epoch=secrets.token_hex(16)))
+    await connection.execute(_LEAP)
 
 
 async def record_opening_balances(

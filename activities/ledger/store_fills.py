@@ -16,6 +16,12 @@ from sqlalchemy import Insert, Row, Update, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.failpoints import fp
+from activities.ledger.alarm_ends import (
+    OF_BOOKED_TRADE,
+    OF_ENDED_CHILD,
+    OF_UNKNOWN_CHILD,
+    ended,
+)
 from activities.ledger.fill_rows import Inserted, Owner, insert_fills
 from activities.ledger.models import Attempt, ChildOrder, FillRow, Reservation
 from activities.ledger.results import (
@@ -121,6 +127,8 @@ async def book(
         *await moves_of(connection, key, position, intent.side, inserted.fresh),
         *_acks(child, acked_attempt),
         *_alarms(child, before, report, inserted),
+        *_ends(child, before, after),
+        *_named(owner, inserted),
     ]
     if writes:
         await connection.execute(in_one_trip(*writes))
@@ -231,6 +239,22 @@ def _alarms(
     return alarms + _conflict_alarms(place, inserted)
 
 
+def _ends(child: Row[Any], before: Known, after: Known) -> list[Update]:
+    """What people were told of the child, and is over."""
+    if after.status.is_final and not before.status.is_final:
+        return [ended(OF_ENDED_CHILD, child.client_order_id)]
+    if before.status is ChildStatus.UNKNOWN and after.status is not ChildStatus.UNKNOWN:
+        return [ended(OF_UNKNOWN_CHILD, child.client_order_id)]
+    return []
+
+
+def _named(owner: Owner, inserted: Inserted) -> list[Update]:
+    """A trade that is booked has an order."""
+    place = f"{owner.exchange}/{owner.account}/{owner.symbol}"
+    trades = [f"{place}/{fill.trade_id}" for fill in inserted.fresh]
+    return [ended(OF_BOOKED_TRADE, *trades)] if trades else []
+
+
 def _conflict_alarms(place: str, inserted: Inserted) -> list[Insert]:
     detail = "booked before with other figures; left as it was"
     return [
@@ -310,7 +334,7 @@ async def book_external(connection: AsyncConnection, owner: Owner, fills: Sequen
     if inserted.fresh:
         detail = f"side={owner.side} fills={len(inserted.fresh)}"
         writes.append(alarm(AlarmCode.EXTERNAL_FILL, f"{place}:{owner.venue_order_id}", detail))
-    writes += _conflict_alarms(place, inserted)
+    writes += [*_conflict_alarms(place, inserted), *_named(owner, inserted)]
     if writes:
         await connection.execute(in_one_trip(*writes))
     await move_balances(connection, key.exchange, key.account, moved_by(owner, inserted.fresh))

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.alarm_ends import OF_ENDED_LEG, OF_FILLED_GUARD, ended
 from activities.ledger.models import (
     ExecutionRow,
     ParentOrder,
@@ -32,8 +33,10 @@ from activities.ledger.store_watches import disarm_all_of
 from workflows.domain.alarms import AlarmCode
 from workflows.domain.exact import exact
 from workflows.domain.lifecycle import OrderStatus
+from workflows.domain.orders import OrderType
 from workflows.messages import OrderRequest, OrderSnapshot
 
+_TOLD: list[Any] = [ParentOrder.order_type, ParentOrder.execution_id]
 _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
 
 
@@ -168,9 +171,10 @@ async def save_order(
         update(ParentOrder)
         .where(ParentOrder.order_id == snapshot.order_id, open_still | untold)
         .values(values)
-        .returning(ParentOrder.order_id)
+        .returning(*_TOLD)
     )
-    stored, is_known = None, saved.first() is not None
+    order = saved.first()
+    stored, is_known = None, order is not None
     if not is_known:
         stored = await _end_before(connection, snapshot.order_id, status)
     if status is OrderStatus.FAILED:
@@ -179,7 +183,22 @@ async def save_order(
         names = {_ENDED.key: snapshot.order_id}
         await connection.execute(_RELEASE, names)
         await connection.execute(_COUNT if is_known else _DISARM, names)
+        if order is not None:
+            await _close_alarms(connection, order, snapshot.order_id, status)
     return stored
+
+
+async def _close_alarms(
+    connection: AsyncConnection, order: Row[Any], order_id: str, status: OrderStatus
+) -> None:
+    """A guard that did its work, and a leg that its execution had left open."""
+    codes: tuple[AlarmCode, ...] = ()
+    if order.execution_id is not None and status is not OrderStatus.FAILED:
+        codes += OF_ENDED_LEG
+    if OrderType(order.order_type).is_triggered and status is OrderStatus.FILLED:
+        codes += OF_FILLED_GUARD
+    if codes:
+        await connection.execute(ended(codes, order_id))
 
 
 # Built once: each would take longer to build than to carry out.

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, literal, s
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger.alarm_ends import ended_with_switch
 from activities.ledger.audit import audit
 from activities.ledger.control_models import Alarm, TradingStateRow
 from activities.ledger.models import Attempt, ChildOrder, ParentOrder, Position
@@ -77,6 +78,9 @@ async def set_state(
             set_={**values, "updated_at": func.now()},
         )
     )
+    if wanted.state is TradingState.ACTIVE:
+        for closing in ended_with_switch(scope, code):
+            await connection.execute(closing)
     told = None if before is None else dict(before._mapping)
     await connection.execute(
         audit(wanted.by, ACTION, scope, before=told, after=after, reason=wanted.reason)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Interval,
+    Row,
     func,
     literal,
     select,
@@ -30,6 +31,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.ledger.ages import age_s
+from activities.ledger.alarm_ends import OF_CLOSED_BREAK, OF_SEEING_DROP_COPY, ended
 from activities.ledger.audit import ENGINE, audit
 from activities.ledger.book_models import (
     AccountBalance,
@@ -52,6 +54,7 @@ MAX_BREAKS_PER_LOOK = 500
 """Of those kept: whoever differs in more is not looked at break by break."""
 
 _MICROSECONDS = 1_000_000
+_SUBJECT: list[Any] = [Break.kind, Break.object]
 
 
 class Observer(StrEnum):
@@ -106,7 +109,7 @@ class SyncStore:
         async with self._engine.begin() as connection:
             await _alone(connection, exchange)
             seen = await _keep_open(connection, rows)
-            await connection.execute(
+            over = await connection.execute(
                 update(Break)
                 .where(
                     Break.observer == observer.value,
@@ -117,7 +120,9 @@ class SyncStore:
                     Break.id.not_in([row.id for row in seen.values()]),
                 )
                 .values(resolved_at=func.now())
+                .returning(*_SUBJECT)
             )
+            await _close_alarms(connection, observer, exchange, account, over.all())
         return [
             SeenDifference(difference=each, age_s=seen[key].age_s if key in seen else Decimal(0))
             for key, each in told.items()
@@ -273,6 +278,25 @@ class SyncStore:
 def synced_name(exchange: str, account: str) -> str:
     """Under which name the moment of the last whole comparison is kept."""
     return f"sync:{exchange}/{account}"
+
+
+async def _close_alarms(
+    connection: AsyncConnection,
+    observer: Observer,
+    exchange: str,
+    account: str,
+    over: Sequence[Row[Any]],
+) -> None:
+    """Of breaks that nobody sees any more, and of an observer that was blind."""
+    if observer is Observer.DROP_COPY:
+        await connection.execute(ended(OF_SEEING_DROP_COPY, f"{exchange}/{account}"))
+    if not over:
+        return
+    mine = (Break.exchange == exchange, Break.account == account, Break.resolved_at.is_(None))
+    still = await connection.execute(select(*_SUBJECT).where(*mine))
+    closed = {(row.kind, row.object) for row in over} - {(row.kind, row.object) for row in still}
+    abouts = [f"{exchange}/{account}/{kind}/{about}" for kind, about in sorted(closed)]
+    await connection.execute(ended(OF_CLOSED_BREAK, *abouts))
 
 
 async def _alone(connection: AsyncConnection, exchange: str) -> None:

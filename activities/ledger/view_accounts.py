@@ -6,7 +6,7 @@ see an account is told nothing of it, so that it cannot be told from one that do
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, or_
+from sqlalchemy import ColumnElement, and_, exists, func, or_
 
 from activities.ledger.control_models import Alarm
 from activities.ledger.models import ChildOrder, ExecutionRow, ParentOrder
@@ -30,7 +30,10 @@ def seen_alarms(accounts: Accounts) -> list[ColumnElement[bool]]:
         return []
     allowed = sorted(accounts)
     first, second = func.split_part(Alarm.object, "/", 1), func.split_part(Alarm.object, "/", 2)
-    its_order = exists().where(ParentOrder.order_id == first, ParentOrder.account.in_(allowed))
+    its_order = and_(  # which may have an exchange's name
+        second.regexp_match("^[0-9]*$"),
+        exists().where(ParentOrder.order_id == first, ParentOrder.account.in_(allowed)),
+    )
     its_child = exists().where(
         ChildOrder.client_order_id == Alarm.object, ChildOrder.account.in_(allowed)
     )

@@ -1,7 +1,8 @@
 """Events for those who follow what happens: pages of them by number, and which are still kept.
 
 Rule: nothing here writes or locks. Numbers have no gaps and are committed in their order, so a
-reader who has seen one has missed none before it, and goes on from there.
+reader who has seen one has missed none before it, and goes on from there. Only after a restore they
+leap: who comes with a number from before must begin again.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.ledger.event_models import EventCounter, EventRow
+from activities.ledger.event_models import EventRow
 
 MAX_EXAMINED = 5_000
 """Events that one page looks at, so that a page costs the same whatever its filter."""
@@ -48,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The numbers of the oldest event that is kept and of the newest; head + 1 and head if none."""
+    """The numbers of the oldest event that is kept and of the newest; 1 and 0 if there is none."""
 
     oldest: int
     head: int
@@ -144,10 +155,11 @@ class EventViews:
             before = await _kept(connection)
             query, last = _page(since, limit, wanted, before)
             found = _events((await connection.execute(query)).all())
+            is_known = (await connection.execute(_KNOWN, {"number": since})).scalar_one()
             kept = await _kept(connection)  # after it: nothing was taken away in between
         if since is None:
             return EventPage(events=found[::-1], seq=before.head, kept=kept)
-        if since + 1 < kept.oldest or since > before.head:
+        if not is_known and since + 1 != kept.oldest:
             raise SequenceGoneError(since, kept)
         if len(found) == limit:
             last = found[-1].seq
@@ -155,14 +167,16 @@ class EventViews:
 
 
 _COLUMNS: list[Any] = list(EventRow.__table__.columns)
+_KNOWN = select(exists().where(EventRow.seq == bindparam("number", type_=BigInteger)))
 _KEPT = select(
-    EventCounter.seq.label("head"), select(func.min(EventRow.seq)).scalar_subquery().label("oldest")
+    func.coalesce(func.min(EventRow.seq), 1).label("oldest"),
+    func.coalesce(func.max(EventRow.seq), 0).label("head"),
 )
 
 
 async def _kept(connection: AsyncConnection) -> Kept:
     row = (await connection.execute(_KEPT)).one()
-    return Kept(oldest=row.head + 1 if row.oldest is None else row.oldest, head=row.head)
+    return Kept(oldest=row.oldest, head=row.head)
 
 
 def _page(

@@ -6,12 +6,13 @@ the database propagate (SQLAlchemyError, OSError): nothing was written, unless a
 which a second call finds out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger import store_watches
+from activities.ledger.alarm_ends import ended
 from activities.ledger.notifications import Notifications
 from activities.ledger.statements import alarm
 from activities.ledger.watch_changes import watch_changes
@@ -120,3 +121,8 @@ class WatchStore:
         """Tell a human, once per (code, object) until it is acknowledged."""
         async with self._engine.begin() as connection:
             await connection.execute(alarm(code, about, detail))
+
+    async def end_alarm(self, codes: Collection[AlarmCode], about: str) -> None:
+        """What a human was told of is over."""
+        async with self._engine.begin() as connection:
+            await connection.execute(ended(codes, about))

@@ -143,15 +143,44 @@ def fill(trade: Any, fee_asset: str, *, otherwise_ms: int | None = None) -> Fill
 def venue_trade(
     trade: Any, symbol: str, fee_asset: str, *, is_read_by_time: bool = False
 ) -> VenueTrade:
-    """One ccxt trade of the account with its order's id."""
+    """One ccxt trade of the account with its order's id.
+
+    One whose figures cannot be right is told as a fill of nothing, which no ledger books: then it
+    can be set aside by its name, where an unreadable one would hide all that come after it.
+    """
     fields = mapping(trade)
-    told = fill(fields, fee_asset)
+    told = _nothing(fields, fee_asset) if _is_impossible(fields) else fill(fields, fee_asset)
     return VenueTrade(
         symbol=symbol,
         venue_order_id=text(fields, "order"),
         side=_side(fields),
         fill=told,
         cursor=str(told.traded_at_ms) if is_read_by_time else told.trade_id,
+    )
+
+
+def _is_impossible(trade: Mapping[str, Any]) -> bool:
+    """A price or quantity that is none, or a fee that is told and no number.
+
+    A fee that is not told may yet come: the trade is unreadable until then.
+    """
+    fee = trade.get("fee")
+    cost = fee.get("cost") if isinstance(fee, Mapping) else None
+    figures = (trade.get("price"), trade.get("amount"))
+    return any((decimal_or_none(each) or Decimal(0)) <= 0 for each in figures) or (
+        cost is not None and decimal_or_none(cost) is None
+    )
+
+
+def _nothing(trade: Mapping[str, Any], fee_asset: str) -> Fill:
+    return Fill(
+        trade_id=text(trade, "id"),
+        price=Decimal(0),
+        quantity=Decimal(0),
+        fee=Decimal(0),
+        fee_asset=fee_asset,
+        is_maker=False,
+        traded_at_ms=milliseconds(trade.get("timestamp")),
     )
 
 

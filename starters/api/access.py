@@ -103,6 +103,17 @@ def check_scope_text(caller: Caller, scope: str) -> None:
         check_unbound(caller, "scope")
 
 
+def sees_scope(caller: Caller, scope: str) -> bool:
+    """False for a scope of an account that the caller's key is not good for."""
+    kind, *names = scope.split(":")
+    return kind != "account" or (len(names) > 1 and caller.sees(names[1]))
+
+
+def unbound(connection: HTTPConnection) -> None:
+    """A dependency of routes that tell of all accounts. Raises ApiError FORBIDDEN_SCOPE."""
+    check_unbound(caller_of(connection))
+
+
 def scopes_of(route: BaseRoute | None) -> frozenset[Scope] | None:
     """The scopes of which a route needs one, empty for everybody's; None: it declares nothing."""
     if not isinstance(route, APIRoute | APIWebSocketRoute):
@@ -116,15 +127,25 @@ def routes_of(app: FastAPI) -> Iterator[APIRoute | APIWebSocketRoute]:
     yield from _walk(app.routes)
 
 
-def public_paths(app: FastAPI) -> frozenset[str]:
-    """The addresses that anyone may ask. Raises UndeclaredRouteError."""
+def public_paths(app: FastAPI, pages: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The addresses that anyone may ask: `pages`, and those that say so.
+
+    Raises UndeclaredRouteError, also for whatever else would answer behind the gate unasked.
+    """
+    for route in app.routes:
+        if not _is_ours(route) and getattr(route, "path", None) not in pages:
+            raise UndeclaredRouteError(f"{route} declares no scope: needs(...)")
     found: dict[str, frozenset[Scope]] = {}
     for route in routes_of(app):
         scopes = scopes_of(route)
         if scopes is None:
             raise UndeclaredRouteError(f"{route.path} declares no scope: needs(...)")
         found[route.path] = found.get(route.path, frozenset()) | scopes
-    return frozenset(path for path, scopes in found.items() if not scopes)
+    return pages | {path for path, scopes in found.items() if not scopes}
+
+
+def _is_ours(route: BaseRoute) -> bool:
+    return isinstance(route, APIRoute | APIWebSocketRoute) or hasattr(route, "original_router")
 
 
 def _walk(routes: list[BaseRoute]) -> Iterator[APIRoute | APIWebSocketRoute]:

@@ -124,7 +124,7 @@ def create_app(
     app.add_middleware(Gate)
     if extend is not None:
         extend(app)
-    app.state.public_paths = public_paths(app) | pages
+    app.state.public_paths = public_paths(app, pages)
     if settings.api_cors_origins:
         app.add_middleware(CORSMiddleware, **CORS, allow_origins=settings.api_cors_origins)
     app.add_middleware(Edge, settings=settings)

@@ -38,6 +38,7 @@ DRAIN_WAIT_S = 0.5
 MAX_KEY_CHARACTERS = 255
 KEY_HEADER = "Idempotency-Key"
 _JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
+_OF_A_KEY = re.compile(r"k-[0-9a-f]{32}")
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 PlanT = TypeVar("PlanT", ArbitragePlan, RebalancePlan)
@@ -242,6 +243,12 @@ async def read_plan(request: Request, key: str | None, kind: type[PlanT]) -> Pla
 def _id_of(own: str | None, key: str | None, owner: str, field: str) -> str:
     if own is None:
         return made_order_id(uuid4().hex) if key is None else id_of_key(key, owner)
+    if key is None and _OF_A_KEY.fullmatch(own):
+        raise ApiError(
+            DenialCode.FIELD_NOT_ALLOWED,
+            f"such an id stands for an {KEY_HEADER}: give that too",
+            field=field,
+        )
     if key is not None and own not in (key, id_of_key(key, owner)):
         raise ApiError(
             DenialCode.FIELD_NOT_ALLOWED,

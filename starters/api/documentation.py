@@ -214,6 +214,7 @@ PREVIEW_CODES: tuple[Code, ...] = (
     DenialCode.OUT_OF_RANGE,
     DenialCode.PRECISION,
     DenialCode.UNKNOWN_ENUM,
+    DenialCode.INVALID_TIME,
     DenialCode.OCO_PRICES,
     DenialCode.END_BEFORE_START,
     DenialCode.INCONSISTENT_SCHEDULE,

@@ -93,4 +93,5 @@ def _shown_path(scope: Scope) -> str:
 def _request_id(headers: Headers) -> str:
     """The caller's id for the request where it is a harmless one, else ours."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    is_harmless = _REQUEST_ID.fullmatch(given) and not holds_key(given)
+    return given if is_harmless else uuid4().hex

@@ -9,6 +9,7 @@ It must not know what any route does.
 """
 
 import math
+from collections import Counter
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -34,6 +35,8 @@ from workflows.domain import access
 from workflows.domain.access import Caller
 from workflows.domain.denials import DenialCode
 
+MAX_OF_KEY = 50
+"""Requests of one key in progress: half of what the edge lets in, so that others get in too."""
 KEYS_UNCHECKED = "keys cannot be checked now; nothing was done"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ABOUT = ("order_id", "execution_id", "alarm_id", "override_id", "exchange")
@@ -44,6 +47,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._in_progress: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -62,7 +66,25 @@ class Gate:
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
+            await self._admit(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, unless the key has its share of requests in progress."""
+        caller: Caller | None = scope["state"]["caller"]
+        if caller is None:
             await self._answer(scope, receive, send)
+            return
+        if self._in_progress[caller.key_id] >= MAX_OF_KEY:
+            busy = f"the key may have {MAX_OF_KEY} requests in progress"
+            await _refuse(ApiError(DenialCode.RATE_LIMITED, busy), scope, receive, send)
+            return
+        self._in_progress[caller.key_id] += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._in_progress[caller.key_id] -= 1
+            if not self._in_progress[caller.key_id]:
+                del self._in_progress[caller.key_id]
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_told = False
@@ -118,6 +140,7 @@ async def _presented(
     token = connection.cookies.get(COOKIE)
     if not token or not comes_from_our_pages(connection):
         return None
+    connection.state.token = token
     return await caller_of_token(connections, token)
 
 

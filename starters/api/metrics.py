@@ -31,7 +31,7 @@ from activities.ledger.view_models import (
     ExecutionDurations,
     OrderCount,
 )
-from starters.api.access import needs
+from starters.api.access import needs, unbound
 from starters.api.documentation import QUERY_CODES, error_answers
 from starters.api.parameters import only
 from starters.connections import Connections
@@ -57,7 +57,10 @@ _EXECUTION_FAILED = (
     ExecutionStatus.RESIDUAL_HELD,
 )
 
-router = APIRouter(tags=["metrics"], dependencies=[Depends(needs(Scope.READ)), Depends(only())])
+router = APIRouter(
+    tags=["metrics"],
+    dependencies=[Depends(needs(Scope.READ)), Depends(unbound), Depends(only())],
+)
 Series = tuple[str, str]
 """The labels: workflow type, exchange."""
 Counted = OrderCount | ExecutionCount

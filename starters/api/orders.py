@@ -45,6 +45,8 @@ from starters.api.parameters import (
     SymbolFilter,
     only,
 )
+from starters.api.sheets import CSV_TOO, AskedShape, csv_answer
+from starters.books import Shape
 from starters.errors import AlreadyTerminal, DeltaError, OrderFailed
 from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode, Denied
@@ -52,6 +54,8 @@ from workflows.domain.lifecycle import OrderStatus
 from workflows.messages import OrderSnapshot
 
 router = APIRouter(prefix=ORDERS_PATH, tags=["orders"])
+_NESTED = ("children", "twap", "iceberg", "stop", "actions", "links")
+"""Of an order, what a line of CSV leaves out."""
 
 
 @router.post(
@@ -95,18 +99,22 @@ def _denied(snapshot: OrderSnapshot, headers: dict[str, str]) -> ApiError:
 
 @router.get(
     "",
-    responses=error_answers(
-        *QUERY_CODES,
-        *PATH_CODES,
-        DenialCode.INVALID_TYPE,
-        DenialCode.OUT_OF_RANGE,
-        DenialCode.UNKNOWN_ENUM,
-        DenialCode.INVALID_CURSOR,
-        DenialCode.UNAVAILABLE,
-    ),
+    response_model=OrderPage,
+    responses={
+        **CSV_TOO,
+        **error_answers(
+            *QUERY_CODES,
+            *PATH_CODES,
+            DenialCode.INVALID_TYPE,
+            DenialCode.OUT_OF_RANGE,
+            DenialCode.UNKNOWN_ENUM,
+            DenialCode.INVALID_CURSOR,
+            DenialCode.UNAVAILABLE,
+        ),
+    },
     dependencies=[
         Depends(needs(Scope.READ)),
-        Depends(only("strategy_id", "symbol", "status", "exchange", "limit", "cursor")),
+        Depends(only("strategy_id", "symbol", "status", "exchange", "limit", "cursor", "format")),
     ],
 )
 async def list_orders(
@@ -119,11 +127,12 @@ async def list_orders(
     exchange: ExchangeFilter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> OrderPage:
+    shape: AskedShape = Shape.JSON,
+) -> OrderPage | Response:
     """Orders, newest first, one page at a time.
 
     With the `status` of running orders a page may hold fewer than `limit` although more follow:
-    go on while there is a `next_cursor`.
+    go on while there is a `next_cursor`. Of CSV it is in the header `X-Next-Cursor`.
     """
     try:
         found, following = await lookup.list_orders(
@@ -140,7 +149,10 @@ async def list_orders(
         raise ApiError(
             DenialCode.INVALID_CURSOR, "the cursor is not one of ours", field="cursor"
         ) from error
-    return OrderPage(orders=[order_view(each, settings) for each in found], next_cursor=following)
+    orders = [order_view(each, settings) for each in found]
+    if shape is Shape.JSON:
+        return OrderPage(orders=orders, next_cursor=following)
+    return csv_answer(Order, orders, next_cursor=following, without=_NESTED)
 
 
 @router.get(

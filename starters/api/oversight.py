@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 
 from starters import analytics, audit_trail, breaks, queues
 from starters.analytics_models import OrderAnalytics
-from starters.api.access import Asking, needs
+from starters.api.access import Asking, needs, unbound
 from starters.api.documentation import ONE_ORDER, PAGE_CODES, QUERY_CODES, error_answers
 from starters.api.models import ANALYTICS_PATH, AUDIT_PATH, BREAKS_PATH, ORDERS_PATH
 from starters.api.parameters import (
@@ -78,6 +78,7 @@ async def list_breaks(
     responses=error_answers(*PAGE_CODES),
     dependencies=[
         Depends(needs(Scope.ADMIN)),
+        Depends(unbound),
         Depends(only("who", "action", "object", "verify", "limit", "cursor")),
     ],
 )

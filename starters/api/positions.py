@@ -29,6 +29,7 @@ from starters.api.parameters import (
     checked_cursor,
     only,
 )
+from starters.api.sheets import CSV_TOO, AskedShape, csv_answer
 from starters.books import (
     Balances,
     Fill,
@@ -38,14 +39,17 @@ from starters.books import (
     Method,
     Position,
     PositionPage,
+    Shape,
+    SymbolPosition,
 )
 from starters.decisions import TransferRequest
 from starters.places import known_account
 from starters.sync import sync_positions
+from starters.times import GivenTime
 from workers.settings import DEFAULT_ACCOUNT
 from workflows.domain.access import Scope
 from workflows.domain.denials import DenialCode
-from workflows.fields import Identifier, Moment
+from workflows.fields import Identifier
 from workflows.sync_messages import SyncReport
 
 router = APIRouter(tags=["books"])
@@ -57,10 +61,14 @@ DAY = timedelta(days=1)
 
 @router.get(
     POSITIONS_PATH,
-    responses=error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.FIELD_NOT_ALLOWED),
+    response_model=PositionPage,
+    responses={
+        **CSV_TOO,
+        **error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM, DenialCode.FIELD_NOT_ALLOWED),
+    },
     dependencies=[
         Depends(needs(Scope.READ)),
-        Depends(only("strategy_id", "exchange", "symbol", "group_by", "method")),
+        Depends(only("strategy_id", "exchange", "symbol", "group_by", "method", "format")),
     ],
 )
 async def list_positions(
@@ -71,9 +79,10 @@ async def list_positions(
     symbol: SymbolFilter = None,
     group_by: Grouped = None,
     method: By = Method.AVERAGE,
-) -> PositionPage:
+    shape: AskedShape = Shape.JSON,
+) -> PositionPage | Response:
     """Positions with average price, realised and unrealised PnL; with `group_by` their sums."""
-    return answered(
+    page = answered(
         await books.list_positions(
             connections,
             strategy_id=strategy_id,
@@ -84,11 +93,15 @@ async def list_positions(
             accounts=caller.accounts,
         )
     )
+    if shape is Shape.JSON:
+        return page
+    kind = Position if group_by is None else SymbolPosition
+    return csv_answer(kind, page.positions, without=("lots",))
 
 
 @router.get(
     f"{POSITIONS_PATH}/history",
-    responses=error_answers(*PAGE_CODES, DenialCode.MISSING_FIELD),
+    responses=error_answers(*PAGE_CODES, DenialCode.MISSING_FIELD, DenialCode.INVALID_TIME),
     dependencies=[
         Depends(needs(Scope.READ)),
         Depends(only("strategy_id", "exchange", "symbol", "since", "until", "limit")),
@@ -100,8 +113,8 @@ async def read_history(
     strategy_id: Annotated[Identifier, Query(description="whose")],
     exchange: ExchangeFilter = None,
     symbol: SymbolFilter = None,
-    since: Annotated[Moment | None, Query(description="default a day before `until`")] = None,
-    until: Annotated[Moment | None, Query(description="default now")] = None,
+    since: Annotated[GivenTime | None, Query(description="default a day before `until`")] = None,
+    until: Annotated[GivenTime | None, Query(description="default now")] = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> HistoryPage:
     """Positions as they were over time, for plots: one a minute, and the last of each UTC day."""
@@ -163,10 +176,7 @@ async def sync(
 @router.get(
     FILLS_PATH,
     response_model=FillPage,
-    responses={
-        200: {"content": {"text/csv": {}}},
-        **error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM),
-    },
+    responses={**CSV_TOO, **error_answers(*PAGE_CODES, DenialCode.UNKNOWN_ENUM)},
     dependencies=[
         Depends(needs(Scope.READ)),
         Depends(only("strategy_id", "exchange", "symbol", "order_id", "limit", "cursor", "format")),
@@ -181,9 +191,7 @@ async def list_fills(
     order_id: OrderFilter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
-    shape: Annotated[
-        books.Shape, Query(alias="format", description="csv: the page as text/csv")
-    ] = books.Shape.JSON,
+    shape: AskedShape = Shape.JSON,
 ) -> FillPage | Response:
     """Booked trades, newest first. Of CSV the next cursor is in the header `X-Next-Cursor`."""
     with checked_cursor():
@@ -197,11 +205,9 @@ async def list_fills(
             limit=limit,
             cursor=cursor,
         )
-    if shape is books.Shape.JSON:
+    if shape is Shape.JSON:
         return page
-    headers = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else {}
-    text = books.as_csv(Fill, page.fills)
-    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answer(Fill, page.fills, next_cursor=page.next_cursor)
 
 
 @router.get(

@@ -5,7 +5,15 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Request
 
 from starters import risk
-from starters.api.access import Asking, check_scope_text, check_unbound, needs
+from starters.api.access import (
+    Asking,
+    check_account,
+    check_scope_text,
+    check_unbound,
+    needs,
+    sees_scope,
+    unbound,
+)
 from starters.api.bodies import read_decision
 from starters.api.decision_bodies import (
     DECISION_CODES,
@@ -37,7 +45,7 @@ from starters.decisions import (
 )
 from starters.risk import LimitPage, OverrideEntry, OverridePage, StrategyEntry, StrategyPage
 from workers.settings import DEFAULT_ACCOUNT
-from workflows.domain.access import Scope
+from workflows.domain.access import Caller, Scope
 from workflows.domain.denials import DenialCode
 
 router = APIRouter(prefix=RISK_PATH, tags=["control"])
@@ -63,13 +71,16 @@ _NOT_A_LIMIT = (
 async def read_limits(
     connections: Connected,
     settings: Configured,
+    caller: Asking,
     strategy_id: StrategyFilter = None,
     exchange: ExchangeFilter = None,
     account: AccountFilter = DEFAULT_ACCOUNT,
     symbol: SymbolFilter = None,
 ) -> LimitPage:
     """What is set, and what binds an order of this strategy, exchange, account and symbol."""
-    return await risk.read_limits(
+    if exchange is not None:
+        check_account(caller, account)
+    page = await risk.read_limits(
         connections,
         settings,
         strategy_id=strategy_id,
@@ -77,6 +88,12 @@ async def read_limits(
         account=account,
         symbol=symbol,
     )
+    return _seen_by(caller, page)
+
+
+def _seen_by(caller: Caller, page: LimitPage) -> LimitPage:
+    seen = [each for each in page.limits if sees_scope(caller, each.scope)]
+    return page.model_copy(update={"limits": seen})
 
 
 @router.put(
@@ -95,7 +112,7 @@ async def set_limit(
     """
     asked = await read_decision(request, LimitRequest)
     check_scope_text(caller, asked.scope)
-    return answered(await risk.set_limit(connections, settings, asked))
+    return _seen_by(caller, answered(await risk.set_limit(connections, settings, asked)))
 
 
 @router.get(
@@ -103,9 +120,13 @@ async def set_limit(
     responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
     dependencies=[Depends(needs(Scope.READ)), Depends(only())],
 )
-async def list_overrides(connections: Connected, settings: Configured) -> OverridePage:
+async def list_overrides(
+    connections: Connected, settings: Configured, caller: Asking
+) -> OverridePage:
     """The newest overrides first."""
-    return await risk.read_overrides(connections, settings)
+    page = await risk.read_overrides(connections, settings)
+    seen = [each for each in page.overrides if sees_scope(caller, each.scope)]
+    return OverridePage(overrides=seen)
 
 
 @router.post(
@@ -172,7 +193,7 @@ async def revoke_override(
 @router.get(
     "/strategies",
     responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
-    dependencies=[Depends(needs(Scope.READ)), Depends(only())],
+    dependencies=[Depends(needs(Scope.READ)), Depends(unbound), Depends(only())],
 )
 async def list_strategies(connections: Connected, settings: Configured) -> StrategyPage:
     """What is counted of every strategy: orders today, rejections in a row, why it is stopped."""

@@ -44,7 +44,7 @@ async def sign_out(connections: Connections, token: str, peer: str) -> None:
 
 def local_sign_in(settings: Settings, peer: str) -> bool:
     """True where a page may sign in by itself with the local key: its browser is on this machine,
-    the API listens only there, Temporal is this machine's, all venues are paper.
+    the API listens only there, behind no proxy, Temporal is this machine's, all venues are paper.
 
     The local key is made on the embedded ledger alone, so no other ledger takes it.
     """
@@ -53,6 +53,7 @@ def local_sign_in(settings: Settings, peer: str) -> bool:
         and is_loopback(peer)
         and is_loopback(settings.api_host)
         and is_loopback(settings.temporal_target.rpartition(":")[0])
+        and not settings.api_trusted_proxies
         and not any(_is_live(settings, exchange) for exchange in settings.exchanges)
     )
 
@@ -85,8 +86,9 @@ async def _tell_of_failure(connections: Connections, error: NotAuthenticated, pe
     about = f"key:{error.key_id or '?'}"
     after = {"peer": peer}
     if error.locks:
+        # whoever tries a new id each time locks each of them: told once a minute, with the count
         locked = Told(who=NOBODY, action="lock_out", about=about, after=after)
-        await connections.trail.tell(locked)
+        await connections.trail.tell_once(locked, peer)
     elif not isinstance(error, LockedOut):
         failed = Told(who=NOBODY, action="authentication_failed", about=about, after=after)
         await connections.trail.tell_once(failed, f"{peer} {about}")

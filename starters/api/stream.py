@@ -151,7 +151,8 @@ async def stream(
 ) -> None:
     """Every event after `since`, and all that follow; without it from now on."""
     streams: OpenStreams = websocket.app.state.streams
-    with streams.admit(asking) as ended:
+    token: str | None = getattr(websocket.state, "token", None)
+    with streams.admit(asking, token) as ended:
         await websocket.accept()
         try:
             async with tail.reader(since) as reader:

@@ -9,17 +9,18 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from activities.ledger.results import TradingState
-from starters.api.access import Asking, check_unbound, lacks, needs
+from starters.api.access import Asking, check_unbound, lacks, needs, sees_scope
 from starters.api.bodies import asked_by, read_json, refuse
 from starters.api.documentation import QUERY_CODES, SWITCH_BODY, SWITCH_CODES, error_answers
 from starters.api.models import TRADING_STATE_PATH
 from starters.api.parameters import Configured, Connected, only
+from starters.connections import Connections
 from starters.trading_state import (
     StatePage,
     SwitchAnswer,
     SwitchRequest,
     change,
+    loosens,
     read_states,
     validate_switch,
 )
@@ -37,9 +38,11 @@ router = APIRouter(prefix=TRADING_STATE_PATH, tags=["control"])
     responses=error_answers(*QUERY_CODES, DenialCode.UNAVAILABLE),
     dependencies=[Depends(needs(Scope.READ)), Depends(only())],
 )
-async def read_trading_state(connections: Connected) -> StatePage:
+async def read_trading_state(connections: Connected, caller: Asking) -> StatePage:
     """Every kill switch that was ever set. What binds an order is the strictest of its scopes."""
-    return await read_states(connections)
+    page = await read_states(connections)
+    seen = [each for each in page.states if sees_scope(caller, each.scope)]
+    return page.model_copy(update={"states": seen})
 
 
 @router.put(
@@ -66,13 +69,14 @@ async def set_trading_state(
     The state holds before anything is cancelled: no order of the scope is sent from then on. The
     answer comes after at most 20 s (with `flatten` a minute): 200 when the exchanges have
     confirmed all of it, else 202. Orders that were stopped are paused; they go on only after
-    `active` and their own `resume`. `active` needs the scope admin, `flatten` trade or admin.
+    `active` and their own `resume`. `active`, and `reducing` in place of `halted`, need the scope
+    admin, `flatten` trade or admin.
     """
     asked = validate_switch(await read_json(request))
     if isinstance(asked, Denied):
         raise refuse(asked)
     asked = asked_by(caller, asked)
-    _check_may(caller, asked)
+    await _check_may(caller, asked, connections)
     answer = await change(connections, settings, asked, within_s=WITHIN_S)
     if isinstance(answer, Denied):
         raise refuse(answer)
@@ -81,10 +85,10 @@ async def set_trading_state(
     return answer
 
 
-def _check_may(caller: Caller, asked: SwitchRequest) -> None:
+async def _check_may(caller: Caller, asked: SwitchRequest, connections: Connections) -> None:
     """Stopping is what `kill` is for; the way back and new orders are not. Raises ApiError."""
     check_unbound(caller, "scope")
-    if asked.state is TradingState.ACTIVE and not caller.may(Scope.ADMIN):
+    if not caller.may(Scope.ADMIN) and await loosens(connections, asked):
         raise lacks(Scope.ADMIN)
     if asked.flatten and not (caller.may(Scope.TRADE) or caller.may(Scope.ADMIN)):
         raise lacks(Scope.TRADE, Scope.ADMIN)

@@ -109,9 +109,13 @@ class Actions:
         except (who.SignedOutError, DeltaError) as error:
             _say(str(error), is_good=False)
             return
-        outcome, is_good = await _outcome(action, caller, reason)
-        after = {"reason": reason, "outcome": "done" if is_good else outcome}
-        await who.tell(self._board.connections, caller, action.name, action.about, after)
+        outcome, is_good = "INTERNAL", False  # what stays of a bug, which may have done something
+        try:
+            outcome, is_good = await _outcome(action, caller, reason)
+        finally:
+            after = {"reason": reason, "outcome": "done" if is_good else outcome}
+            after["key"], after["peer"] = caller.key_id, self._visitor.peer
+            await who.tell(self._board.connections, caller, action.name, action.about, after)
         self._board.answers.forget()
         _say(outcome, is_good=is_good)
         await self._after()

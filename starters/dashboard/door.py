@@ -29,6 +29,7 @@ FILES, SOCKET, LOOK = "/_nicegui/", "/_nicegui_ws/", "/dashboard/style.css"
 _OURS = (SIGN_IN, SIGN_OUT, THEME, LOOK, "/favicon.ico")
 _OPEN = _OURS
 _SCRIPT = re.compile(rb"<script(?=[ >])")
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _CLOSE = {"type": "websocket.close", "code": 1008}
 # Vue compiles its templates in the browser, and elements are styled one by one: hence both unsafes
 _POLICY = (
@@ -124,7 +125,8 @@ class Door:
     async def _local(self, scope: Scope) -> str:
         """A session of the local key, where a page may sign in by itself; else nothing."""
         peer = who.peer_of(scope)
-        key = self._settings.home.api_key() if local_sign_in(self._settings, peer) else None
+        is_local = _is_a_visit(scope) and local_sign_in(self._settings, peer)
+        key = self._settings.home.api_key() if is_local else None
         if key is None:
             return ""
         try:
@@ -177,6 +179,14 @@ def _guarded(send: Send, nonce: str) -> Callable[[Message], Awaitable[None]]:
         await send(message)
 
     return send_guarded
+
+
+def _is_a_visit(scope: Scope) -> bool:
+    """True for a page that somebody at this machine opens: nothing that a proxy passes on from
+    elsewhere, and nothing that another site's page loads."""
+    headers = Headers(scope=scope)
+    is_passed_on = any(name in headers for name in _PASSED_ON)
+    return not is_passed_on and headers.get("sec-fetch-dest", "document") == "document"
 
 
 def _is_same_origin(scope: Scope) -> bool:

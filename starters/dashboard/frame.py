@@ -59,6 +59,7 @@ class Page:
         self._address, self._stale = address, stale
         self._client = ui.context.client
         self._reads: list[_Following] = []
+        self._asking: asyncio.Task[None] | None = None
         self._client.on_delete(self._end)
 
     async def follow(self, read: Read, *topics: str) -> None:
@@ -77,7 +78,9 @@ class Page:
             await self._run(each.read)
 
     def tick(self) -> None:
-        """Begin to read again what is due and not being read."""
+        """Begin to read again what is due and not being read; and see a session's end."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_again())
         for each in self._reads:
             if (each.task is None or each.task.done()) and each.pulse.is_due():
                 each.task = asyncio.create_task(self._run(each.read))
@@ -86,6 +89,20 @@ class Page:
         for each in self._reads:
             if each.task is not None:
                 each.task.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _ask_again(self) -> None:
+        with self._client:
+            try:
+                await who.again(self.board.connections, self.visitor)
+            except who.SignedOutError:
+                self._leave()
+            except DeltaError:
+                return  # the next read says so
+
+    def _leave(self) -> None:
+        ui.navigate.to(f"/login?next={quote(self._address, safe='')}")
 
     async def _run(self, read: Read) -> None:
         with self._client:
@@ -93,7 +110,7 @@ class Page:
                 await who.again(self.board.connections, self.visitor)
                 await read()
             except who.SignedOutError:
-                ui.navigate.to(f"/login?next={quote(self._address, safe='')}")
+                self._leave()
             except DeltaError as error:
                 at = self.board.now().strftime("%H:%M:%S")
                 self._stale.show(f"Not up to date since {at} UTC: {error}. Trying again.")

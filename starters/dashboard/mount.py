@@ -7,9 +7,12 @@ elsewhere. It must not know what a page shows.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from nicegui import Client, core, ui
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from starters.connections import Connections
 from starters.dashboard import (
@@ -109,7 +112,13 @@ def _pages(board: Board) -> FastAPI:
     )
     core.app.config.socket_io_js_transports = ["websocket"]
     core.app.on_page_exception(_broken)
+    # its own answer is a page, which anybody without a session could have made by the thousand
+    core.app.add_exception_handler(HTTPStatus.NOT_FOUND, _absent)
     return pages
+
+
+async def _absent(_request: Request, _error: Exception) -> Response:
+    return PlainTextResponse("not found", HTTPStatus.NOT_FOUND)
 
 
 def _broken() -> None:

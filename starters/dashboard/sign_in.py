@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from starters.api import sessions
+from starters.api.gate import comes_from_our_pages
 from starters.callers import LockedOut, NotAuthenticated
 from starters.connections import Connections
 from starters.dashboard import door, who
@@ -139,8 +140,7 @@ def _form(request: Request, onward: str, wrong: str = "", status: int = 200) -> 
 
 async def _read(request: Request) -> dict[str, str] | None:
     """The form's fields; None where it came from another place, or is too long."""
-    origin = request.headers.get("origin", "")
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    if not comes_from_our_pages(request):
         return None
     body = b""
     async for part in request.stream():
@@ -156,7 +156,10 @@ async def _read(request: Request) -> dict[str, str] | None:
 
 def _own(address: str) -> str:
     """The address, if it is a page of ours; else the first page."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "/"
     is_own = not parts.scheme and not parts.netloc and door.PAGES.fullmatch(parts.path)
     return address if is_own and address.startswith("/") and "\\" not in address else "/"
 

@@ -1,20 +1,22 @@
 """The kill switch on a page: what it is now, and the buttons that set it.
 
-Rule: as over HTTP, halting and reducing need the scope kill or admin, the way back admin. It must
-not know where on the page it stands.
+Rule: as over HTTP, halting and reducing need the scope kill or admin, the way back admin, and a key
+that is bound to accounts does neither. It must not know where on the page it stands.
 """
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
-from starters.dashboard.actions import Action, settled
+from starters.dashboard.actions import Action, RefusedError, settled
 from starters.dashboard.board import Board
+from starters.dashboard.who import missing
 from starters.trading_state import (
     StateEntry,
     StatePage,
     SwitchAnswer,
     SwitchRequest,
     change,
+    loosens,
     read_states,
     validate_switch,
 )
@@ -85,11 +87,15 @@ def resume(board: Board, scope: str = GLOBAL) -> Action:
 
 def _setting(board: Board, state: str, scope: str) -> Callable[[Caller, str], Awaitable[str]]:
     async def do(caller: Caller, reason: str) -> str:
+        if caller.accounts is not None:
+            raise RefusedError("Your key is bound to accounts, and this is about all of them.")
         asked = validate_switch(
             {"state": state, "scope": scope, "reason": reason, "requested_by": caller.name}
         )
         settled(asked)
         assert isinstance(asked, SwitchRequest)
+        if not caller.may(Scope.ADMIN) and await loosens(board.connections, asked):
+            raise RefusedError(f"It is halted: {missing(caller, Scope.ADMIN)}")
         answer = await change(board.connections, board.settings, asked, within_s=WITHIN_S)
         settled(answer)
         assert not isinstance(answer, Denied)

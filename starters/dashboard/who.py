@@ -7,9 +7,7 @@ know elements or pages.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import Scope as AsgiScope
 
@@ -41,11 +39,8 @@ class SignedOutError(Exception):
 
 def token_of(scope: AsgiScope) -> str:
     """The session's token in a connection's cookie, or nothing."""
-    try:
-        cookie = SimpleCookie(Headers(scope=scope).get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookie[COOKIE].value if COOKIE in cookie else ""
+    # as the gate reads it: two readers could differ over what other sites' cookies do to ours
+    return HTTPConnection(scope).cookies.get(COOKIE, "")
 
 
 def peer_of(scope: AsgiScope) -> str:

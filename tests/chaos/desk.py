@@ -168,7 +168,9 @@ class Desk:
         return f"{DENIED} {code}" if status == DENIED else status
 
     async def _by_http(self, order: Planned) -> str | None:
-        return await self._post(order, body_of(order), {})
+        is_of_key = order.order_id != order.key
+        headers = {KEY_HEADER: order.key} if is_of_key else {}
+        return await self._post(order, body_of(order), headers)
 
     async def _by_key(self, order: Planned) -> str | None:
         return await self._post(order, dict(order.body), {KEY_HEADER: order.key})

@@ -85,8 +85,15 @@ ORDERS: list[Row] = [
     ("B22-cyrillic", body(ORDER, side="bu\u0443"), 422, "UNKNOWN_ENUM", "side"),
     ("B22-hold", body(ORDER, side="hold"), 422, "UNKNOWN_ENUM", "side"),
     *(
-        (f"B21-{time}", body(TWAP, start_at=time), 422, "INVALID_TYPE", "start_at")
-        for time in ("2030-01-31T12:00:00", "2030-01-31T12:00:00+25:00", "2030-01-31T12:00:60Z")
+        (f"B21-{time}", body(TWAP, start_at=time), 422, "INVALID_TIME", "start_at")
+        for time in (
+            "2030-01-31T12:00:00",
+            "2030-01-31T12:00:00+25:00",
+            "2030-01-31T12:00:60Z",
+            "2030-01-31",
+            "1900000000",
+            "1999-12-31T23:59:59Z",
+        )
     ),
     ("B23-gtd", body(ORDER, time_in_force="GTD"), 422, "UNKNOWN_ENUM", "time_in_force"),
     (
@@ -121,6 +128,7 @@ TEXTS: list[Row] = [
 ]
 BODIES: list[Row] = [
     ("B34", b" " * 10_000_000, 413, "BODY_TOO_LARGE", None),
+    ("B57", b" " * 3_000_000, 413, "BODY_TOO_LARGE", None),
     ("B35", b"[" * 30_000, 400, "TOO_DEEP", None),
     ("B36", b'{"quantity":"1","quantity":"9"}', 400, "DUPLICATE_FIELD", None),
     ("B37-admin", body(ORDER, admin=True), 422, "UNKNOWN_FIELD", "admin"),

@@ -108,7 +108,26 @@ async def test_fees_in_an_asset_without_a_market_do_not_stop_the_stream(
     assert {(t.fill.fee, t.fill.fee_asset) for t in trades} == {(Decimal("0.0001"), "XYZ")}
 
 
-@pytest.mark.parametrize("changes", [{"l": "NaN"}, {"X": "WEIRD"}, {"n": None}, {"i": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"l": "NaN"}, {"l": "-0.1"}, {"L": "-5"}],
+    ids=lambda each: f"B58-{each}",
+)
+async def test_a_trade_that_cannot_be_right_hides_none_of_those_after_it(
+    recorder: Recorder, gateway: CcxtGateway, changes: dict[str, Any]
+) -> None:
+    streaming(recorder, report_event(1), report_event(2, **changes), report_event(3))
+    told: dict[str, Decimal] = {}
+    async with asyncio.timeout(DEADLINE_S), gateway.stream() as events:
+        while "3" not in told:
+            event = await anext(events)
+            if isinstance(event, StreamTrade):
+                told[event.trade.fill.trade_id] = event.trade.fill.quantity
+    assert list(told) == ["1", "2", "3"]
+    assert told["1"] > told["2"] == 0
+
+
+@pytest.mark.parametrize("changes", [{"X": "WEIRD"}, {"n": None}, {"i": None}])
 async def test_an_unreadable_event_ends_the_stream(
     recorder: Recorder, gateway: CcxtGateway, changes: dict[str, Any]
 ) -> None:

@@ -291,7 +291,19 @@ async def test_both_sides_of_a_trade_with_oneself_are_read_also_across_pages(
     assert len(trades) == len(rows)
 
 
-@pytest.mark.parametrize("changes", [{"qty": "NaN"}, {"id": None}, {"commission": None}])
+@pytest.mark.parametrize("changes", [{"qty": "-0.1"}, {"price": None}, {"commission": "NaN"}])
+async def test_a_trade_that_cannot_be_right_is_read_as_nothing_among_the_others(
+    recorder: Recorder, gateway: CcxtGateway, changes: dict[str, Any]
+) -> None:
+    recorder.on("GET", "myTrades", lambda _: [trade(1), {**trade(2), **changes}, trade(3)])
+    trades = await gateway.trades_after(SYMBOL, None)
+    assert [each.fill.trade_id for each in trades] == ["1", "2", "3"]
+    assert [each.fill.quantity > 0 for each in trades] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"qty": "NaN"}, {"id": None}, {"commission": None}, {"time": None}]
+)
 async def test_an_unreadable_trade_makes_the_read_fail_as_a_whole(
     recorder: Recorder, gateway: CcxtGateway, changes: dict[str, Any]
 ) -> None:

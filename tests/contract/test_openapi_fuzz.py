@@ -19,11 +19,12 @@ from tests.api_client import bearer
 from workers.local_stack import LocalStack
 
 pytest_plugins = ["tests.integration.starters_stack_fixtures"]
-CASES = int(os.environ.get("FUZZ_CASES", "200"))
+CASES = int(os.environ.get("FUZZ_CASES", "150"))
 MANY = 5_000
-IN_COVERAGE = 3_000
-"""About as many cases come of the boundaries alone."""
-OPERATIONS = 50
+IN_COVERAGE = 2_300
+"""At least as many cases come of the boundaries alone."""
+FULL_OPERATIONS = 40
+"""There are more operations, but of some only few different requests can be drawn."""
 WORKERS = 1
 """Several are threads, in which Python 3.11's `ast.parse`, which the tool uses, fails at times."""
 WITHIN_S = 150 if CASES < MANY else 3_600
@@ -64,11 +65,14 @@ async def run(stack: LocalStack, folder: Path, cases: int, header: str | None) -
     folder.mkdir()
     phases, left = ["examples", "fuzzing"], cases
     if cases >= MANY // 2:
-        phases, left = ["examples", "coverage", "fuzzing"], max(cases - IN_COVERAGE, OPERATIONS)
+        phases, left = (
+            ["examples", "coverage", "fuzzing"],
+            max(cases - IN_COVERAGE, FULL_OPERATIONS),
+        )
     command = [
         *("run", f"{stack.api_url}/openapi.json", "--no-color", "--continue-on-failure"),
         *("--checks", ",".join(CHECKS), "--phases", ",".join(phases)),
-        *("--max-examples", str(-(-left // OPERATIONS)), "--workers", str(WORKERS)),
+        *("--max-examples", str(-(-left // FULL_OPERATIONS)), "--workers", str(WORKERS)),
         *("--seed", os.environ["CRASH_SEED"], "--generation-database", "none"),
         *("--generation-with-security-parameters", "false", "--request-timeout", "60"),
         *("--report", "ndjson", "--report-ndjson-path", "events", "--suppress-health-check", "all"),

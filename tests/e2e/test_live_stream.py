@@ -39,7 +39,7 @@ async def test_an_order_is_followed_from_its_start_to_its_end_without_asking(wor
         events += await _until(stream, lambda data: data.get("status") == "filled")
     assert [each["seq"] for each in events] == sorted({each["seq"] for each in events})
     orders = [each["data"]["status"] for each in events if each["kind"] == "order"]
-    assert list(dict.fromkeys(orders)) == ["pending", "accepted", "working", "filled"]
+    assert list(dict.fromkeys(orders)) == ["accepted", "working", "filled"]
     fills = [each for each in events if each["kind"] == "fill"]
     assert {each["order_id"] for each in fills} == {request.order_id}
     totals = [Decimal(each["data"]["order"]["filled_quantity"]) for each in fills]

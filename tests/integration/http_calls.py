@@ -1,12 +1,14 @@
 """What the tests of the HTTP client do again and again."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from typing import Any
 
 import pytest
 
 from starters.api.models import Order
 from starters.http_client import ApiError, DeltaHttpClient
+from starters.http_transport import ApiUnavailable
 from workflows.domain.lifecycle import OrderStatus
 
 WITHIN_S = 30.0
@@ -17,6 +19,16 @@ async def until_status(delta: DeltaHttpClient, order_id: str, *wanted: OrderStat
         while (order := await delta.order(order_id)).status not in wanted:
             await asyncio.sleep(0.1)
     return order
+
+
+async def place(delta: DeltaHttpClient, order: Mapping[str, Any]) -> Order:
+    """Start an order that has an id, as often as a busy machine has no verdict on it yet."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                return await delta.submit(order)
+            except ApiUnavailable:
+                await asyncio.sleep(0.2)
 
 
 async def refused(call: Awaitable[object]) -> ApiError:

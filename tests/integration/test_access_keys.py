@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from activities.ledger.key_store import KeyStore
 from activities.ledger.key_text import KeyText, new_key
@@ -22,6 +20,7 @@ from starters.api.app import create_app
 from starters.callers import Callers, NotAuthenticated
 from starters.connections import Connections
 from starters.errors import Unavailable
+from tests.integration.access_calls import SIGNED_IN, a_client, bearer, made, trail
 from tests.integration.ledger_world import World
 from workers.local_key import NAME, ensure_local_key
 from workers.settings import Settings, load_settings
@@ -31,7 +30,6 @@ from workflows.domain.denials import Denied
 EACH = 1000
 APART_MS = 5
 GOOD = 200
-SIGNED_IN = "/api/v1/alarms"
 
 
 @pytest.fixture
@@ -46,30 +44,6 @@ async def connections(settings: Settings) -> AsyncIterator[Connections]:
     opened = Connections(settings)
     yield opened
     await opened.close()
-
-
-async def made(ledger: World, name: str = "desk-1", *scopes: Scope, days: int = 90) -> KeyText:
-    """A key that the ledger knows."""
-    key = new_key()
-    store = KeyStore(ledger.engine)
-    assert await store.create(key, name, scopes or tuple(Scope), days=days, by="ann") is None
-    return key
-
-
-async def trail(ledger: World) -> list[tuple[str, str, str]]:
-    rows = await ledger.rows("SELECT who, action, object FROM audit ORDER BY id")
-    return [(row["who"], row["action"], row["object"]) for row in rows]
-
-
-@asynccontextmanager
-async def a_client(app: FastAPI, peer: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app, client=(peer, 1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        yield client
-
-
-def bearer(key: KeyText) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key.text}"}
 
 
 # --- keys in the ledger ---------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from activities.ledger.key_store import KeyStore
 from activities.ledger.key_text import KeyText, new_key
 from starters.api import stream
 from starters.api.app import create_app
-from starters.api.open_streams import OpenStreams
+from starters.api.open_streams import POLICY, OpenStreams
 from starters.api.server import configure
 from starters.api.sessions import COOKIE
 from tests.e2e.world import free_ports
@@ -43,7 +43,7 @@ MAKE = """
 AN_ORDER = """
     INSERT INTO parent_orders (order_id, run_chain, body_hash, strategy_id, account, exchange,
         symbol, side, order_type, quantity, priority, request, status)
-    VALUES ($1, 'c', 'h', $2, $3, 'binance', 'BTC/USDT', 'buy', 'limit', 1, 3, '{}', 'pending')
+    VALUES ($1, 'c', 'h', $2, $3, 'binance', 'BTC/USDT', 'buy', 'limit', 1, 3, '{}', 'working')
 """
 _names = itertools.count(1)
 
@@ -214,16 +214,16 @@ async def test_a_stream_needs_a_key_that_reads_and_a_query_without_mistakes(api:
 async def test_a_browser_reads_only_from_our_own_pages(api: Api) -> None:
     key, engine = await api.new_key(Scope.READ), open_engine(as_engine(api.url), pool_size=1)
     await KeyStore(engine).sign_in(key.key_id, "browser", "token", peer="127.0.0.1")
-    await engine.dispose()
     cookie = {"Cookie": f"{COOKIE}=token"}
     own = cookie | {"Origin": f"http://127.0.0.1:{api.port}"}
-    assert await api.refused(headers=cookie | {"Origin": "http://evil.example"}) == (
-        401,
-        "UNAUTHENTICATED",
-    )
-    assert await api.refused(headers=cookie) == (401, "UNAUTHENTICATED")
+    for foreign in (cookie, cookie | {"Origin": "http://evil.example"}):
+        assert await api.refused(headers=foreign) == (401, "UNAUTHENTICATED")
     async with api.stream(headers=own) as opened:
         assert (await told(opened))["type"] == "hello"
+        await KeyStore(engine).sign_out("token", peer="127.0.0.1")
+        async with asyncio.timeout(2):  # though the key is still good
+            assert (await closed(opened))[0] == POLICY
+    await engine.dispose()
 
 
 async def test_a_key_has_only_so_many_streams_and_so_has_the_process(api: Api) -> None:

@@ -7,11 +7,13 @@ from contextlib import aclosing
 import asyncpg
 import pytest
 
-from activities.ledger.view_events import Event, SequenceGoneError
+from activities.ledger.engine import open_engine
+from activities.ledger.store import LedgerStore
+from activities.ledger.view_events import Event, EventFilter, EventViews, SequenceGoneError
 from starters import stream
 from starters.connections import Connections
 from starters.stream import EventTail
-from tests.integration.ledger_world import as_engine
+from tests.integration.ledger_world import LIMITS, as_engine
 from workers.settings import load_settings
 
 WITHIN_S = 20
@@ -152,10 +154,34 @@ async def test_readers_of_a_ledger_that_was_set_back_must_begin_again(ledger: Le
     async with asyncio.timeout(WITHIN_S), ledger.tail.reader(3) as reader:
         batches = reader.batches(lambda _event: True)
         assert [event.seq for event in await anext(batches)] == [4, 5]
-        await ledger.run("DELETE FROM events WHERE seq > 2; UPDATE event_counter SET seq = 2")
+        await ledger.run("DELETE FROM events WHERE seq > 2")
         with pytest.raises(SequenceGoneError):
             await anext(batches)
     assert await ledger.take(2) == [1, 2]
+
+
+async def test_after_a_restore_no_number_is_given_that_meant_something_else(ledger: Ledger) -> None:
+    await ledger.make(3)
+    engine = open_engine(as_engine(ledger.url))
+    views, store = EventViews(engine), LedgerStore(engine, LIMITS)
+    async with asyncio.timeout(WITHIN_S), ledger.tail.reader() as there:
+        batches = there.batches(lambda _event: True)
+        waiting = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0)
+        await store.new_epoch()  # numbers 4 and 5 had been seen by others, and are lost
+        with pytest.raises(SequenceGoneError):
+            await waiting
+        await ledger.make(5, "b")
+        for lost in (4, 5):
+            with pytest.raises(SequenceGoneError):
+                await views.page(lost, 9, EventFilter())
+            with pytest.raises(SequenceGoneError):
+                await ledger.take(1, since=lost)
+        newest = (await views.kept()).head
+        assert await ledger.take(2, since=newest - 2) == [newest - 1, newest]
+        page = await views.page(newest - 2, 9, EventFilter())
+        assert [event.seq for event in page.events] == [newest - 1, newest]
+    await engine.dispose()
 
 
 async def test_nothing_is_read_while_nobody_follows(ledger: Ledger) -> None:

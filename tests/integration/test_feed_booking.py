@@ -210,12 +210,21 @@ async def test_a_foreign_fill_does_not_wait_for_ever_for_an_order_that_nobody_re
     assert await ledger.position("EXTERNAL") == D("0.3996")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(a_fill("3", "1.1"), id="B58-filled-more-than-ordered"),
+        pytest.param(a_fill("3", "-0.1"), id="B58-negative-fill"),
+        pytest.param(a_fill("3", "0.1", fee=D("NaN")), id="B58-fee-nan"),
+        pytest.param(a_fill("3", "0", price="0"), id="B58-no-price"),
+        pytest.param(a_fill("3", "0.1", price="-1"), id="B58-negative-price"),
+    ],
+)
 async def test_a_fill_that_cannot_be_right_is_set_aside_and_the_others_are_booked(
-    ledger: World, books: FeedBooks
+    ledger: World, books: FeedBooks, wrong: Fill
 ) -> None:
     intent = await ledger.sent()
     await ledger.ack(intent, OPEN)
-    wrong = a_fill("3", "0.1", price="-1")
     assert await take(books, trade(FIRST), trade(wrong), trade(SECOND)) == set()
     assert await ledger.position() == D("0.999")
     assert await ledger.alarms() == ["FILL_QUARANTINED"]

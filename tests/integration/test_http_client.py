@@ -14,10 +14,9 @@ import pytest_asyncio
 
 from activities.venues.simulator.faults.client import ControlClient
 from starters.analytics_models import PriceSource
-from starters.connections import Connections
 from starters.http_client import DeltaHttpClient, HttpClientError, NoAnswer
-from starters.keys import KeyRequest, NewKey, create_key
-from tests.integration.http_calls import WITHIN_S, counts, refused, until_status
+from tests.integration import http_cases
+from tests.integration.http_calls import WITHIN_S, refused, until_status
 from tests.integration.starters_stack import ORDER, RESTING, free_ports, new_id
 from workers.local_stack import LocalStack
 from workflows.domain.access import Scope
@@ -79,7 +78,9 @@ async def test_an_order_is_started_followed_on_the_stream_and_analysed(
     assert {"order", "fill"} <= set(seen)
     assert await delta.submit(request) == placed
 
-    told = await delta.analytics(order_id)
+    async with asyncio.timeout(WITHIN_S):  # the exchange may tell the market's trades later
+        while (told := await delta.analytics(order_id)).market.volume is None:
+            await asyncio.sleep(0.1)
     assert (told.status, told.fill_ratio, told.fills) == (OrderStatus.FILLED, 1, 1)
     assert told.decision_source is PriceSource.ARRIVAL
     assert told.shortfall is not None
@@ -302,6 +303,12 @@ async def test_books_are_read_and_a_page_of_fills_is_csv_too(delta: DeltaHttpCli
     position = await delta.position("books", "binance", "BTC/USDT")
     (same,) = (await delta.positions(strategy_id="books")).positions
     assert position.quantity == same.quantity == fill.quantity - fill.fee
+    (line,) = csv.DictReader(io.StringIO((await delta.orders_csv(strategy_id="books"))[0]))
+    assert (line["order_id"], line["status"]) == (placed.order_id, "filled")
+    assert (line["filled_quantity"], line["created_at"][-1]) == ("0.01", "Z")
+    assert json.loads(line["fees"]) == {"BTC": f"{fill.fee.normalize():f}"}
+    (held,) = csv.DictReader(io.StringIO(await delta.positions_csv(strategy_id="books")))
+    assert (held["symbol"], Decimal(held["quantity"])) == ("BTC/USDT", position.quantity)
     missing = await refused(delta.position("books", "okx", "BTC/USDT"))
     assert (missing.status, missing.code) == (404, "NOT_FOUND")
     assert {each.asset for each in (await delta.balances("binance")).balances} >= {"BTC", "USDT"}
@@ -314,37 +321,39 @@ async def test_books_are_read_and_a_page_of_fills_is_csv_too(delta: DeltaHttpCli
 async def test_a_key_that_is_bound_to_accounts_sees_nothing_of_the_others(
     stack: LocalStack, delta: DeltaHttpClient
 ) -> None:
-    order = await delta.submit({**RESTING, "strategy_id": "bound", "order_id": new_id()})
-    filled = await delta.submit({**ORDER, "strategy_id": "bound", "order_id": new_id()})
-    await until_status(delta, filled.order_id, OrderStatus.FILLED)
-    connections = Connections(stack.settings)
-    scopes = (Scope.READ, Scope.TRADE)
-    keys = {}
-    for account in ("main", "hedge"):
-        asked = KeyRequest(name=f"only-{account}", scopes=scopes, accounts=(account,))
-        made = await create_key(connections, asked, by="test")
-        assert isinstance(made, NewKey)
-        keys[account] = made.key
-    await connections.close()
     async with (
-        DeltaHttpClient(stack.api_url, keys["main"]) as insider,
-        DeltaHttpClient(stack.api_url, keys["hedge"]) as outsider,
+        http_cases.another(stack, "only-main", Scope.READ, Scope.TRADE, account="main") as insider,
+        http_cases.another(stack, "only-hedge", Scope.READ, Scope.TRADE, account="hedge") as other,
     ):
-        assert await counts(insider) == await counts(delta)
-        assert set(await counts(outsider)) == {0}
-        for call in (
-            outsider.order(order.order_id),
-            outsider.analytics(order.order_id),
-            outsider.cancel(order.order_id),
-            outsider.pause(order.order_id),
-            outsider.amend(order.order_id, {"price": "49000"}),
+        await http_cases.orders_are_seen_by_the_keys_of_their_account(delta, insider, other)
+
+
+async def test_operators_decide_and_every_call_of_theirs_is_answered(
+    stack: LocalStack, delta: DeltaHttpClient, faults: ControlClient
+) -> None:
+    async with (
+        http_cases.another(stack, "second", Scope.READ, Scope.ADMIN) as second,
+        http_cases.another(stack, "inside", Scope.READ, Scope.TRADE, account="main") as inside,
+        http_cases.another(stack, "outside", Scope.READ, Scope.TRADE, account="hedge") as outside,
+        asyncio.timeout(2 * WITHIN_S),
+        asyncio.TaskGroup() as group,
+    ):
+        for case in (
+            http_cases.an_unknown_child_is_decided(delta, faults),
+            http_cases.what_still_cancels_is_told_with_202(delta, faults),
+            http_cases.a_strategy_is_disabled_and_re_armed(delta),
+            http_cases.an_override_takes_two(delta, second),
+            http_cases.a_transfer_moves_our_books(delta),
+            http_cases.each_kind_of_order_tells_its_progress(delta),
+            http_cases.an_alarm_is_seen_by_the_keys_of_its_account(delta, inside, outside),
         ):
-            error = await refused(call)
-            assert (error.status, error.code) == (404, "NOT_FOUND")
-        seen = {each.account for each in (await outsider.queue_status()).queues}
-        assert seen == {None, "hedge"}
-        assert (await outsider.cancel_all(strategy_id="bound")).orders == []
-        assert (await insider.cancel_all(strategy_id="bound")).cancelled == 1
+            group.create_task(case)
+
+
+async def test_a_stream_goes_on_after_lost_connections_with_each_event_once(
+    stack: LocalStack, delta: DeltaHttpClient
+) -> None:
+    await http_cases.a_stream_goes_on(stack, delta)
 
 
 async def test_every_time_that_is_told_ends_with_z(delta: DeltaHttpClient) -> None:

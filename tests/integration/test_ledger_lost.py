@@ -1,8 +1,10 @@
 """What a lost workflow left: taken over once, ended with what is true; operators' verdicts."""
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
+from activities.ledger.loss_store import Loss, LossStore
 from activities.ledger.lost_store import LostStore
 from activities.ledger.results import TradingState
 from tests.integration.ledger_world import (
@@ -14,12 +16,12 @@ from tests.integration.ledger_world import (
     a_report,
     an_intent,
 )
-from workflows.domain.denials import DenialCode
+from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import ChildStatus
-from workflows.domain.orders import ChildIntent
+from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import VenueStatus
-from workflows.ports import LostOrder, ReadSwitch, RecordVerdict
-from workflows.steering_messages import Verdict
+from workflows.ports import LostOrder, ReadSwitch, RecordAction, RecordVerdict
+from workflows.steering_messages import ActionKind, Verdict
 
 NOW = Decimal(0)
 LOST = LostOrder(order_id="order-1", how="terminated")
@@ -93,14 +95,36 @@ async def test_only_orders_without_an_end_may_be_lost(ledger: World) -> None:
 async def test_the_newest_verdict_on_an_attempt_counts_and_each_is_audited(ledger: World) -> None:
     intent = await ledger.sent()
     store = store_of(ledger)
-    for _ in range(2):
-        assert await store.record_verdict(verdict(intent, Verdict.ADOPT, "77")) is None
+    first = await store.record_verdict(verdict(intent, Verdict.ADOPT, "77"))
+    assert isinstance(first, datetime)
+    assert await store.record_verdict(verdict(intent, Verdict.ADOPT, "77")) == first
     assert await store.verdict_on(intent.client_order_id, 1) == (Verdict.ADOPT, "77")
     for order in ("78", None):
         corrected = verdict(intent, Verdict.ADOPT if order else Verdict.ABSENT, order)
-        assert await store.record_verdict(corrected) is None
+        assert isinstance(await store.record_verdict(corrected), datetime)
     assert await store.verdict_on(intent.client_order_id, 1) == (Verdict.ABSENT, None)
     assert await ledger.value("SELECT count(*) FROM audit WHERE action = 'resolve_child'") == 3
+
+
+async def test_verdicts_stand_among_the_actions_of_their_order_in_the_order_of_time(
+    ledger: World,
+) -> None:
+    intent = await ledger.sent()
+    store = store_of(ledger)
+    pause = RecordAction(
+        order_id=intent.order_id, index=0, kind=ActionKind.PAUSE, by="bob", reason="", detail=""
+    )
+    await store.record_verdict(verdict(intent, Verdict.ADOPT, "77"))
+    await ledger.steering.record_action(pause)
+    await store.record_verdict(verdict(intent, Verdict.ABSENT))
+    shown = await ledger.views.order(intent.order_id)
+    assert shown is not None
+    assert [(each.index, each.kind, each.requested_by, each.detail) for each in shown.actions] == [
+        (0, ActionKind.RESOLVE, "ann", "child 0 adopt 77"),
+        (1, ActionKind.PAUSE, "bob", ""),
+        (2, ActionKind.RESOLVE, "ann", "child 0 absent"),
+    ]
+    assert shown.actions[0].reason == "looked at the page"
 
 
 async def test_an_order_that_is_another_child_cannot_be_adopted(ledger: World) -> None:
@@ -109,7 +133,7 @@ async def test_an_order_that_is_another_child_cannot_be_adopted(ledger: World) -
     unknown = await ledger.sent("order-2")
     order = await ledger.value("SELECT venue_order_id FROM child_orders WHERE status = 'working'")
     denied = await store_of(ledger).record_verdict(verdict(unknown, Verdict.ADOPT, str(order)))
-    assert denied is not None
+    assert isinstance(denied, Denied)
     assert (denied.code, denied.field) == (DenialCode.NOT_UNKNOWN, "exchange_order_id")
     assert known.client_order_id in denied.detail
 
@@ -141,7 +165,7 @@ async def test_there_is_no_verdict_on_what_was_never_sent(ledger: World) -> None
     intent = await ledger.reserved()
     store = store_of(ledger)
     denied = await store.record_verdict(verdict(intent, Verdict.ABSENT))
-    assert denied is not None
+    assert isinstance(denied, Denied)
     assert denied.code is DenialCode.NOT_UNKNOWN
     assert await store.verdict_on(intent.client_order_id, 1) is None
 
@@ -158,6 +182,32 @@ async def test_the_kill_switch_is_told_as_new_orders_would_hear_it(ledger: World
         denied = await store.read_switch(of)
         assert denied is not None
         assert denied.code is code
+
+
+async def test_one_that_may_reduce_goes_on_while_the_others_are_stopped(ledger: World) -> None:
+    buys = ReadSwitch(
+        strategy_id="s1",
+        account=ACCOUNT,
+        venue=EXCHANGE,
+        symbol=an_intent().symbol,
+        side=Side.BUY,
+    )
+    sells = replace(buys, side=Side.SELL)
+    store, losses = store_of(ledger), LossStore(ledger.engine)
+    await ledger.hold("2")
+    assert await store.read_switch(buys) is None
+    loss = Loss(scope="strategy:s1", limit=Decimal(100), loss=Decimal(120))
+    assert await losses.act_on(loss) is TradingState.REDUCING
+    denied = await store.read_switch(buys)
+    assert denied is not None
+    assert denied.code is DenialCode.LOSS_LIMIT
+    assert await store.read_switch(sells) is None
+    assert await store.read_switch(replace(buys, reduce_only=True)) is None
+    assert await losses.act_on(replace(loss, loss=Decimal(200))) is TradingState.HALTED
+    for side in (buys, sells, replace(sells, reduce_only=True)):
+        stopped = await store.read_switch(side)
+        assert stopped is not None
+        assert stopped.code is DenialCode.LOSS_LIMIT
 
 
 async def test_a_switch_that_was_lifted_meanwhile_is_told_to_who_asks_since_before(
@@ -180,4 +230,5 @@ async def test_a_verdict_of_absence_is_not_of_another_child_without_a_venue_orde
     ledger: World,
 ) -> None:
     intent, _ = await ledger.sent(), await ledger.sent("order-2")
-    assert await store_of(ledger).record_verdict(verdict(intent, Verdict.ABSENT)) is None
+    recorded = await store_of(ledger).record_verdict(verdict(intent, Verdict.ABSENT))
+    assert isinstance(recorded, datetime)

@@ -243,8 +243,14 @@ async def test_blindness_is_said_once_and_only_who_asked_for_it_exits(desk: Desk
             return not await _is_blind(desk, holds)
 
         await until(sees_again)
+
+        async def is_told() -> bool:
+            return await desk.ledger.alarms() == []
+
+        await until(is_told)
     assert (desk.owners.fired[exits].price, desk.owners.fired[exits].flags) == (99, (Flag.BLIND,))
-    assert await desk.ledger.alarms() == ["PRICE_FEED_STALE"]
+    (closed,) = await desk.ledger.views.alarms(include_acknowledged=True)
+    assert (closed.code, closed.acknowledged_by) == ("PRICE_FEED_STALE", "engine")
     assert holds not in desk.owners.fired
 
 

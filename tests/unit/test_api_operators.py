@@ -80,7 +80,7 @@ async def test_a_position_that_never_was_is_not_found() -> None:
         ("positions?group_by=symbol&method=fifo", "FIELD_NOT_ALLOWED", "method"),
         ("positions?color=red", "UNKNOWN_FIELD", "query"),
         ("positions/history", "MISSING_FIELD", "strategy_id"),
-        ("positions/history?strategy_id=s1&since=yesterday", "INVALID_TYPE", "since"),
+        ("positions/history?strategy_id=s1&since=yesterday", "INVALID_TIME", "since"),
         ("fills?limit=0", "OUT_OF_RANGE", "limit"),
         ("fills?format=xml", "UNKNOWN_ENUM", "format"),
         ("balances/nowhere", "UNKNOWN_ENUM", "exchange"),

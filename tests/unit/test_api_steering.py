@@ -142,7 +142,7 @@ async def test_a_leg_is_not_steered_on_its_own() -> None:
         ("PATCH", "a", {"price": 0}, "NOT_POSITIVE", "price"),
         ("PATCH", "a", {"quantity": "-1"}, "NOT_POSITIVE", "quantity"),
         ("PATCH", "a", {"quantity": "NaN"}, "INVALID_DECIMAL", "quantity"),
-        ("PATCH", "a", {"end_at": "2030-01-31"}, "INVALID_TYPE", "end_at"),
+        ("PATCH", "a", {"end_at": "2030-01-31"}, "INVALID_TIME", "end_at"),
         ("PATCH", "a", {"max_participation": 1}, "OUT_OF_RANGE", "max_participation"),
         ("PATCH", "a", {"side": "sell"}, "UNKNOWN_FIELD", "side"),
         ("PATCH", "a", {"price": "1", "reason": "a\0"}, "ILLEGAL_CHARS", "reason"),

@@ -93,7 +93,7 @@ ROWS = [
     ("amend nothing", ["orders", "amend", "a", "--reason", "b"], "MISSING_FIELD", "price"),
     ("amend price", ["orders", "amend", "a", "--price", "0"], "NOT_POSITIVE", "price"),
     ("amend rate", ["orders", "amend", "a", "--max-participation=1"], "OUT_OF_RANGE", "max_part"),
-    ("amend end", ["orders", "amend", "a", "--end-at", "soon"], "INVALID_TYPE", "end_at"),
+    ("amend end", ["orders", "amend", "a", "--end-at", "soon"], "INVALID_TIME", "end_at"),
     ("priority", [*MARKET, "--quantity", "1", "--priority", "9"], "OUT_OF_RANGE", "priority"),
     (
         "strategy",

@@ -108,3 +108,19 @@ def test_only_an_order_with_a_plan_has_an_end_before_its_end() -> None:
     over = running.model_copy(update={"status": OrderStatus.FILLED})
     assert cli_strategies.ends_at(over) is None
     assert cli_strategies.ends_at(snapshot()) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (None, None, ""),
+        (None, {"status": 201, "code": None, "path": ""}, "status=201"),
+        ({"limit": "5", "scope": "s1"}, {"limit": "7", "scope": "s1"}, "limit=5->7 scope=s1"),
+        ({"limit": "5"}, None, "limit=5->none"),
+        (None, {"agent": "a who=root", "flatten": False}, 'agent="a who=root" flatten=false'),
+    ],
+)
+def test_what_a_decision_changed_is_told_by_name_without_what_is_empty(
+    before: dict[str, object] | None, after: dict[str, object] | None, told: str
+) -> None:
+    assert cli_tables.changes(before, after) == told

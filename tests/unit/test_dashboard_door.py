@@ -46,6 +46,9 @@ class Rig:
             database_url=None,
             exchanges=("binance",),
             home=SimpleNamespace(api_key=lambda: key),
+            temporal_target="127.0.0.1:7233",
+            api_trusted_proxies=(),
+            accounts=lambda _exchange: (),
         )
 
         async def page(_request: object) -> HTMLResponse:
@@ -190,3 +193,45 @@ async def test_forms_of_foreign_pages_are_not_taken(rig, path):
 async def test_a_form_that_is_too_long_is_not_read(rig):
     answer = await rig.client.post("/login", data={"key": "x" * 10_000}, headers={"Origin": BASE})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("address", ["http://[", "//[", "/\t/evil.example"])
+async def test_what_is_no_address_leads_to_the_first_page(rig, address):
+    form = await rig.client.get("/login", params={"next": address})
+    assert (form.status_code, 'name="next" value="/"' in form.text) == (200, True)
+    theme = await rig.client.get("/theme", params={"to": "dark", "next": address})
+    assert (theme.status_code, theme.headers["location"]) == (303, "/")
+
+
+async def test_an_origin_that_is_none_is_a_foreign_one(rig):
+    answer = await rig.client.post("/login", data={"key": "x"}, headers={"Origin": "http://["})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "may"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Dest": "document"}, True),
+        ({"Sec-Fetch-Dest": "image"}, False),
+        ({"Sec-Fetch-Dest": "iframe"}, False),
+        ({"X-Forwarded-For": "203.0.113.9"}, False),
+        ({"Forwarded": "for=203.0.113.9"}, False),
+        ({"Via": "1.1 proxy"}, False),
+    ],
+)
+async def test_a_page_signs_in_by_itself_for_a_visit_from_this_machine_only(
+    monkeypatch, headers, may
+):
+    signed_in = []
+
+    async def sign_in(_connections, key, peer):
+        signed_in.append((key, peer))
+        return "good"
+
+    monkeypatch.setattr("starters.dashboard.door.sign_in", sign_in)
+    rig = Rig(key="ek_local")
+    answer = await rig.client.get("/", headers=headers)
+    assert (answer.status_code == 200) is may
+    assert (signed_in == [("ek_local", "127.0.0.1")]) is may
+    assert ("delta_session=good" in answer.headers.get("set-cookie", "")) is may

@@ -20,6 +20,7 @@ def test_the_demo_never_trades_live_and_never_uses_another_engine(tmp_path):
             "TEMPORAL_NAMESPACE": "production",
             "ALLOW_REMOTE": "true",
             "API_HOST": "0.0.0.0",
+            "API_TRUSTED_PROXIES": "10.0.0.1",
         }
     )
     assert live.venue("binance").is_live

@@ -32,6 +32,7 @@ STATUSES = {
         "OUT_OF_RANGE",
         "PRECISION",
         "MIN_NOTIONAL",
+        "INVALID_TIME",
         "UNKNOWN_ENUM",
         "UNKNOWN_SYMBOL",
         "ILLEGAL_CHARS",

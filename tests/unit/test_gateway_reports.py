@@ -111,14 +111,9 @@ def test_a_fill_keeps_every_digit_of_price_quantity_and_fee() -> None:
         {"id": None},
         {"order": None},
         {"side": "hold"},
-        {"price": None},
-        {"price": "0"},
-        {"price": "-1"},
-        {"amount": "-1"},
-        {"amount": "NaN"},
+        {"id": None, "price": None},
         {"fee": None},
         {"fee": {"cost": None, "currency": None}},
-        {"fee": {"cost": "NaN", "currency": "BNB"}},
         {"fee": {"cost": "0.1", "currency": None}},
         {"timestamp": None},
         {"timestamp": -5},
@@ -127,6 +122,34 @@ def test_a_fill_keeps_every_digit_of_price_quantity_and_fee() -> None:
 def test_a_trade_with_a_broken_field_is_unreadable(broken: dict[str, Any]) -> None:
     with pytest.raises(UnreadableAnswerError):
         reports.venue_trade({**TRADE, **broken}, "BTC/USDT", "USDT")
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"price": None},
+        {"price": "0"},
+        {"price": "-1"},
+        {"price": "Infinity"},
+        {"amount": "-1"},
+        {"amount": "NaN"},
+        {"amount": None},
+        {"fee": {"cost": "NaN", "currency": "BNB"}},
+        {"fee": {"cost": "free", "currency": "BNB"}},
+    ],
+)
+def test_a_trade_whose_figures_cannot_be_right_is_a_fill_of_nothing_under_its_name(
+    impossible: dict[str, Any],
+) -> None:
+    right = reports.venue_trade(TRADE, "BTC/USDT", "USDT")
+    wrong = reports.venue_trade({**TRADE, **impossible}, "BTC/USDT", "USDT")
+    assert (wrong.venue_order_id, wrong.side, wrong.cursor) == (
+        right.venue_order_id,
+        right.side,
+        right.cursor,
+    )
+    assert wrong.fill.trade_id == right.fill.trade_id
+    assert (wrong.fill.price, wrong.fill.quantity, wrong.fill.fee) == (0, 0, 0)
 
 
 def test_a_fee_of_zero_needs_no_asset_and_a_rebate_is_negative() -> None:

@@ -110,11 +110,11 @@ async def test_what_is_not_one_json_object_is_refused(pulled: FakeEmergency) -> 
     [
         (
             {"state": "halted", "scope": "global", "reason": "r"},
-            ("halt", "global", "r", "http", True, Decimal(20)),
+            ("halt", "global", "r", "desk-2", True, Decimal(20)),
         ),
         (
             {"state": "halted", "scope": "venue:binance", "cancel_orders": False},
-            ("halt", "venue:binance", "", "http", False, Decimal(20)),
+            ("halt", "venue:binance", "", "desk-2", False, Decimal(20)),
         ),
         (
             {"state": "reducing", "scope": "strategy:s1", "requested_by": "desk-2"},
@@ -122,11 +122,11 @@ async def test_what_is_not_one_json_object_is_refused(pulled: FakeEmergency) -> 
         ),
         (
             {"state": "reducing", "scope": "global", "cancel_orders": True},
-            ("reduce", "global", "", "http", True),
+            ("reduce", "global", "", "desk-2", True),
         ),
         (
             {"state": "active", "scope": "symbol:binance:BTC/USDT", "reason": "checked"},
-            ("resume", "symbol:binance:BTC/USDT", "checked", "http"),
+            ("resume", "symbol:binance:BTC/USDT", "checked", "desk-2"),
         ),
     ],
 )

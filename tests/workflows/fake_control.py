@@ -61,8 +61,10 @@ class FakeControl(ControlPort):
 
     @activity.defn(name="record_verdict")
     async def record_verdict(self, request: RecordVerdict) -> RecordedVerdict:
-        self.verdicts.append(request)
-        return RecordedVerdict()
+        if request not in self.verdicts:  # the same one again is the one that is stored
+            self.verdicts.append(request)
+        decided_s = self.verdicts.index(request)
+        return RecordedVerdict(at=f"2030-01-31T12:00:{decided_s:02}Z")
 
     @activity.defn(name="take_over")
     async def take_over(self, order: LostOrder) -> TakenOver:

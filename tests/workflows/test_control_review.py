@@ -132,6 +132,7 @@ async def test_the_profit_leg_that_a_halt_took_off_comes_back_with_its_watch(cli
         await taken_off(handle, world, leg)
         await until_paused(handle)
         assert [alarm.code for alarm in world.alarms] == ["UNPROTECTED"]
+        world.switch = None
         result = await resumed(handle)
     assert result.status is OrderStatus.FILLED
     assert len({each.watch_id for each in world.armed}) == 2
@@ -146,6 +147,7 @@ async def test_a_native_stop_that_a_halt_took_off_is_placed_again(client: Client
         world.switch = HALTED
         await taken_off(handle, world, stop)
         await until_paused(handle)
+        world.switch = None
         result = await resumed(handle)
     assert result.status is OrderStatus.FILLED
     assert [each.intent.trigger_price for each in world.submits] == [Decimal(49_000)] * 2

@@ -1,6 +1,7 @@
 """Pause, resume and amend: refused at once or recorded first, and in effect within one child."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,9 +12,9 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tests.workflows.conftest import assert_replays, engine_on
-from tests.workflows.fakes import FakeWorld, fills, rests
+from tests.workflows.fakes import FakeWorld, fills, lost, rests
 from tests.workflows.orders import LIMIT, MARKET, start, until_working
-from workflows import names
+from workflows import names, ports
 from workflows.domain.denials import DenialCode, Denied
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.reports import VenueStatus
@@ -141,6 +142,26 @@ async def test_what_ends_at_once_cannot_be_steered(client: Client):
         assert await refusal(handle, names.PAUSE) == DenialCode.NOT_STEERABLE
         await handle.signal(names.CANCEL)
         await ended(handle)
+
+
+async def test_a_verdict_on_an_unknown_child_is_shown_once_among_the_actions(client: Client):
+    world = FakeWorld(script=[lost])
+    verdict = {"child": 0, "verdict": "absent", "reason": "not there", "requested_by": "ann"}
+    async with engine_on(client, world):
+        handle = await start(client, "LimitOrder", LIMIT)
+        async with asyncio.timeout(30):
+            while not world.verdicts:
+                with suppress(WorkflowUpdateFailedError):  # not before it is unknown
+                    await update(handle, names.RESOLVE, **verdict)
+        again = await update(handle, names.RESOLVE, **verdict)
+        absent = ports.Resolved(kind=ports.ResolveKind.PROVEN_ABSENT, reason="an operator")
+        world.resolutions.append(absent)
+        result = await ended(handle)
+    assert (again.actions, result.status) == (result.actions, OrderStatus.FILLED)
+    (action,) = result.actions
+    assert (action.index, action.kind, action.at) == (0, "resolve", "2030-01-31T12:00:00Z")
+    assert (action.requested_by, action.reason) == ("ann", "not there")
+    assert action.detail == "child 0 absent"
 
 
 async def test_a_resume_of_what_is_not_paused_is_refused(client: Client):

@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowHandle
 from tests.workflows.conftest import assert_replays, engine_on
 from tests.workflows.fakes import FakeWorld, not_sent, rests
 from tests.workflows.orders import LIMIT, MARKET, start, until_working
+from tests.workflows.test_steering import refusal
 from tests.workflows.test_stop_workflow import STOP, until_armed
 from workflows import names, ports
 from workflows.domain.denials import DenialCode, Denied
@@ -85,6 +86,7 @@ async def test_an_order_that_the_halt_took_off_the_venue_is_placed_again_after_i
         world.switch = HALTED
         await taken_off(handle, world, child)
         await until_paused(handle)
+        world.switch = None
         result = await resumed(handle)
     assert (result.status, result.filled_quantity) == (
         OrderStatus.FILLED,
@@ -138,6 +140,22 @@ async def test_a_resume_while_trading_is_still_halted_suspends_it_again(client: 
         assert world.submits == []
         result = await resumed(handle)
     assert [act.kind for act in world.actions] == ["pause", "resume", "pause", "resume"]
+    assert result.status is OrderStatus.FILLED
+
+
+@pytest.mark.parametrize("code", [DenialCode.TRADING_HALTED, DenialCode.LOSS_LIMIT])
+async def test_a_resume_of_an_order_that_a_switch_still_stops_is_refused_with_its_code(
+    client: Client, code: DenialCode
+):
+    stops = Denied(code=code, detail="scope=strategy:s1")
+    world = FakeWorld(reserve_denials=[stops], switch=stops)
+    async with engine_on(client, world):
+        handle = await start(client, "LimitOrder", LIMIT)
+        await until_paused(handle)
+        assert await refusal(handle, names.RESUME) == code
+        world.switch = None
+        result = await resumed(handle)
+    assert [act.kind for act in world.actions] == ["pause", "resume"]
     assert result.status is OrderStatus.FILLED
 
 

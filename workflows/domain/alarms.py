@@ -1,7 +1,8 @@
 """What a human must know: a closed set of codes, each with what it means and what to do.
 
 An alarm is a row of the ledger, one line in a worker's log and, where ALARM_WEBHOOK_URL is set,
-one call of it. It stays open until somebody acknowledges it. A test holds the README's table to
+one call of it. It stays open until somebody acknowledges it, or the ledger sees the end of what it
+is about. A test holds the README's table to
 this one.
 """
 

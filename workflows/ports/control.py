@@ -9,7 +9,7 @@ from temporalio.common import RetryPolicy
 
 from workflows.domain.denials import Denied
 from workflows.domain.lifecycle import ChildStatus
-from workflows.domain.orders import ChildIntent
+from workflows.domain.orders import ChildIntent, Side
 from workflows.domain.reports import ChildReport
 from workflows.messages import OrderRequest
 from workflows.names import ORDERS_QUEUE
@@ -21,7 +21,9 @@ from workflows.steering_messages import Verdict
 class ReadSwitch:
     """Whose kill switches: all scopes that this strategy's orders in this symbol are in.
 
-    `since`: one that was set after this moment and lifted again counts too.
+    `since`: one that was set after this moment and lifted again counts too. With `side` only what
+    stops an order of that side altogether: not what lets it reduce its position, as one that is
+    `reduce_only` always does, nor what an override in force lets pass.
     """
 
     strategy_id: str
@@ -29,6 +31,8 @@ class ReadSwitch:
     venue: str
     symbol: str
     since: datetime | None = None
+    side: Side | None = None
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +56,13 @@ class RecordVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedVerdict:
-    """`denied`: the ledger knows the attempt's outcome already, or has another verdict."""
+    """`denied`: the ledger knows the attempt's outcome already, or has another verdict.
+
+    `at` is when it was recorded, in UTC as RFC 3339.
+    """
 
     denied: Denied | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Events: what changed, numbered in the order of commits, and told to who listens.
 
-Each deferred trigger takes the counter's row first and reads what it tells afterwards: a total that
-it reads is the one after all events before. Down loses no books: events are the news of a week, and
+Each deferred trigger takes its number first and reads what it tells afterwards: a total that it
+reads is the one after all events before. Down loses no books: events are the news of a week, and
 totals can be counted again.
 """
 
@@ -34,16 +34,6 @@ TABLES = (
         )
     )
     """,
-    # room for many versions of the one row on its page, so that each new one stays there
-    """
-    CREATE TABLE event_counter (
-        singleton BOOLEAN DEFAULT true NOT NULL,
-        seq BIGINT DEFAULT 0 NOT NULL,
-        PRIMARY KEY (singleton),
-        CONSTRAINT one_counter CHECK (singleton)
-    ) WITH (fillfactor = 10)
-    """,
-    "INSERT INTO event_counter DEFAULT VALUES",
     """
     CREATE TABLE order_totals (
         order_id TEXT NOT NULL,
@@ -55,13 +45,15 @@ TABLES = (
 )
 
 HELPERS = (
-    # whoever takes a number holds the row until its commit is seen by all
+    # whoever takes a number holds the lock until its commit is seen by all. No row that counts: its
+    # versions could not be removed while a backup runs, and each number would read all of them
     """
     CREATE FUNCTION next_event() RETURNS BIGINT LANGUAGE plpgsql AS $$
     DECLARE
         number BIGINT;
     BEGIN
-        UPDATE event_counter SET seq = seq + 1 RETURNING seq INTO number;
+        PERFORM pg_advisory_xact_lock(4250486);
+        SELECT coalesce(max(seq), 0) + 1 INTO number FROM events;
         PERFORM pg_notify('delta_events', number::text);
         RETURN number;
     END $$
@@ -69,6 +61,12 @@ HELPERS = (
     """
     CREATE FUNCTION plain(number NUMERIC) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
         SELECT trim_scale(number)::text
+    $$
+    """,
+    # as every time that we tell, whatever the zone of the session
+    """
+    CREATE FUNCTION utc(moment TIMESTAMPTZ) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
+        SELECT to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     $$
     """,
     """
@@ -94,8 +92,8 @@ TELLERS = (
             'remaining_quantity', plain(parent.quantity - coalesce(total.filled_quantity, 0)),
             'average_price', average(total.filled_value, total.filled_quantity, 12),
             'code', parent.code, 'field', parent.field, 'reason', parent.reason,
-            'created_at', parent.created_at, 'accepted_at', parent.accepted_at,
-            'updated_at', parent.updated_at, 'finished_at', parent.finished_at
+            'created_at', utc(parent.created_at), 'accepted_at', utc(parent.accepted_at),
+            'updated_at', utc(parent.updated_at), 'finished_at', utc(parent.finished_at)
         )
     $$
     """,
@@ -175,8 +173,8 @@ TELLERS = (
                 'fee', plain(NEW.fee),
                 'fee_asset', NEW.fee_asset,
                 'is_maker', NEW.is_maker,
-                'traded_at', NEW.traded_at,
-                'booked_at', NEW.booked_at,
+                'traded_at', utc(NEW.traded_at),
+                'booked_at', utc(NEW.booked_at),
                 'order', CASE WHEN total.order_id IS NOT NULL THEN jsonb_build_object(
                     'status', whose.status,
                     'quantity', plain(whose.quantity),
@@ -206,7 +204,7 @@ TELLERS = (
                 'realised_net', plain(NEW.realised_gross - NEW.fees_quote),
                 'cash', plain(NEW.cash),
                 'fill_count', NEW.fill_count,
-                'traded_at', NEW.traded_at
+                'traded_at', utc(NEW.traded_at)
             )
         );
         RETURN NULL;
@@ -225,16 +223,16 @@ TELLERS = (
                 'status', NEW.status,
                 'venues', NEW.venues,
                 'code', NEW.code, 'field', NEW.field, 'reason', NEW.reason,
-                'created_at', NEW.created_at, 'accepted_at', NEW.accepted_at,
-                'updated_at', NEW.updated_at, 'finished_at', NEW.finished_at,
+                'created_at', utc(NEW.created_at), 'accepted_at', utc(NEW.accepted_at),
+                'updated_at', utc(NEW.updated_at), 'finished_at', utc(NEW.finished_at),
                 'snapshot', NEW.snapshot - 'orders'
             )
         );
         RETURN NULL;
     END $$
     """,
-    # an alarm names its object only: an order, a child of one or a watch on it, an execution, or
-    # what begins with exchange and account
+    # an alarm names its object only: what begins with exchange and account, an order, a child of
+    # one or a watch on it, or an execution. In this order: an order may have an exchange's name
     """
     CREATE FUNCTION tell_of_alarm_event() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -243,19 +241,20 @@ TELLERS = (
         about RECORD;
     BEGIN
         SELECT found.* INTO about FROM (
-            SELECT account, strategy_id, exchange, symbol, order_id, execution_id
+            SELECT account, NULL AS strategy_id, exchange, NULL AS symbol, NULL AS order_id,
+                NULL AS execution_id, 1 AS rank
+            FROM account_readiness WHERE exchange = place[1] AND account = place[2]
+            UNION ALL
+            SELECT account, strategy_id, exchange, symbol, order_id, execution_id, 2
             FROM parent_orders WHERE order_id IN (
                 NEW.object, split_part(NEW.object, '/', 1),
                 (SELECT child_orders.order_id FROM child_orders
                  WHERE client_order_id = NEW.object)
             )
             UNION ALL
-            SELECT account, strategy_id, NULL, plan ->> 'symbol', NULL, execution_id
+            SELECT account, strategy_id, NULL, plan ->> 'symbol', NULL, execution_id, 3
             FROM executions WHERE execution_id = NEW.object
-            UNION ALL
-            SELECT account, NULL, exchange, NULL, NULL, NULL
-            FROM account_readiness WHERE exchange = place[1] AND account = place[2]
-        ) AS found LIMIT 1;
+        ) AS found ORDER BY found.rank LIMIT 1;
         INSERT INTO events VALUES (
             number, clock_timestamp(), 'alarm', about.account, about.strategy_id, about.exchange,
             about.symbol, about.order_id, about.execution_id, jsonb_build_object(
@@ -263,8 +262,8 @@ TELLERS = (
                 'code', NEW.code,
                 'object', NEW.object,
                 'detail', NEW.detail,
-                'since', NEW.since,
-                'acknowledged_at', NEW.acknowledged_at,
+                'since', utc(NEW.since),
+                'acknowledged_at', utc(NEW.acknowledged_at),
                 'acknowledged_by', NEW.acknowledged_by,
                 'note', NEW.note
             )
@@ -289,7 +288,7 @@ TELLERS = (
                 'code', NEW.code,
                 'reason', NEW.reason,
                 'updated_by', NEW.updated_by,
-                'updated_at', NEW.updated_at
+                'updated_at', utc(NEW.updated_at)
             )
         );
         RETURN NULL;
@@ -308,9 +307,11 @@ class Told(NamedTuple):
 
 
 TOLD: dict[str, Told] = {
+    # one that waits for its verdict is nothing yet; the verdict is soon told
     "parent_orders": Told(
         "tell_of_order",
         "status quantity price code field reason amended_request accepted_at finished_at",
+        when="NEW.status <> 'pending'",
     ),
     "child_orders": Told(
         "tell_of_child",
@@ -342,10 +343,10 @@ DOWN = (
     """
     DROP FUNCTION tell_of_order(), tell_of_child(), tell_of_fill(), tell_of_position(),
         tell_of_execution(), tell_of_alarm_event(), tell_of_trading_state(), next_event(),
-        plain(NUMERIC), average(NUMERIC, NUMERIC, INTEGER),
+        plain(NUMERIC), utc(TIMESTAMPTZ), average(NUMERIC, NUMERIC, INTEGER),
         order_facts(parent_orders, order_totals)
     """,
-    "DROP TABLE order_totals, event_counter, events",
+    "DROP TABLE order_totals, events",
 )
 
 

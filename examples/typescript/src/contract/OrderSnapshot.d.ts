@@ -8,7 +8,7 @@
 /**
  * What was done to a running order.
  */
-export type ActionKind = "pause" | "resume" | "amend" | "cancel";
+export type ActionKind = "pause" | "resume" | "amend" | "cancel" | "resolve";
 /**
  * What is sent to a venue.
  */
@@ -52,6 +52,7 @@ export type DenialCode =
   | "OUT_OF_RANGE"
   | "PRECISION"
   | "MIN_NOTIONAL"
+  | "INVALID_TIME"
   | "UNKNOWN_ENUM"
   | "UNKNOWN_SYMBOL"
   | "ILLEGAL_CHARS"
