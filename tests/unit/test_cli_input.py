@@ -240,7 +240,6 @@ def test_schema_prints_the_schemas_of_the_public_messages(
         "Denied",
         "ErrorBody",
         "StreamEvent",
-        "StreamEvent",
     }
     assert "twap_slices" in schemas["OrderRequest"]["properties"]
 

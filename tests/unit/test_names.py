@@ -88,6 +88,8 @@ def test_there_is_one_workflow_type_per_way_to_trade_and_one_for_each_that_watch
         *(kind.value.capitalize() for kind in ExecutionKind),
         "PreviewOrder",
         "AccountFeed",
+        "ReadSymbols",
+        "ReadWindow",
         "PriceWatch",
         "SettleOrder",
         "SyncPositions",
