@@ -25,7 +25,7 @@ from activities.ledger.engine import open_engine
 from activities.ledger.views import LedgerViews
 from activities.venues.simulator.faults.client import ControlClient
 from activities.venues.simulator.judge import VenueLog
-from starters.client import DeltaClient, Unavailable
+from starters.client import DeltaClient, OutcomeUnknown, Unavailable
 from tests.api_client import UNLIMITED
 from tests.contract.paper_venue import ccxt_client
 from tests.e2e.live_log import LiveLog
@@ -111,8 +111,12 @@ class World:
         return OrderRequest.model_validate(defaults | fields)
 
     async def place(self, **fields: Any) -> OrderSnapshot:
-        """Submit; the verdict."""
-        return await self.orders.submit(self.request(**fields))
+        """Submit; the verdict. Where a busy machine was late with it, ask again under the id."""
+        request = self.request(**fields)
+        try:
+            return await self.orders.submit(request)
+        except OutcomeUnknown:
+            return await self.orders.submit(request)
 
     async def rest(self, **fields: Any) -> OrderSnapshot:
         """A limit buy inside the spread unless changed, once it is open at the exchange."""
