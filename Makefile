@@ -18,7 +18,7 @@ up: $(READY) ## start the whole local stack; Ctrl-C stops it
 	@$(BIN)/python -m workers up
 
 test: $(READY) ## run all tests
-	@status=0; $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder || status=$$?; \
+	@status=0; $(BIN)/pytest -n $(or $(JOBS),2) --dist loadgroup --no-loadscope-reorder || status=$$?; \
 	  test ! -d .delta/screenshots || echo "pictures of the dashboard: .delta/screenshots"; \
 	  exit $$status
 

@@ -96,8 +96,8 @@ class Cluster:
         except asyncpg.InvalidCatalogNameError:
             await self._create_database()
             return False
-        except (asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False  # still starting, or going down again
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            return False  # still starting, or going down again, perhaps in mid-question
         return True
 
     async def _listens(self) -> bool:
