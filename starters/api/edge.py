@@ -31,7 +31,7 @@ from workers.settings import Settings
 from workflows.domain.denials import DenialCode
 
 MAX_HEADER_BYTES = 16 * 1024
-MAX_REQUESTS = 100
+MAX_REQUESTS = 128
 MAX_STREAMS = 200
 """Open WebSockets."""
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
