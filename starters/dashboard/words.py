@@ -6,7 +6,7 @@ is text; nothing becomes markup. It must not know pages, elements, or where a va
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
@@ -14,6 +14,7 @@ from workflows.domain.orders import Side
 from workflows.fields import plain
 
 NONE = "–"
+_PRECISION = 100
 _DIGITS = 8
 _LEAST_PLACES = 2
 _FEW_S, _MINUTE_S, _HOUR_S, _DAY_S = 10, 60, 3_600, 86_400
@@ -116,12 +117,18 @@ def ok_badge(is_ok: bool, yes: str = "ok", no: str = "not ok") -> Badge:
     return _badge((yes, "check_circle", _GOOD) if is_ok else (no, "error", _BAD))
 
 
+def _rounded(value: Decimal, places: int) -> Decimal:
+    """Half to even, whatever another library has made of the context that all share."""
+    with localcontext(rounding=ROUND_HALF_EVEN, prec=_PRECISION):
+        return round(value, places)
+
+
 def amount(value: Decimal | None, places: int | None = None) -> str:
     """With thousands apart, cut to `places` or to what a person reads; `whole` is the exact one."""
     if value is None:
         return NONE
     kept = max(_LEAST_PLACES, _DIGITS - len(str(abs(int(value))))) if places is None else places
-    text = f"{value:,.{kept}f}"
+    text = f"{_rounded(value, kept):,f}"
     return text.rstrip("0").rstrip(".") if "." in text and places is None else text
 
 
@@ -186,7 +193,7 @@ def span(seconds: Decimal | float | None) -> str:
         return NONE
     left = max(0, round(seconds))
     if left < _FEW_S:
-        return f"{max(0, seconds):.1f} s"
+        return f"{_rounded(max(Decimal(0), Decimal(seconds)), 1):f} s"
     if left < _MINUTE_S:
         return f"{left} s"
     if left < _HOUR_S:
