@@ -24,7 +24,7 @@ from starters.cli_trading_state import trading_state_app
 from workers.arguments import REFUSAL, hold_secret
 from workers.loading import loading
 from workers.shells import Shell, complete_word, is_completing
-from workers.version import version
+from workers.version_option import VersionOption
 
 app = typer.Typer(
     name="python -m starters",
@@ -139,18 +139,9 @@ def completion(
     sys.stdout.write(script(shell))
 
 
-def _show_version(is_asked: bool) -> None:
-    if is_asked:
-        sys.stdout.write(f"delta-executor {version()}\n")
-        raise typer.Exit
-
-
 @app.callback()
 def every_command(
-    _version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
-    ] = False,
+    _version: VersionOption = False,
 ) -> None:
     """Ask for orders and executions. Settings come from the environment or .env.
 

@@ -17,7 +17,7 @@ import typer
 from workers.arguments import REFUSAL, hold_secret
 from workers.loading import loading
 from workers.shells import complete_word, is_completing
-from workers.version import version
+from workers.version_option import VersionOption
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -30,18 +30,9 @@ app = typer.Typer(
 )
 
 
-def _show_version(is_asked: bool) -> None:
-    if is_asked:
-        sys.stdout.write(f"delta-executor {version()}\n")
-        raise typer.Exit
-
-
 @app.callback()
 def every_command(
-    _version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
-    ] = False,
+    _version: VersionOption = False,
 ) -> None:
     """The processes of Delta Executor. Settings come from the environment or .env.
 
