@@ -137,12 +137,12 @@ class ControlDesk:
         return list(reports)
 
     async def books(self) -> Books:
-        """Positions with their PnL, and the audit trail."""
+        """Positions with their PnL, and what the demo decided, from the audit trail."""
         positions = await self._held("reading the marks of all positions", _are_marked)
         async with self.connections.reading(AuditViews) as views:
             return Books(
                 positions=positions,
-                audit=await views.newest(_SHOWN_ROWS),
+                audit=[each for each in await views.newest(_SHOWN_ROWS) if each.who == WHO],
                 broken_at=await views.broken_at(),
             )
 

@@ -276,7 +276,6 @@ def _operators_were_obeyed(controls: dict[str, Any]) -> None:
     decided = [(each["who"], each["action"], each["object"]) for each in controls["audit"]]
     limit, halted = "strategy:demo max_order_value", "strategy:demo-halted"
     assert decided == [
-        ("workers up", "create_key", "key:local"),
         *[("demo", "risk_limit", limit)] * 2,
         *[("demo", "trading_state", halted)] * 2,
     ]
