@@ -149,7 +149,7 @@ async def test_orders_that_the_exchange_keeps_are_armed_there_and_taken_off_by_a
             assert now["stop"]["is_protected"]
         else:
             now = await cli.shows(order_id, placement="native", current_tip="0.003")
-        assert _open_orders(cli, now)
+        await until(lambda: bool(_open_orders(cli, now)), WITHIN_S)
         assert (await cli("cancel", "--workflow-id", order_id)).code == 0
         done = await cli.result(order_id)
         assert (done["status"], done["filled_quantity"]) == ("cancelled", "0")

@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 END_WITHIN_S = 60.0
 HOUR_MS = 3_600_000
-KINDS = [(kind, side) for kind in ("market", "limit") for side in ("buy", "sell")]
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="session")
@@ -31,7 +30,10 @@ async def all_is_well_again(world: World) -> AsyncIterator[None]:
 
 
 async def one_of_each(world: World, **fields: object) -> list[OrderSnapshot]:
-    """An order of every kind at once, each taken to its end; limit orders are filled."""
+    """An order of every kind, each taken to its end; limit orders are filled.
+
+    Market orders first: one that would meet the account's own resting limit order is denied.
+    """
 
     async def one(kind: str, side: str) -> OrderSnapshot:
         price = {"price": FAR[side]} if kind == "limit" else {}
@@ -41,7 +43,10 @@ async def one_of_each(world: World, **fields: object) -> list[OrderSnapshot]:
             await fill(world, client_order_id(request.order_id, 0))
         return await world.finish(placed, END_WITHIN_S)
 
-    return await asyncio.gather(*(one(kind, side) for kind, side in KINDS))
+    ended = []
+    for kind in ("market", "limit"):
+        ended += await asyncio.gather(*(one(kind, side) for side in ("buy", "sell")))
+    return ended
 
 
 async def assert_all_filled(world: World, orders: list[OrderSnapshot]) -> None:

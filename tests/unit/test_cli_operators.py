@@ -99,6 +99,7 @@ def test_people_see_a_table_of_the_same_fields(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     on(monkeypatch, FakeConnections(rows=ROWS))
+    monkeypatch.setenv("COLUMNS", "200")
     assert cli.main(command.split()) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in words), shown
