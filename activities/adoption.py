@@ -15,8 +15,6 @@ import logging
 from datetime import timedelta
 from decimal import Decimal
 
-import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import (
@@ -27,6 +25,7 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.execution_store import ExecutionStore
 from activities.ledger.results import LostExecution
 from workflows import names
@@ -42,7 +41,6 @@ _ROUNDS_PER_PERIOD = 4
 _RUNS = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
 _TYPES = {ExecutionKind.ARBITRAGE: "Arbitrage", ExecutionKind.REBALANCE: "Rebalance"}
 _DEFAULT_PRIORITY = 3
-LEDGER_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 log = logging.getLogger(__name__)
 

@@ -10,19 +10,17 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-import asyncpg
 import httpx
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from activities.ledger.alarm_store import AlarmStore
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.view_models import AlarmView
 from workflows.domain.alarms import advice_on
 
 ROUND_S = 1.0
 POST_WITHIN_S = 3.0
 LONGEST_PAUSE_S = 60.0
-_LEDGER_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 log = structlog.get_logger("delta.alarms")
 
@@ -56,7 +54,7 @@ class AlarmBell:
         try:
             await self._store.tell(_to_log, post if is_due else None)
             self._is_ledger_away = False
-        except _LEDGER_AWAY as error:
+        except LEDGER_AWAY as error:
             if not self._is_ledger_away:
                 log.warning("alarms_not_told", why=type(error).__name__)
             self._is_ledger_away = True

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from activities.adoption import LEDGER_AWAY
 from activities.gateways import Gateways
 from activities.ledger.book_store import (
     BookStore,
@@ -25,6 +24,7 @@ from activities.ledger.book_store import (
     Why,
 )
 from activities.ledger.chores import Chores
+from activities.ledger.engine import LEDGER_AWAY
 from activities.together import until_first
 from activities.venues.gateway import VenueError, VenueGateway
 from workflows.domain.alarms import AlarmCode

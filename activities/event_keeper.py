@@ -8,8 +8,8 @@ import logging
 from datetime import timedelta
 from decimal import Decimal
 
-from activities.adoption import LEDGER_AWAY
 from activities.ledger.chores import Chores
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.event_store import EventStore
 
 KEPT_S = Decimal(7 * 24 * 3_600)

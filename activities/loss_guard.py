@@ -9,8 +9,8 @@ import logging
 from datetime import timedelta
 from decimal import Decimal
 
-from activities.adoption import LEDGER_AWAY
 from activities.ledger.chores import Chores
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.loss_store import LossStore
 
 EVERY_S = Decimal(2)

@@ -15,8 +15,9 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
-from activities.adoption import LEDGER_AWAY, TASK_TIMEOUT, status_of
+from activities.adoption import TASK_TIMEOUT, status_of
 from activities.ledger.chores import Chores
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.lost_store import LostStore
 from workflows import names
 from workflows.ports import LostOrder

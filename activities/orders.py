@@ -15,9 +15,9 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.adoption import LEDGER_AWAY
 from activities.failpoints import fp
 from activities.gateways import Gateways, try_again
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.results import ClaimCode
 from activities.ledger.store import LedgerStore
 from activities.venues.gateway import (

@@ -15,11 +15,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.ledger.engine import LEDGER_AWAY
 from activities.ledger.notifications import Notifications, notifications
 from activities.ledger.view_events import Event, EventViews, Kept, SequenceGoneError
 from starters.connections import Connections
@@ -31,15 +30,7 @@ RING = 2_000
 POLL_S = 1.0
 RETRY_S = 0.5
 ANSWER_WITHIN_S = 4
-_AWAY = (
-    Unavailable,
-    SQLAlchemyError,
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # of a connection that the server ends just when it is used
-)
+_AWAY = (Unavailable, *LEDGER_AWAY)
 
 log = structlog.get_logger("delta.stream")
 

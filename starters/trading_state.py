@@ -159,10 +159,16 @@ async def read_states(connections: Connections) -> StatePage:
 
 
 async def change(
-    connections: Connections, settings: Settings, asked: SwitchRequest, *, within_s: Decimal
+    connections: Connections,
+    settings: Settings,
+    asked: SwitchRequest,
+    *,
+    within_s: Decimal,
+    only_tighter: bool = False,
 ) -> SwitchAnswer | Denied:
     """Set the switch, and do what goes with it for up to `within_s` seconds (flatten: thrice that).
 
+    `only_tighter`: reducing leaves alone what somebody halts meanwhile; the answer tells the state.
     Denied for a scope that cannot be. Raises Unavailable: then it may not be set.
     """
     scope = emergency.read_scope(settings, asked.scope)
@@ -177,7 +183,7 @@ async def change(
                 connections, settings, scope, asked.reason, asked.requested_by, within_s=within_s
             )
         else:
-            done = Flattened(report=await _set(settings, scope, asked, within_s))
+            done = Flattened(report=await _set(settings, scope, asked, within_s, only_tighter))
     except (LedgerAwayError, SettingsError) as error:
         raise Unavailable(f"{error}; the trading state may not be set") from error
     return _answer(done)
@@ -211,7 +217,11 @@ async def _names_nothing(
 
 
 async def _set(
-    settings: Settings, scope: Scope, asked: SwitchRequest, within_s: Decimal
+    settings: Settings,
+    scope: Scope,
+    asked: SwitchRequest,
+    within_s: Decimal,
+    only_tighter: bool,
 ) -> SwitchReport:
     reason, by = asked.reason, asked.requested_by
     if asked.state is TradingState.ACTIVE:
@@ -219,7 +229,10 @@ async def _set(
     if asked.state is TradingState.REDUCING:
         cancel = bool(asked.cancel_orders)
         return await emergency.reduce(
-            settings, scope, reason, by, cancel_open=cancel, within_s=within_s
+            *(settings, scope, reason, by),
+            cancel_open=cancel,
+            within_s=within_s,
+            only_tighter=only_tighter,
         )
     cancel = asked.cancel_orders is not False
     return await emergency.halt(settings, scope, reason, by, cancel_open=cancel, within_s=within_s)

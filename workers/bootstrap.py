@@ -21,11 +21,10 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 from activities.account_feed import FeedActivities
-from activities.adoption import LEDGER_AWAY
 from activities.control import ControlActivities
 from activities.executions import ExecutionActivities
 from activities.gateways import Gateways
-from activities.ledger.engine import check_durable, open_engine
+from activities.ledger.engine import LEDGER_AWAY, check_durable, open_engine
 from activities.ledger_activities import LedgerActivities
 from activities.markets import Markets
 from activities.orders import VenueActivities

@@ -10,9 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
-
+from activities.ledger.engine import LEDGER_AWAY
 from activities.venues.dialects import DIALECTS
 from activities.venues.simulator.judge import VenueLog, read_log
 from workers.checker_ledger import read_ledger
@@ -24,7 +22,6 @@ __all__ = ["CheckError", "CheckReport", "Invariant", "Violation", "check", "chec
 
 SETTLE_WITHIN_S = 10.0
 LOOK_AGAIN_EVERY_S = 0.5
-_LEDGER_AWAY = (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError)
 
 
 class CheckError(Exception):
@@ -65,7 +62,7 @@ async def check(settings: Settings, *, all_finished: bool = False) -> CheckRepor
     # the ledger first: what it has booked must be in the log by then
     try:
         ledger = await read_ledger(settings.reader_dsn())
-    except _LEDGER_AWAY as error:
+    except LEDGER_AWAY as error:
         why = str(error) or type(error).__name__
         raise CheckError(f"the ledger does not answer (is the stack up? make up): {why}") from error
     logs = await asyncio.to_thread(_read_logs, settings)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.service import RPCError
 
-from activities.ledger.engine import MUST_BE_ON, UNSAFE
+from activities.ledger.engine import LEDGER_AWAY, MUST_BE_ON, UNSAFE
 from activities.ledger.migrate import newest_revision
 from workers import embedded_temporal, search_attributes
 from workers.connection import connect
@@ -82,7 +82,7 @@ async def _postgres(settings: Settings) -> list[Finding]:
         connection = await asyncpg.connect(url, timeout=5)
     except SettingsError as error:
         return [Finding(what=what, ok=False, detail=str(error), fix=fix)]
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except LEDGER_AWAY as error:
         return [Finding(what=what, ok=False, detail=f"not reachable: {_line(error)}", fix=fix)]
     try:
         major = connection.get_server_version().major

@@ -16,12 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from activities.drop_copy import DropCopy
-from activities.ledger.engine import open_engine
+from activities.ledger.engine import LEDGER_AWAY, open_engine
 from activities.ledger.sync_reader import SyncReader
 from activities.ledger.sync_store import SyncStore
 from activities.venues.ccxt_gateway import open_gateway
@@ -34,7 +32,6 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 5.0
 BLIND_ALARM_AFTER_S = 60.0
 _POOL_SIZE = 2
-_LEDGER_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 _VENUE_AWAY = (VenueUnavailableError, SymbolUnknownError)
 
 
@@ -101,7 +98,7 @@ class DropCopyLoop:
         try:
             await watched.account.look()
             watched.seen_at = time.monotonic()
-        except (*_VENUE_AWAY, *_LEDGER_AWAY) as error:
+        except (*_VENUE_AWAY, *LEDGER_AWAY) as error:
             if isinstance(error, VenueUnavailableError) and error.retry_after_s is not None:
                 watched.not_before = time.monotonic() + float(error.retry_after_s)
             await self._say_not_seen(watched, f"{type(error).__name__}: {error}")
@@ -118,7 +115,7 @@ class DropCopyLoop:
 def _ledger_may_be_away() -> Iterator[None]:
     try:
         yield
-    except _LEDGER_AWAY as error:
+    except LEDGER_AWAY as error:
         log.warning("ledger_away", why=f"{type(error).__name__}: {error}")
 
 

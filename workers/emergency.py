@@ -16,10 +16,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TypeVar
 
-import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
-
-from activities.ledger.engine import open_engine
+from activities.ledger.engine import LEDGER_AWAY, open_engine
 from activities.ledger.results import TradingState
 from activities.ledger.state_store import Holding, Setting, StateStore, SweepFacts
 from workers.settings import DEFAULT_ACCOUNT, Settings
@@ -32,7 +29,6 @@ WITHIN_S = Decimal(60)
 """How long a sweep may take; four times as long as the proof that an order is absent."""
 LISTED_WITHIN_S = 3.0
 _MOST_NAMED = 10
-_LEDGER_AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError)
 
 
 class LedgerAwayError(Exception):
@@ -138,14 +134,21 @@ async def reduce(
     by: str,
     *,
     cancel_open: bool = False,
+    only_tighter: bool = False,
     within_s: Decimal = WITHIN_S,
 ) -> SwitchReport:
     """From now on let only those orders of the scope leave that bring a position closer to zero.
 
-    What rests stays unless `cancel_open`. Raises LedgerAwayError.
+    What rests stays unless `cancel_open`. `only_tighter`: what is halted stays so, and the report
+    says it. Raises LedgerAwayError.
     """
     setting = Setting(state=TradingState.REDUCING, reason=reason, by=by)
-    return await _change(settings, scope, setting, cancel_open=cancel_open, within_s=within_s)
+    return await _change(
+        *(settings, scope, setting),
+        cancel_open=cancel_open,
+        within_s=within_s,
+        only_tighter=only_tighter,
+    )
 
 
 async def resume(settings: Settings, scope: Scope, reason: str, by: str) -> SwitchReport:
@@ -166,18 +169,24 @@ async def holdings(settings: Settings, scope: Scope) -> list[Holding]:
 
 
 async def _change(
-    settings: Settings, scope: Scope, setting: Setting, *, cancel_open: bool, within_s: Decimal
+    settings: Settings,
+    scope: Scope,
+    setting: Setting,
+    *,
+    cancel_open: bool,
+    within_s: Decimal,
+    only_tighter: bool = False,
 ) -> SwitchReport:
     loading = asyncio.create_task(asyncio.to_thread(_load)) if cancel_open else None
     async with _store(settings) as store:
-        await _answered(store.set(scope, setting))
+        state = await _answered(store.set(scope, setting, only_tighter=only_tighter))
         set_at = datetime.now(UTC)
         unprotected: Sequence[str] = ()
         alarms: tuple[str, ...] = ()
         if setting.state is TradingState.HALTED:
             try:
                 unprotected = await store.alarm_unprotected(scope, at_venue_too=cancel_open)
-            except _LEDGER_AWAY as error:  # what is open must be taken off all the same
+            except LEDGER_AWAY as error:  # what is open must be taken off all the same
                 alarms = (f"ledger: no alarms of unprotected orders: {type(error).__name__}",)
         swept = _Swept()
         if loading is not None:
@@ -186,7 +195,7 @@ async def _change(
         await _alarm_incomplete(store, scope, setting, swept)
     return SwitchReport(
         scope=scope,
-        state=setting.state,
+        state=state,
         reason=setting.reason,
         by=setting.by,
         set_at=set_at,
@@ -204,7 +213,7 @@ async def _alarm_incomplete(
         return
     ids = [each.client_order_id or each.exchange_order_id for each in swept.unproven]
     detail = f"unproven={len(ids)} ids={','.join(map(str, ids[:_MOST_NAMED]))}"
-    with suppress(*_LEDGER_AWAY):  # whoever asked is told all of it anyway
+    with suppress(*LEDGER_AWAY):  # whoever asked is told all of it anyway
         await store.alarm_incomplete(scope, f"{detail} not_asked={len(swept.unreachable)}")
 
 
@@ -221,7 +230,7 @@ async def _store(settings: Settings) -> AsyncIterator[StateStore]:
 async def _answered(answer: Awaitable[T]) -> T:
     try:
         return await answer
-    except _LEDGER_AWAY as error:
+    except LEDGER_AWAY as error:
         raise LedgerAwayError(f"the ledger does not answer: {type(error).__name__}") from error
 
 
@@ -249,7 +258,7 @@ async def _sweep(settings: Settings, store: StateStore, scope: Scope, within_s: 
     async def read_facts() -> SweepFacts | None:
         try:
             return await store.facts(scope)
-        except _LEDGER_AWAY:
+        except LEDGER_AWAY:
             return None
 
     def told(cases: Sequence[Case]) -> tuple[SweptOrder, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -28,6 +28,14 @@ SESSION_SETTINGS = {
     "jit": "off",
 }
 
+LEDGER_AWAY = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that the server ends just when it is used
+    OSError,
+)
+"""What is raised while the database does not answer as it should; TimeoutError is an OSError."""
 MUST_BE_ON = ("fsync", "full_page_writes", "synchronous_commit")
 """Settings of the server without which a commit that was acknowledged may be lost."""
 UNSAFE = "SELECT name FROM pg_settings WHERE name = ANY($1) AND setting = 'off'"

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.ledger import store_states
 from activities.ledger.child_rows import stored_child
-from activities.ledger.results import StoredChild
+from activities.ledger.results import StoredChild, TradingState
 from activities.ledger.statements import alarm
 from activities.ledger.store_states import Setting
 from activities.ledger.view_models import TradingStateView
@@ -56,10 +56,17 @@ class StateStore:
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def set(self, scope: Scope, wanted: Setting) -> None:
-        """Set the switch of a scope, audited. After HALTED no claim of the scope succeeds."""
+    async def set(
+        self, scope: Scope, wanted: Setting, *, only_tighter: bool = False
+    ) -> TradingState:
+        """Set the switch of a scope, audited; what it is now.
+
+        After HALTED no claim of the scope succeeds. `only_tighter` never loosens one.
+        """
         async with self._engine.begin() as connection:
-            await store_states.set_state(connection, str(scope), wanted)
+            return await store_states.set_state(
+                connection, str(scope), wanted, only_tighter=only_tighter
+            )
 
     async def states(self) -> list[TradingStateView]:
         """Every switch that was ever set, by scope."""

@@ -96,6 +96,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.connections = shared
+    app.state.health = None
     app.state.events = events
     app.state.streams = OpenStreams(shared)
     app.state.rate_limits = RateLimits.of(settings)

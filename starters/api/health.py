@@ -6,6 +6,7 @@ trades nothing.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Annotated, Literal, Self
@@ -23,6 +24,8 @@ from workflows.domain.access import Scope
 
 router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(only())])
 
+FRESH_S = 0.5
+_ACCOUNT = "account:"
 State = Literal["ok", "unavailable"]
 
 
@@ -38,16 +41,21 @@ class Health(BaseModel):
 
     status: State
     dependencies: dict[str, Dependency] = Field(
-        description="`temporal`, `postgresql`, and `account:<exchange>:<account>` for each"
+        description="`temporal`, `postgresql`, and `account:<exchange>:<account>` for each; "
+        "without a key `accounts` for all of them"
     )
     trading_state: dict[str, str] = Field(
         {}, description="kill switches that are not active, by scope; no fault by themselves"
     )
 
     def in_short(self) -> Self:
-        """What anyone may know: names and states."""
-        names = {name: Dependency(status=each.status) for name, each in self.dependencies.items()}
-        return self.model_copy(update={"dependencies": names, "trading_state": {}})
+        """What anyone may know: which kinds of things are missing, but no account's name."""
+        kinds: dict[str, Dependency] = {}
+        for name, each in self.dependencies.items():
+            kind = "accounts" if name.startswith(_ACCOUNT) else name
+            if kind not in kinds or each.status != "ok":
+                kinds[kind] = Dependency(status=each.status)
+        return self.model_copy(update={"dependencies": kinds, "trading_state": {}})
 
 
 class Alive(BaseModel):
@@ -63,9 +71,18 @@ async def live() -> Alive:
 
 
 async def examine(request: Request) -> Health:
+    """What every dependency said just now: anyone may ask, so many who do cost one question."""
+    state = request.app.state
+    asked: tuple[float, asyncio.Task[Health]] | None = state.health
+    now = time.monotonic()
+    if asked is None or now - asked[0] > FRESH_S:
+        asked = now, asyncio.create_task(_examine(state.connections, state.settings))
+        state.health = asked
+    return await asyncio.shield(asked[1])
+
+
+async def _examine(connections: Connections, settings: Settings) -> Health:
     """Ask every dependency, at the same time."""
-    connections: Connections = request.app.state.connections
-    settings: Settings = request.app.state.settings
     temporal, (accounts, switches) = await asyncio.gather(
         _state(_ask_temporal(connections)), _accounts(connections, settings)
     )
@@ -129,7 +146,7 @@ async def _accounts(
     for exchange in settings.exchanges:
         for account in settings.accounts(exchange):
             row = rows.get((exchange, account))
-            name = f"account:{exchange}:{account}"
+            name = f"{_ACCOUNT}{exchange}:{account}"
             if row is None:
                 found[name] = Dependency(status="unavailable", detail="its feed never reported")
             elif row.ready:

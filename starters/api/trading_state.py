@@ -77,7 +77,11 @@ async def set_trading_state(
         raise refuse(asked)
     asked = asked_by(caller, asked)
     await _check_may(caller, asked, connections)
-    answer = await change(connections, settings, asked, within_s=WITHIN_S)
+    # between the look of _check_may and the change, somebody may halt
+    only_tighter = not caller.may(Scope.ADMIN)
+    answer = await change(
+        connections, settings, asked, within_s=WITHIN_S, only_tighter=only_tighter
+    )
     if isinstance(answer, Denied):
         raise refuse(answer)
     if not answer.confirmed:

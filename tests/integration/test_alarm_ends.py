@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from activities.ledger.alarm_store import AlarmStore
+from activities.ledger.book_store import BookStore, FeeRate
 from activities.ledger.loss_store import Loss, LossStore
 from activities.ledger.results import TradingState
 from activities.ledger.risk_store import RiskStore
@@ -10,6 +11,7 @@ from activities.ledger.state_store import StateStore
 from activities.ledger.store_states import Setting
 from activities.ledger.sync_store import Observer, SyncStore
 from activities.ledger.view_models import AlarmView
+from tests.integration.execution_world import an_end, begun, claim, the_end
 from tests.integration.ledger_world import (
     ACCOUNT,
     EXCHANGE,
@@ -21,6 +23,7 @@ from tests.integration.ledger_world import (
 )
 from tests.integration.test_ledger_watches import a_watch
 from workflows.domain.alarms import AlarmCode
+from workflows.domain.executions import ExecutionStatus
 from workflows.domain.lifecycle import OrderStatus
 from workflows.domain.reconciliation import Difference, DifferenceKind
 from workflows.domain.reports import VenueStatus
@@ -125,10 +128,48 @@ async def test_a_guard_that_guards_again_closes_its_alarm(ledger: World) -> None
     )
     await ledger.steering.record_action(resume)
     assert await _objects(ledger) == ["order-3"]
+    for code in (AlarmCode.STOP_EXHAUSTED, AlarmCode.OCO_LEG_LOST):
+        await ledger.store.raise_alarm(code, "order-3", "look")
     ended = await ledger.views.order("order-3")
     assert ended is not None
     filled = ended.model_copy(update={"status": OrderStatus.FILLED})
     await ledger.store.save_order(OrderSnapshot.model_validate(filled), OrderStatus.FILLED)
+    assert await ledger.alarms() == []
+
+
+async def test_an_execution_that_ends_closes_what_its_legs_had_caused(ledger: World) -> None:
+    await begun(ledger)
+    for about in ("arb-1", "arb-2"):
+        for code in (
+            AlarmCode.NAKED_LEG,
+            AlarmCode.RESIDUAL_BEYOND_BOUND,
+            AlarmCode.COMPENSATION_DENIED,
+        ):
+            await ledger.store.raise_alarm(code, about, "1 BTC")
+    await ledger.executions.save_execution(the_end(status=ExecutionStatus.FAILED))
+    assert await _objects(ledger) == ["arb-2"] * 3
+
+
+async def test_a_leg_that_was_left_open_closes_its_alarm_with_its_end(ledger: World) -> None:
+    buy, _ = await begun(ledger)
+    await claim(ledger, buy)
+    await ledger.executions.save_execution(the_end(status=ExecutionStatus.FAILED))
+    assert await ledger.alarms() == ["LEG_LEFT_OPEN"]
+    await ledger.store.save_order(an_end(buy, "cancelled"), OrderStatus.CANCELLED)
+    assert await ledger.alarms() == []
+
+
+async def test_the_last_fee_of_an_asset_that_is_valued_closes_its_alarm(ledger: World) -> None:
+    books, intent = BookStore(ledger.engine), await ledger.sent()
+    paid = [a_fill(name, "0.5", fee=Decimal("0.01"), fee_asset="BNB") for name in ("t1", "t2")]
+    await ledger.book(intent, a_report(VenueStatus.FILLED, "1", *paid))
+    about = f"{EXCHANGE}/{SYMBOL}/BNB"
+    await ledger.store.raise_alarm(AlarmCode.FEE_NOT_VALUED, about, "since an hour")
+    first, second = await books.fees_to_value(is_old=False)
+    rate = FeeRate(rate=Decimal(600), source="BNB/USDT close")
+    await books.save_fee_values({first.fill_id: rate})
+    assert await _objects(ledger) == [about]
+    await books.save_fee_values({second.fill_id: rate})
     assert await ledger.alarms() == []
 
 

@@ -83,6 +83,7 @@ async def test_a_rule_of_the_engine_never_loosens_a_halt(ledger: World) -> None:
     await store.set(scope(), HALT)
     why = {"reason": "a rule", "only_tighter": True}
     await ledger.store.set_trading_state("global", TradingState.REDUCING, **why)
+    assert await store.set(scope(), REDUCE, only_tighter=True) is TradingState.HALTED
     (shown,) = await store.states()
     assert (shown.state, shown.updated_by) == ("halted", "cli:ann")
     assert len(await ledger.rows(AUDIT)) == 1  # nothing was decided

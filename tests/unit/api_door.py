@@ -24,6 +24,7 @@ def an_app(caller: Caller | None = None) -> tuple[FastAPI, FakeConnections]:
         is_temporal_away=True, is_ledger_away=True, caller=caller or holder_of(*Scope)
     )
     made().state.connections = connections
+    made().state.health = None
     return made(), connections
 
 

@@ -377,6 +377,7 @@ async def call(
         given += BEARER.items()
     app = _app()
     app.state.connections, app.state.settings = connections, settings or settings_of()
+    app.state.health = None
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         return await client.request(method, path, headers=given, **options)
