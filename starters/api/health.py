@@ -6,7 +6,6 @@ trades nothing.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Annotated, Literal, Self
@@ -24,7 +23,6 @@ from workflows.domain.access import Scope
 
 router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(only())])
 
-FRESH_S = 0.5
 _ACCOUNT = "account:"
 State = Literal["ok", "unavailable"]
 
@@ -71,14 +69,13 @@ async def live() -> Alive:
 
 
 async def examine(request: Request) -> Health:
-    """What every dependency said just now: anyone may ask, so many who do cost one question."""
+    """What every dependency says: anyone may ask, so a crowd shares the question in progress."""
     state = request.app.state
-    asked: tuple[float, asyncio.Task[Health]] | None = state.health
-    now = time.monotonic()
-    if asked is None or now - asked[0] > FRESH_S:
-        asked = now, asyncio.create_task(_examine(state.connections, state.settings))
+    asked: asyncio.Task[Health] | None = state.health
+    if asked is None or asked.done():
+        asked = asyncio.create_task(_examine(state.connections, state.settings))
         state.health = asked
-    return await asyncio.shield(asked[1])
+    return await asyncio.shield(asked)
 
 
 async def _examine(connections: Connections, settings: Settings) -> Health:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.world import until
 from tests.integration.starters_stack import (
     ORDER,
     ORDERS,
@@ -25,6 +26,7 @@ from tests.integration.starters_stack import (
 )
 from workers.local_stack import LocalStack
 
+HEALS_WITHIN_S = 30
 pytest_plugins = ["tests.integration.starters_stack_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -334,14 +336,22 @@ async def test_a_dependency_that_is_away_is_503_in_time_and_heals_by_itself(
         assert answer.status_code == 503
         if path is None:
             assert answer.headers["x-order-id"] == order_id
-        else:  # who asks cannot be known
-            assert {answer.json()["code"], (await http.get(path)).json()["code"]} == {"UNAVAILABLE"}
+        else:  # who asks cannot be known, unless the key was seen just now
+            assert answer.json()["code"] in ("UNAVAILABLE", "OUTCOME_UNKNOWN")
+            assert (await http.get(path)).json()["code"] == "UNAVAILABLE"
         assert time.monotonic() - started < 14  # three answers of at most 5 s, less what is quick
     finally:
         await stack.start_part(part)
     await until_ready(stack)
-    after = await http.post(ORDERS, json=ORDER | {"order_id": new_id()})
-    assert after.status_code == 201, after.text
+
+    async def is_taken() -> bool:
+        """Its worker may come back later than the API, and then a verdict is not there in time."""
+        again = ORDER | {"order_id": new_id(), "allow_similar": True}
+        after = await http.post(ORDERS, json=again)
+        assert after.status_code in (201, 503), after.text
+        return after.status_code == 201
+
+    await until(is_taken, HEALS_WITHIN_S)
 
 
 async def test_the_api_starts_without_anything_and_ends_with_0_on_sigterm(

@@ -170,14 +170,19 @@ async def test_a_crowd_that_asks_for_readiness_costs_one_question(
 ) -> None:
     app, connections = an_app()
     questions: list[None] = []
+    answers = asyncio.Event()
 
     async def orders() -> None:
         questions.append(None)
+        await answers.wait()
         raise Unavailable("away")
 
     monkeypatch.setattr(connections, "orders", orders)
-    asked = await asyncio.gather(*(ask(app, "GET", "/health/ready", {}) for _ in range(20)))
-    assert {answer.status_code for answer in asked} == {503}
+    crowd = [asyncio.create_task(ask(app, "GET", "/health/ready", {})) for _ in range(20)]
+    for _ in range(1_000):  # until all of them wait
+        await asyncio.sleep(0)
+    answers.set()
+    assert {answer.status_code for answer in await asyncio.gather(*crowd)} == {503}
     assert len(questions) == 1
 
 
