@@ -31,7 +31,11 @@ MEASURES = (
     "stop_exit_p99",
     "stops_cpu",
     "stops_rss",
-    *(f"api_accepts_{n}_{what}" for n in (1, 10, 50) for what in ("per_second", "p50", "p99")),
+    *(
+        f"api_accepts_{n}_{what}"
+        for n in (1, 10, 50)
+        for what in ("per_second", "p50", "p99", "asked_again")
+    ),
     "books_order_p99",
     "books_position_p99",
     "books_statistics_p99",
