@@ -17,7 +17,7 @@ from workflows.domain.orders import Side
 from workflows.execution_messages import ArbitrageSnapshot, LegOrderView
 from workflows.fields import plain
 from workflows.leg_order import LegRecord, executed_of, view_of_leg
-from workflows.markdown import as_text, table
+from workflows.markdown import as_text, number, table
 
 
 def ending_of(
@@ -163,7 +163,7 @@ def details_of(now: ArbitrageSnapshot) -> str:
 def _table_of(legs: tuple[LegOrderView, ...]) -> str:
     rows = []
     for leg in legs:
-        price = "-" if leg.avg_price is None else plain(leg.avg_price)
+        price = "-" if leg.avg_price is None else number(plain(leg.avg_price))
         filled = f"{plain(leg.filled_amount)} of {plain(leg.amount)}"
         rows.append((leg.leg, leg.exchange, filled, price, leg.status))
     return table(("leg", "at", "filled", "price", "status"), rows)

@@ -70,7 +70,7 @@ def test_the_details_tell_what_an_iceberg_hides_and_who_steered_it() -> None:
 def test_amounts_in_the_details_have_no_exponent() -> None:
     request = REQUEST.model_copy(update={"quantity": Decimal("1E-18")})
     state = ParentState(request=request, settled=Totals(executed=Decimal("0E-18")))
-    assert "0.000000000000000000 of 0.000000000000000001 filled" in details_of(snapshot(state))
+    assert "0 of 0.000000000000000001 filled" in details_of(snapshot(state))
     hidden = TIPS.model_copy(update={"hidden_quantity": Decimal("1E-18")})
     assert "hidden 0.000000000000000001" in details_of(snapshot(state, iceberg=hidden))
     trigger = GUARD.model_copy(update={"trigger_price": Decimal("1E-18")})
@@ -93,7 +93,7 @@ def test_the_newest_children_are_told_first_with_what_became_of_them() -> None:
     shown = snapshot(ParentState(request=REQUEST)).model_copy(update={"children": children})
     rows = details_of(shown).split("\n\n")[-1].splitlines()
     assert [row.split(" | ")[0] for row in rows[2:]] == ["| 6", "| 5", "| 4", "| 3", "| 2"]
-    assert rows[3] == "| 5 | filled | 2 of 2 | 100 | - |  |"
+    assert rows[3] == "| 5 | filled | 2 of 2 | `100` | - |  |"
 
 
 @pytest.mark.parametrize(
