@@ -72,6 +72,18 @@ async def until_status(http: httpx.AsyncClient, order_id: str, *wanted: str) -> 
         await asyncio.sleep(0.1)
 
 
+async def until_taken(http: httpx.AsyncClient) -> None:
+    """An order is taken: workers may come back later than the API, and give no verdict in time."""
+    deadline = time.monotonic() + 30
+    while True:
+        order = ORDER | {"order_id": new_id(), "allow_similar": True}
+        answer = await http.post(ORDERS, json=order)
+        if answer.status_code == 201:
+            return
+        assert answer.status_code == 503, answer.text
+        assert time.monotonic() < deadline, answer.text
+
+
 async def cli(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
     """One command as a user runs it."""
     process = await start_cli(environ, *arguments)

@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.world import until
 from tests.integration.starters_stack import (
     ORDER,
     ORDERS,
@@ -23,10 +22,10 @@ from tests.integration.starters_stack import (
     start_cli,
     until_ready,
     until_status,
+    until_taken,
 )
 from workers.local_stack import LocalStack
 
-HEALS_WITHIN_S = 30
 pytest_plugins = ["tests.integration.starters_stack_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -331,8 +330,7 @@ async def test_a_dependency_that_is_away_is_503_in_time_and_heals_by_itself(
         assert ready.status_code == 503
         assert ready.json()["dependencies"][dependency]["status"] == "unavailable"
         assert (await http.get("/health/live")).status_code == 200
-        order_id = new_id()
-        answer = await http.post(ORDERS, json=ORDER | {"order_id": order_id})
+        answer = await http.post(ORDERS, json=ORDER | {"order_id": (order_id := new_id())})
         assert answer.status_code == 503
         if path is None:
             assert answer.headers["x-order-id"] == order_id
@@ -343,15 +341,7 @@ async def test_a_dependency_that_is_away_is_503_in_time_and_heals_by_itself(
     finally:
         await stack.start_part(part)
     await until_ready(stack)
-
-    async def is_taken() -> bool:
-        """Its worker may come back later than the API, and then a verdict is not there in time."""
-        again = ORDER | {"order_id": new_id(), "allow_similar": True}
-        after = await http.post(ORDERS, json=again)
-        assert after.status_code in (201, 503), after.text
-        return after.status_code == 201
-
-    await until(is_taken, HEALS_WITHIN_S)
+    await until_taken(http)
 
 
 async def test_the_api_starts_without_anything_and_ends_with_0_on_sigterm(
