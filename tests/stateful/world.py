@@ -39,7 +39,6 @@ _CANCEL_AFTER_STEPS = 60
 _STEP_LIMIT_MS = 30_000
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoVerdicts:
     """No operator decides anything."""
 
@@ -47,6 +46,7 @@ class NoVerdicts:
         """Nothing."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Info:
     """What the activities ask of `activity.info()`."""
 
