@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from activities.ledger.key_text import new_key
 from starters.api.access import UndeclaredRouteError, routes_of
 from starters.api.app import create_app
+from starters.api.health import Dependency, Health, State
 from starters.errors import Unavailable
 from tests.unit.access_fakes import BEARER, KEY
 from tests.unit.api_door import an_app, ask, holder_of
@@ -162,7 +163,28 @@ async def test_readiness_tells_the_public_what_is_missing_and_only_readers_why()
     told = (await ask(app, "GET", "/health/ready", BEARER)).json()
     assert public["dependencies"]["postgresql"] == {"status": "unavailable", "detail": ""}
     assert told["dependencies"]["postgresql"]["detail"] != ""
-    assert {*public["dependencies"]} <= {"temporal", "postgresql", "accounts"}
+    assert {*public["dependencies"]} == {*told["dependencies"]} == {"temporal", "postgresql"}
+
+
+def test_of_accounts_the_public_learns_whether_all_are_well_and_no_name() -> None:
+    def short(*states: State) -> dict[str, Any]:
+        accounts = {
+            f"account:okx:desk{number}": Dependency(status=state, detail="RECONCILING")
+            for number, state in enumerate(states)
+        }
+        found = {"temporal": Dependency(status="ok"), **accounts}
+        health = Health(status="ok", dependencies=found, trading_state={"strategy:s1": "halted"})
+        return health.in_short().model_dump()
+
+    assert "desk" not in str(short("ok", "unavailable"))
+    for states, wanted in (
+        (("ok", "ok"), "ok"),
+        (("ok", "unavailable"), "unavailable"),
+        (("unavailable", "ok"), "unavailable"),
+    ):
+        told = short(*states)
+        assert told["dependencies"]["accounts"] == {"status": wanted, "detail": ""}
+        assert told["trading_state"] == {}
 
 
 async def test_a_crowd_that_asks_for_readiness_costs_one_question(
